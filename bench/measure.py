@@ -1,0 +1,104 @@
+"""Timing, with the sides interleaved so that a change of the machine's mood falls on all of them.
+
+First call: a new function object, every cache cleared before the clock starts; trace, transform, compile and run
+once, until the result can be read. The median of several. The very first compile of each side in the process is not
+counted: `warm_up` spends it, with the start of thread pools and compilers.
+
+Steady: rounds over all sides; in each round a side is called again and again and its least time is kept. The median
+over the rounds. A sample is at least 100 us long, so short functions are called many times between two readings of
+the clock.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from bench.library import Function, Library
+
+FIRST_CALLS = 5
+ROUNDS = 7
+SAMPLE = 100e-6
+SECONDS_PER_SIDE = 0.4
+
+Runner = Callable[[int], None]  # calls something so many times
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def compile_and_call(library: Library, make: Callable[[Library], Function], arguments: tuple[Any, ...]) -> float:
+    """Seconds of the first call of a new function object."""
+    library.clear_caches()
+    with no_garbage_collection():
+        started = perf_counter()
+        library.wait(library.jit(make(library))(*arguments))
+        return perf_counter() - started
+
+
+def warm_up(libraries: Sequence[Library], make: Callable[[Library], Function], data: tuple[Any, ...]) -> None:
+    """Compile one function in each library and throw it away."""
+    for library in libraries:
+        compile_and_call(library, make, library.arguments(data))
+
+
+def first_calls(
+    libraries: Sequence[Library],
+    make: Callable[[Library], Function],
+    arguments: Sequence[tuple[Any, ...]],
+    repeats: int = FIRST_CALLS,
+) -> list[float]:
+    """Seconds of a first call, one figure for each library."""
+    seconds: list[list[float]] = [[] for _ in libraries]
+    for _ in range(repeats):
+        for library, values, side in zip(libraries, arguments, seconds, strict=True):
+            side.append(compile_and_call(library, make, values))
+    return [median(side) for side in seconds]
+
+
+def seconds_of(run: Runner, count: int) -> float:
+    started = perf_counter()
+    run(count)
+    return (perf_counter() - started) / count
+
+
+def steady(runners: Sequence[Runner], seconds_per_side: float = SECONDS_PER_SIDE) -> list[float]:
+    """Seconds of one call, one figure for each runner."""
+    counts = [calls_per_sample(run) for run in runners]
+    least: list[list[float]] = [[] for _ in runners]
+    for turn in range(ROUNDS):
+        order = range(len(runners)) if turn % 2 == 0 else reversed(range(len(runners)))
+        for side in order:
+            with no_garbage_collection():
+                least[side].append(least_in(runners[side], counts[side], seconds_per_side / ROUNDS))
+    return [median(side) for side in least]
+
+
+def calls_per_sample(run: Runner) -> int:
+    run(1)
+    count = 1
+    while (each := seconds_of(run, count)) * count < SAMPLE:
+        count = max(2 * count, min(10 * count, ceil(SAMPLE / each)))
+    return count
+
+
+def least_in(run: Runner, count: int, seconds: float) -> float:
+    """The least time of a call, in samples of `count` calls that fill `seconds`; three samples at least."""
+    run(1)  # the other side left the caches cold
+    least, samples, end = float("inf"), 0, perf_counter() + seconds
+    while samples < 3 or perf_counter() < end:
+        least = min(least, seconds_of(run, count))
+        samples += 1
+    return least

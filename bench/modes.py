@@ -1,0 +1,136 @@
+"""What `python -m bench` can measure: the table of all rows, and three closer looks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rich.table import Table
+
+from bench.agreement import disagreement
+from bench.library import Library
+from bench.measure import compile_and_call, first_calls, steady, warm_up
+from bench.problems import chains, helmholtz, rosenbrock
+from bench.problems.row import Row
+from bench.table import Result, comparison, plain, ratio, shown
+
+Libraries = tuple[Library, Library | None]  # ours; JAX where it is installed
+Report = Callable[[int, int, str], None]  # steps done, steps in all, what comes next
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A table, given its caption; the figures as JSON holds them; what went wrong."""
+
+    table: Callable[[str], Table]
+    figures: dict[str, Any]
+    problems: list[str]
+
+
+def compare(libraries: Libraries, report: Report, rows: Sequence[Row]) -> Outcome:
+    """First call and steady time of every row, and whether the two sides agree on the result."""
+    warm_up([library for library in libraries if library], rosenbrock.gradient, rosenbrock.data(3, 1))
+    results = []
+    for number, row in enumerate(rows):
+        report(number, len(rows), row.name)
+        results.append(compare_row(libraries, row))
+    return Outcome(
+        table=partial(comparison, results),
+        figures={"rows": [result.as_json() for result in results]},
+        problems=[f"{result.name}: {result.problem}" for result in results if result.problem],
+    )
+
+
+def compare_row(libraries: Libraries, row: Row) -> Result:
+    data = row.data()
+    used, problems = [], []
+    for library in filter(None, libraries):
+        try:
+            compile_and_call(library, row.function, library.arguments(data))
+            used.append(library)
+        except Exception as error:  # noqa: BLE001  a row that fails is shown as failed, and the others go on
+            problems.append(f"{library.name}: {type(error).__name__}: {error}")
+    values = [library.arguments(data) for library in used]
+    first = first_calls(used, row.function, values)
+    functions = [library.jit(row.function(library)) for library in used]
+    if len(used) == 2:
+        different = disagreement(*(function(*v) for function, v in zip(functions, values, strict=True)))
+        problems += [f"the results differ: {different}"] * bool(different)
+    each = steady([library.caller(f, v) for library, f, v in zip(used, functions, values, strict=True)])
+    by_library = {library.name: figures for library, *figures in zip(used, first, each, strict=True)}
+    ours, peer = (by_library.get(library.name if library else "", [None, None]) for library in libraries)
+    return Result(row.name, row.group, (ours[0], peer[0]), (ours[1], peer[1]), "; ".join(problems))
+
+
+def gradient_ratio(libraries: Libraries, report: Report) -> Outcome:
+    """Cost of the gradient of Helmholtz's energy over the cost of the energy, both compiled and interleaved."""
+    sizes = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    used = [library for library in libraries if library]
+    rows, figures = [], []
+    for number, size in enumerate(sizes):
+        report(number, len(sizes), f"n = {size}")
+        seconds = steady(
+            [
+                library.caller(library.jit(make(library)), library.arguments(helmholtz.data(size)))
+                for library in used
+                for make in (helmholtz.energy, helmholtz.gradient)
+            ]
+        )
+        cells = [str(size)]
+        for library, f, gradient in zip(used, seconds[::2], seconds[1::2], strict=True):
+            cells += [shown(f), shown(gradient), f"{gradient / f:.2f}"]
+            figures.append({"n": size, "library": library.name, "f": f, "gradient": gradient, "ratio": gradient / f})
+        rows.append(cells)
+    columns = ["n", *(f"{library.name}\n{figure}" for library in used for figure in ("f", "gradient", "ratio"))]
+    return Outcome(partial(plain, "Helmholtz: cost of the gradient over f", columns, rows), {"ratio": figures}, [])
+
+
+def compile_time(libraries: Libraries, report: Report) -> Outcome:
+    """First call (trace, transform, emit, compile, run once on 1000 elements) of gradients of longer and longer chains.
+
+    The last column of each side is the time per equation, relative to the first line's: 1 where growth is linear.
+    """
+    counts = (100, 200, 400, 800, 1600)
+    used = [library for library in libraries if library]
+    data = chains.data(1000)
+    warm_up(used, partial(chains.gradient, steps=5), data)
+    values = [library.arguments(data) for library in used]
+    rows, figures = [], []
+    per_equation: dict[str, float] = {}
+    for number, count in enumerate(counts):
+        report(number, len(counts), f"{count} equations")
+        cells = [str(count)]
+        make = partial(chains.gradient, steps=chains.steps_with_equations(count))
+        for library, seconds in zip(used, first_calls(used, make, values), strict=True):
+            growth = seconds / count / per_equation.setdefault(library.name, seconds / count)
+            cells += [shown(seconds), shown(seconds / count), f"{growth:.2f}"]
+            figures.append({"equations": count, "library": library.name, "seconds": seconds, "growth": growth})
+        rows.append(cells)
+    columns = [
+        "equations of f",
+        *(f"{lib.name}\n{c}" for lib in used for c in ("first call", "per equation", "growth")),
+    ]
+    title = "First call of the gradient of a chain"
+    return Outcome(partial(plain, title, columns, rows), {"compile": figures}, [])
+
+
+def dispatch_time(libraries: Libraries, report: Report) -> Outcome:
+    """A whole call of compiled gradients on a vector of two, whose kernel takes some nanoseconds."""
+    used = [library for library in libraries if library]
+    problems = {"sum of squares": squares_gradient, "Rosenbrock": rosenbrock.gradient}
+    rows, figures = [], []
+    for number, (name, make) in enumerate(problems.items()):
+        report(number, len(problems), name)
+        data = rosenbrock.data(2, 1)
+        runners = [library.caller(library.jit(make(library)), library.arguments(data)) for library in used]
+        seconds = steady(runners)
+        pair = (seconds[0], seconds[1] if len(seconds) > 1 else None)
+        faster = ratio(pair)
+        rows.append([name, *map(shown, pair), f"{faster:.2f}x" if faster else ""])
+        figures.append({"name": name, "ours": pair[0], "jax": pair[1]})
+    columns = ["gradient at n = 2", "ours", "JAX", "faster"]
+    return Outcome(partial(plain, "Time of one call", columns, rows), {"dispatch": figures}, [])
+
+
+def squares_gradient(library: Library) -> Callable[..., Any]:
+    return library.grad(lambda x: library.np.sum(x * x))

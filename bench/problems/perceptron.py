@@ -1,0 +1,44 @@
+"""A multilayer perceptron 784-256-256-10: cross entropy of a batch of 128 and its gradient."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy
+
+from bench.library import Function, Library
+from bench.problems.logsumexp import logsumexp
+from bench.problems.row import Row
+
+SIZES = (784, 256, 256, 10)
+BATCH = 128
+
+
+def loss(library: Library) -> Function:
+    """``(list of {"weights", "bias"}, images, one-hot labels) -> scalar``."""
+    np = library.np
+
+    def f(layers: list[dict[str, Any]], images: Any, labels: Any) -> Any:
+        h = images
+        for layer in layers[:-1]:
+            h = np.maximum(h @ layer["weights"] + layer["bias"], 0.0)
+        logits = h @ layers[-1]["weights"] + layers[-1]["bias"]
+        return np.mean(logsumexp(library, logits, axis=1) - np.sum(labels * logits, axis=1))
+
+    return f
+
+
+def value_and_gradient(library: Library) -> Function:
+    return library.value_and_grad(loss(library))
+
+
+def data() -> tuple[Any, ...]:
+    random = numpy.random.default_rng(0)
+    layers = [
+        {"weights": random.normal(size=(m, n)) * (2 / m) ** 0.5, "bias": random.normal(size=n) * 0.01}
+        for m, n in pairwise(SIZES)
+    ]
+    labels = numpy.eye(SIZES[-1])[random.integers(SIZES[-1], size=BATCH)]
+    return layers, random.random((BATCH, SIZES[0])), labels
+
+
+ROWS = [Row("MLP 784-256-256-10, batch 128", "learning", data, value_and_gradient)]

@@ -1,0 +1,20 @@
+"""Staged automatic differentiation: plain NumPy in, native derivative kernels out.
+
+The public names; each is documented where it is defined.
+"""
+
+from staged_ad import numpy as numpy
+from staged_ad.derivatives import grad as grad
+from staged_ad.derivatives import hessian as hessian
+from staged_ad.derivatives import hvp as hvp
+from staged_ad.derivatives import jacfwd as jacfwd
+from staged_ad.derivatives import jacobian as jacobian
+from staged_ad.derivatives import jacrev as jacrev
+from staged_ad.derivatives import jvp as jvp
+from staged_ad.derivatives import linear_transpose as linear_transpose
+from staged_ad.derivatives import linearize as linearize
+from staged_ad.derivatives import value_and_grad as value_and_grad
+from staged_ad.derivatives import vjp as vjp
+from staged_ad.mapping import vmap as vmap
+
+__version__ = "0.1.0"

@@ -1,0 +1,100 @@
+"""The command line: `python -m staged_ad` runs the demonstration, `python -m staged_ad info` prints versions.
+
+Invariant: `info` needs nothing beyond the package's own dependencies.
+Start reading at `main`.
+"""
+
+import argparse
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numpy as np
+
+USAGE_EXAMPLES = "Without a command, the demonstration runs: three learning tasks on real data, checked and timed."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command named in `arguments` (the process's own by default) and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m staged_ad", description=USAGE_EXAMPLES)
+    commands = parser.add_subparsers(dest="command", title="commands")
+    commands.add_parser("demo", help="run the demonstration (the default)")
+    commands.add_parser("info", help="print versions, the processor and its SIMD width")
+    command = parser.parse_args(arguments).command
+    return print_info() if command == "info" else run_demonstration()
+
+
+def run_demonstration() -> int:
+    """Run the demonstration, or say in one line what has to be installed for it."""
+    try:
+        from staged_ad.demo.report import run  # here: rich and scikit-learn are extras, which `info` does without
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in {"rich", "sklearn"}:
+            raise
+        package = {"rich": "rich", "sklearn": "scikit-learn"}[missing]
+        print(
+            f"The demonstration needs {package}; install it by: python -m pip install 'staged-ad[demo]'",
+            file=sys.stderr,
+        )
+        return 1
+    return run()
+
+
+def print_info() -> int:
+    """Print what a bug report should say about this machine."""
+    rows = {
+        "staged-ad": _version("staged-ad"),
+        "Python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
+        "NumPy": np.__version__,
+        "SciPy": _version("scipy"),
+        "Numba": _version("numba"),
+        "llvmlite": f"{_version('llvmlite')} (LLVM {'.'.join(map(str, llvm.llvm_version_info))})",
+        "CPU": f"{_cpu_model()} (LLVM's name: {llvm.get_host_cpu_name()})",
+        "SIMD": _simd_width(),
+        "BLAS": _blas(),
+    }
+    for name, value in rows.items():
+        print(f"{name:10} {value}")
+    return 0
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu_model() -> str:
+    """Return the processor's marketing name: Linux tells it in a file, elsewhere `platform` has to do."""
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _simd_width() -> str:
+    features = llvm.get_host_cpu_features()
+    bits = 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
+    return f"{bits} bits, {bits // 64} float64 lanes"
+
+
+def _blas() -> str:
+    build = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    name = f"{build.get('name', 'unknown')} {build.get('version', '')}".strip()
+    try:
+        from threadpoolctl import threadpool_info  # here: it comes with scikit-learn only, and `info` does without
+    except ModuleNotFoundError:
+        return name
+    cores = {str(library["architecture"]) for library in threadpool_info() if library["internal_api"] == "openblas"}
+    return f"{name}, core type {' and '.join(sorted(cores))}" if cores else name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""From a Python call with nested arguments to a program of flat arrays, and back.
+
+Invariant: every argument leaf is checked here, once, with an error that names the argument.
+Start at ``trace_call``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError
+from staged_ad.ir import ArrayType, Program, type_of
+from staged_ad.ir.types import describe
+from staged_ad.tracing import Tracer, trace_flat
+from staged_ad.tracing.trees import TreeSpec, flatten, paths, unflatten
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A traced call: ``program: (captures, leaves) -> output leaves``."""
+
+    program: Program
+    captures: list[Tracer]
+    leaves: list[Any]
+    in_spec: TreeSpec
+    out_spec: TreeSpec
+
+    @property
+    def values(self) -> list[Any]:
+        """What the program is applied to."""
+        return [*self.captures, *self.leaves]
+
+    def active(self, flags: Sequence[bool] | None = None) -> list[bool]:
+        """Flags over the program's inputs: captures are never active, leaves as given (default: all)."""
+        return [False] * len(self.captures) + (list(flags) if flags is not None else [True] * len(self.leaves))
+
+
+def function_name(f: Any) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def leaf_type(value: Any, where: Callable[[], str]) -> ArrayType:
+    """The type of one argument leaf. `where` names it, and is only called for an error."""
+    if isinstance(value, Tracer):
+        return value.type
+    if isinstance(value, np.ma.MaskedArray | np.matrix):
+        raise ArgumentError(f"{where()} is a {type(value).__name__}; pass a plain array: np.asarray(x)")
+    try:
+        return type_of(value)
+    except DTypeError as error:
+        if isinstance(value, np.ndarray | np.generic | int):
+            raise DTypeError(f"{where()}: {error}") from None
+        raise ArgumentError(
+            f"{where()} must be an array, a number, or a nest of them, got {describe(value)}"
+        ) from None
+
+
+def argument_name(f: Callable[..., Any], position: int) -> str:
+    """``argument 0 (x) of f``."""
+    try:
+        name = list(inspect.signature(f).parameters.values())[position].name
+        return f"argument {position} ({name}) of {function_name(f)}"
+    except (TypeError, ValueError, IndexError):
+        return f"argument {position} of {function_name(f)}"
+
+
+def leaf_name(f: Callable[..., Any], positions: Sequence[int], args: Sequence[Any], number: int) -> str:
+    """The name of leaf `number` of the arguments at `positions`."""
+    for position, arg in zip(positions, args, strict=True):
+        places = paths(arg)
+        if number < len(places):
+            return f"{argument_name(f, position)}{' at ' + places[number] if places[number] else ''}"
+        number -= len(places)
+    return f"an argument of {function_name(f)}"
+
+
+def trace_call(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    positions: Sequence[int] | None = None,
+    has_aux: bool = False,
+) -> Traced:
+    """Trace ``f(*args, **kwargs)``; the arguments at `positions` (default: all) are traced, the rest passed as is.
+
+    With `has_aux`, f returns a pair, and the leaves of its second part follow those of the first.
+    """
+    chosen = range(len(args)) if positions is None else positions
+    dynamic = [args[k] for k in chosen]
+    leaves, in_spec = flatten(dynamic)
+    types = [leaf_type(leaf, lambda k=k: leaf_name(f, chosen, dynamic, k)) for k, leaf in enumerate(leaves)]  # type: ignore[misc]
+
+    def apply(*values: Any) -> Any:
+        full = list(args)
+        for position, value in zip(chosen, values, strict=True):
+            full[position] = value
+        return f(*full, **kwargs)
+
+    traced = trace_prepared(apply, in_spec, types, {}, has_aux, f)
+    return Traced(traced.program, traced.captures, leaves, in_spec, traced.out_spec)
+
+
+def trace_prepared(
+    apply: Callable[..., Any],
+    in_spec: TreeSpec,
+    types: Sequence[ArrayType],
+    kwargs: Mapping[str, Any],
+    has_aux: bool = False,
+    f: Callable[..., Any] | None = None,
+) -> Traced:
+    """Trace `apply` at leaves of the given types, arranged by `in_spec`; `f` is what error messages name."""
+    f = f or apply
+    specs: list[TreeSpec] = []
+
+    def flat(*tracers: Tracer) -> list[Any]:
+        result = apply(*unflatten(in_spec, tracers), **kwargs)
+        if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+            raise ArgumentError(f"{function_name(f)} must return a pair (value, aux) because has_aux=True")
+        out_leaves, out_spec = flatten(result)
+        specs.append(out_spec)
+        _check_outputs(f, result, out_leaves)
+        return out_leaves
+
+    program, captures = trace_flat(flat, types, function_name(f))
+    return Traced(program, captures, [None] * len(types), in_spec, specs[0])
+
+
+def _check_outputs(f: Callable[..., Any], result: Any, leaves: Sequence[Any]) -> None:
+    if not leaves:
+        raise ArgumentError(
+            f"{function_name(f)} returned {describe(result)}, which holds no array; does a return statement lack?"
+        )
+    for k, leaf in enumerate(leaves):
+        leaf_type(leaf, lambda k=k: f"the result of {function_name(f)}{_place(result, k)}")  # type: ignore[misc]
+
+
+def _place(tree: Any, number: int) -> str:
+    place = paths(tree)[number]
+    return f" at {place}" if place else ""
+
+
+def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType]) -> list[Any]:
+    """The leaves of `given`, which must have the structure `spec` and the given types."""
+    leaves, found = flatten(given)
+    if found != spec:
+        raise ArgumentError(f"{what} must have the structure {spec}, got {found}")
+    values = []
+    for k, (leaf, type) in enumerate(zip(leaves, types, strict=True)):
+        where = f"{what}{_place(given, k)}"
+        leaf_found = leaf_type(leaf, lambda where=where: where)  # type: ignore[misc]
+        if leaf_found.shape != type.shape:
+            raise ShapeError(f"{where} must have shape {type.shape}, got {leaf_found.shape}")
+        if leaf_found.dtype != type.dtype and not leaf_found.weak:
+            raise DTypeError(f"{where} must have dtype {type.dtype}, got {leaf_found.dtype}")
+        values.append(leaf if isinstance(leaf, Tracer) else np.asarray(leaf, type.dtype))
+    return values
+

@@ -1,0 +1,406 @@
+"""Derivatives of Python functions: grad, jvp, vjp, linearize, jacobians, hvp. Public through ``staged_ad``.
+
+Invariant: each traces its function once, rewrites the program, and runs the result: at arrays with NumPy, at
+traced values by recording it, so that all of them nest in any order.
+Start at ``value_and_grad``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from staged_ad.calling import Traced, argument_name, check_match, function_name, leaf_name, trace_call
+from staged_ad.errors import ArgumentError, NotDifferentiableError
+from staged_ad.ir import ArrayType, Program
+from staged_ad.primitives.shaping import broadcast, cast, iota, reshape, transpose
+from staged_ad.primitives.arithmetic import eq
+from staged_ad.primitives.makers import typeof
+from staged_ad.tracing import run
+from staged_ad.tracing.trees import unflatten
+from staged_ad.transforms.jvp import jvp_program
+from staged_ad.transforms.transpose import transpose_program
+from staged_ad.transforms.vjp import linearize_program, value_and_grad_program, vjp_program
+from staged_ad.transforms.vmap import vmap_program
+
+Argnums = int | Sequence[int]
+
+
+def _positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> list[int]:
+    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    for number in numbers:
+        if not -len(args) <= number < len(args):
+            raise ArgumentError(
+                f"argnums={argnums} needs {number + 1 if number >= 0 else -number} positional arguments of "
+                f"{function_name(f)}, {len(args)} given"
+            )
+    found = [number % len(args) for number in numbers]
+    if len(set(found)) != len(found):
+        raise ArgumentError(f"argnums={argnums} names an argument twice")
+    return found
+
+
+def _differentiable(what: str, f: Callable[..., Any], traced: Traced, positions: Sequence[int], holomorphic: bool) -> None:
+    """Inputs must be floating-point; the error names the argument."""
+    types = traced.program.input_types[len(traced.captures) :]
+    for k, type in enumerate(types):
+        if not type.inexact:
+            name = leaf_name(f, positions, unflatten(traced.in_spec, traced.leaves), k)
+            raise NotDifferentiableError(
+                f"{what} needs floating-point inputs, but {name} has dtype {type.dtype}. Write 3.0 instead of 3, "
+                "x.astype(float), or leave it out of argnums"
+            )
+    if holomorphic:
+        raise NotDifferentiableError(f"{what}: holomorphic=True needs complex inputs, {argument_name(f, positions[0])} is real")
+
+
+def _one(argnums: Argnums, parts: Sequence[Any]) -> Any:
+    return parts[0] if isinstance(argnums, int) else tuple(parts)
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the value of `f` and its gradient, by reverse mode.
+
+    Parameters
+    ----------
+    f
+        Returns a scalar (0-d) of floating point; with `has_aux`, a pair (scalar, anything made of arrays).
+    argnums
+        The positional argument, or arguments, to differentiate with respect to: arrays or nests of arrays
+        (tuples, lists, dicts, named tuples, dataclasses) of dtype float32 or float64.
+    holomorphic
+        Accepted for familiarity; True raises, because inputs are real.
+
+    Returns
+    -------
+    A function of the arguments of `f` that returns ``(value, gradient)``, or ``((value, aux), gradient)``. The gradient has the
+    structure, shapes and dtypes of the argument; it is a tuple when `argnums` is a sequence.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When the result is not a scalar, or an argument in `argnums` is not of floating point.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> value, gradient = sad.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    >>> print(value, gradient)
+    5.0 [2. 4.]
+    """
+
+    @wraps(f)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        positions = _positions(f, argnums, args)
+        traced = trace_call(f, args, kwargs, positions, has_aux)
+        _differentiable("grad", f, traced, positions, holomorphic)
+        type = traced.program.outputs[0].type
+        children = traced.out_spec.children()
+        single = children[0].num_leaves if has_aux else traced.out_spec.num_leaves
+        if single != 1 or type.shape or not type.inexact:
+            raise NotDifferentiableError(
+                f"grad needs a function whose result is a floating-point scalar, but {function_name(f)} returned "
+                f"{type if single == 1 else f'{single} arrays'}. Sum it (np.sum), or use jacrev, jacfwd or vjp"
+                + ("" if has_aux or single == 1 else "; for further results return (value, aux) and set has_aux=True")
+            )
+        program = value_and_grad_program(traced.program, traced.active())
+        results = run(program, traced.values)
+        count = len(traced.program.outputs)
+        value = unflatten(traced.out_spec, results[:count])
+        return value, _one(argnums, unflatten(traced.in_spec, results[count:]))
+
+    return differentiated
+
+
+def grad(
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the gradient of the scalar function `f`, by reverse mode.
+
+    Parameters and errors are those of `value_and_grad`. With `has_aux` it returns ``(gradient, aux)``.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.grad(np.tanh)(0.5))
+    0.7864477329659274
+    """
+    both = value_and_grad(f, argnums, has_aux, holomorphic)
+
+    @wraps(f)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return differentiated
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """The value of `f` at `primals` and its derivative along `tangents`, by forward mode.
+
+    Parameters
+    ----------
+    primals, tangents
+        Tuples with the arguments of f and the direction; equal structure, shapes and dtypes.
+
+    Returns
+    -------
+    ``(y, y_dot)``, or ``(y, y_dot, aux)``. Tangents of integer results are zeros of float64.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> y, y_dot = sad.jvp(np.sin, (0.0,), (2.0,))
+    >>> print(y, y_dot)
+    0.0 2.0
+    """
+    _check_tuples(primals, tangents)
+    positions = range(len(primals))
+    traced = trace_call(f, primals, {}, has_aux=has_aux)
+    _differentiable("jvp", f, traced, positions, False)
+    types = [type.strong() for type in traced.program.input_types[len(traced.captures) :]]
+    x_dots = check_match("tangents", list(tangents), traced.in_spec, types)
+    results = run(jvp_program(traced.program, traced.active()), [*traced.values, *x_dots])
+    count = len(traced.program.outputs)
+    y_dots = _with_integer_zeros(traced.program.output_types, results[count:])
+    y, y_dot = unflatten(traced.out_spec, results[:count]), unflatten(traced.out_spec, y_dots)
+    return (y[0], y_dot[0], y[1]) if has_aux else (y, y_dot)
+
+
+def _check_tuples(primals: Any, tangents: Any) -> None:
+    for name, value in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(value, tuple | list):
+            raise ArgumentError(f"{name} must be a tuple of arguments, got {type(value).__name__}; write (x,) for one")
+    if len(primals) != len(tangents):
+        raise ArgumentError(f"{len(primals)} primals, but {len(tangents)} tangents")
+
+
+def _with_integer_zeros(types: Sequence[ArrayType], dots: Sequence[Any]) -> list[Any]:
+    rest = iter(dots)
+    return [next(rest) if type.inexact else np.zeros(type.shape)[()] for type in types]
+
+
+def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """The value of `f` at `primals` and its derivative there as a linear function of tangents.
+
+    The function is run once; the linear function may be called many times, with tangents as separate arguments.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> y, f_lin = sad.linearize(lambda x: x**3, 2.0)
+    >>> print(y, f_lin(1.0))
+    8.0 12.0
+    """
+    traced = trace_call(f, primals, {})
+    _differentiable("linearize", f, traced, range(len(primals)), False)
+    split = linearize_program(traced.program, traced.active())
+    results = run(split.known, traced.values)
+    count = len(traced.program.outputs)
+    residuals = results[count:]
+    types = [type.strong() for type in traced.program.input_types[len(traced.captures) :]]
+
+    def linear(*tangents: Any) -> Any:
+        x_dots = check_match("tangents", list(tangents), traced.in_spec, types)
+        y_dots = run(split.unknown, [*residuals, *x_dots])
+        return unflatten(traced.out_spec, _with_integer_zeros(traced.program.output_types, y_dots))
+
+    return unflatten(traced.out_spec, results[:count]), linear
+
+
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `f` at `primals` and its pullback, by reverse mode.
+
+    Returns
+    -------
+    ``(y, pullback)``, or ``(y, pullback, aux)``; the pullback takes a cotangent with the structure of y (parts
+    for integer results are ignored) and returns a tuple with the cotangent of each argument.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> y, pullback = sad.vjp(lambda x, y: x * y, 2.0, 3.0)
+    >>> print(y, *pullback(1.0))
+    6.0 3.0 2.0
+    """
+    traced = trace_call(f, primals, {}, has_aux=has_aux)
+    _differentiable("vjp", f, traced, range(len(primals)), False)
+    pullback = vjp_program(traced.program, traced.active())
+    results = run(pullback.forward, traced.values)
+    types = traced.program.output_types
+    y = unflatten(traced.out_spec, results[: len(types)])
+    residuals = results[len(types) :]
+    main_spec = traced.out_spec.child(0) if has_aux else traced.out_spec
+    main_types, aux_types = types[: main_spec.num_leaves], types[main_spec.num_leaves :]
+
+    def pull(cotangent: Any) -> Any:
+        expected = [type.strong() if type.inexact else ArrayType(type.shape, np.dtype(float)) for type in main_types]
+        bars = check_match("the cotangent", cotangent, main_spec, expected)
+        given = [bar for bar, type in zip(bars, main_types, strict=True) if type.inexact]
+        zeros = [np.zeros(type.shape, type.dtype) for type in aux_types if type.inexact]
+        return tuple(unflatten(traced.in_spec, run(pullback.backward, [*residuals, *given, *zeros])))
+
+    return (y[0], pull, y[1]) if has_aux else (y, pull)
+
+
+def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
+    """The transpose of a function that is linear in its arguments; `primals` give only shapes and dtypes.
+
+    Raises NotDifferentiableError where f is not linear.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> (x_bar,) = sad.linear_transpose(lambda x: a @ x, np.zeros(2))(np.array([1.0, 0.0]))
+    >>> print(x_bar)
+    [1. 2.]
+    """
+    traced = trace_call(f, primals, {})
+    _differentiable("linear_transpose", f, traced, range(len(primals)), False)
+    program = transpose_program(traced.program, traced.active())
+    types = [type.strong() for type in traced.program.output_types]
+
+    def transposed(cotangent: Any) -> Any:
+        bars = check_match("the cotangent", cotangent, traced.out_spec, types)
+        return tuple(unflatten(traced.in_spec, run(program, [*traced.captures, *bars])))
+
+    return transposed
+
+
+def _basis(type: ArrayType, near: Sequence[Any]) -> Any:
+    """The unit arrays of a type, along a new axis 0."""
+    n = type.size
+    same = eq(iota((n, n), np.int64, 0, near=near), iota((n, n), np.int64, 1, near=near))
+    return reshape(cast(same, dtype=type.dtype, weak=False), shape=(n, *type.shape))
+
+
+def _jacobian_forward(traced: Traced) -> list[list[Any]]:
+    """Blocks [output leaf][input leaf] of shape (output shape, input shape)."""
+    columns = []
+    count = len(traced.program.outputs)
+    for k in range(len(traced.leaves)):
+        active = traced.active([j == k for j in range(len(traced.leaves))])
+        program = jvp_program(traced.program, active)
+        type = traced.program.input_types[len(traced.captures) + k].strong()
+        outputs = Program(program.inputs, program.equations, program.outputs[count:], program.name)
+        flags = [False] * len(traced.program.inputs) + [True]
+        columns.append(_mapped(outputs, flags, [*traced.values, _basis(type, traced.values)], type.size))
+    blocks = []
+    for row, out in enumerate(t for t in traced.program.output_types if t.inexact):
+        blocks.append([])
+        for k, column in enumerate(columns):
+            shape = traced.program.input_types[len(traced.captures) + k].shape
+            # (n, output shape) -> (output shape, n) -> (output shape, input shape)
+            turned = transpose(column[row], permutation=(*range(1, out.ndim + 1), 0))
+            blocks[-1].append(reshape(turned, shape=(*out.shape, *shape)))
+    return blocks
+
+
+def _jacobian_reverse(traced: Traced) -> list[list[Any]]:
+    pullback = vjp_program(traced.program, traced.active())
+    results = run(pullback.forward, traced.values)
+    residuals = results[len(traced.program.outputs) :]
+    outs = [type.strong() for type in traced.program.output_types if type.inexact]
+    blocks = []
+    for k, out in enumerate(outs):
+        seeds = [_basis(t, residuals) if j == k else np.zeros(t.shape, t.dtype) for j, t in enumerate(outs)]
+        flags = [False] * len(residuals) + [j == k for j in range(len(outs))]
+        rows = _mapped(pullback.backward, flags, [*residuals, *seeds], out.size)
+        types = traced.program.input_types[len(traced.captures) :]
+        blocks.append([reshape(row, shape=(*out.shape, *t.shape)) for row, t in zip(rows, types, strict=True)])
+    return blocks
+
+
+def _mapped(program: Program, batched: Sequence[bool], values: Sequence[Any], size: int) -> list[Any]:
+    mapped, flags = vmap_program(program, batched, size)
+    results = run(mapped, values)
+    return [r if flag else _repeat(r, size) for r, flag in zip(results, flags, strict=True)]
+
+
+def _repeat(value: Any, size: int) -> Any:
+    type = typeof(value)
+    return broadcast(value, shape=(size, *type.shape), dims=tuple(range(1, type.ndim + 1)))
+
+
+def _jacobian(what: str, f: Callable[..., Any], argnums: Argnums, choose: Callable[[Traced], Any]) -> Callable[..., Any]:
+    @wraps(f)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        positions = _positions(f, argnums, args)
+        traced = trace_call(f, args, kwargs, positions)
+        _differentiable(what, f, traced, positions, False)
+        if not all(type.inexact for type in traced.program.output_types):
+            raise NotDifferentiableError(f"{what}: {function_name(f)} returned an integer or boolean array")
+        rows = [_one(argnums, unflatten(traced.in_spec, row)) for row in choose(traced)(traced)]
+        return unflatten(traced.out_spec, rows)
+
+    return differentiated
+
+
+def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Jacobian of `f` by forward mode: its cost grows with the number of inputs.
+
+    For a result of shape s and an argument of shape t each block has shape s + t; nests of results and arguments
+    give nests of blocks, the result's structure outside.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.jacfwd(lambda x: x**2)(np.array([1.0, 2.0])))
+    [[2. 0.]
+     [0. 4.]]
+    """
+    return _jacobian("jacfwd", f, argnums, lambda traced: _jacobian_forward)
+
+
+def jacrev(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Jacobian of `f` by reverse mode: its cost grows with the number of outputs. See `jacfwd`."""
+    return _jacobian("jacrev", f, argnums, lambda traced: _jacobian_reverse)
+
+
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Jacobian of `f`, by the cheaper of `jacfwd` (no more inputs than outputs) and `jacrev`."""
+
+    def choose(traced: Traced) -> Any:
+        inputs = sum(type.size for type in traced.program.input_types[len(traced.captures) :])
+        outputs = sum(type.size for type in traced.program.output_types)
+        return _jacobian_forward if inputs <= outputs else _jacobian_reverse
+
+    return _jacobian("jacobian", f, argnums, choose)
+
+
+def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Hessian of `f`, forward over reverse: blocks of shape (result, argument, argument).
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> rosenbrock = lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    >>> print(sad.hessian(rosenbrock)(np.array([-1.2, 1.0])))
+    [[1330.  480.]
+     [ 480.  200.]]
+    """
+    return jacfwd(jacrev(f, argnums), argnums)
+
+
+def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of the scalar function `f` at `primals` times `tangents`, forward over reverse.
+
+    It costs a small multiple of a gradient, whatever the dimension (Pearlmutter 1994). With one argument the
+    result has its structure; with several it is a tuple.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),)))
+    [ 6. 12.]
+    """
+    _check_tuples(primals, tangents)
+    gradient = grad(f, tuple(range(len(primals))))
+    products = jvp(gradient, primals, tangents)[1]
+    return products[0] if len(primals) == 1 else products

@@ -1,0 +1,55 @@
+"""Every exception the package raises on purpose.
+
+Each message says what happened, where in the user's file, and what to write instead.
+They derive from the built-in class a NumPy user would catch for the same mistake.
+"""
+
+from __future__ import annotations
+
+
+class StagedADError(Exception):
+    """Base class of all errors raised by staged_ad."""
+
+
+class ArgumentError(StagedADError, TypeError):
+    """An argument of a public function has the wrong kind: the message names it."""
+
+
+class ShapeError(StagedADError, ValueError):
+    """Shapes, axes or lengths do not fit."""
+
+
+class DTypeError(StagedADError, TypeError):
+    """A dtype is not supported, or cannot be cast as asked."""
+
+
+class ConcretizationError(StagedADError, TypeError):
+    """Python asked a traced value for its number (``if``, ``float``, ``int``, iteration over a 0-d array)."""
+
+
+class LeakedTracerError(StagedADError, RuntimeError):
+    """A traced value was used after the function that it belongs to had returned."""
+
+
+class IndexingError(StagedADError, IndexError):
+    """An index is out of bounds or of a kind that is not supported."""
+
+
+class UnsupportedError(StagedADError, NotImplementedError, TypeError):
+    """A NumPy function, argument or feature that staged_ad does not support."""
+
+
+class MutationError(StagedADError, TypeError):
+    """A traced value was assigned to in place."""
+
+
+class NotDifferentiableError(StagedADError, TypeError):
+    """A derivative was asked of an operation, or with respect to a value, that has none."""
+
+
+class VerificationError(StagedADError, AssertionError):
+    """A program is not well formed; a fault of this package, never of its user."""
+
+
+class LoweringError(StagedADError, NotImplementedError):
+    """A program cannot be compiled; the message names the equation and the reason."""

@@ -1,0 +1,79 @@
+"""The ways in which a primitive becomes native code: what its ``lower`` field holds.
+
+Invariant: the code generator knows these classes, and no primitive by name.
+Start at ``Map``: an elementwise operation is a scalar expression; the others are views and loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from staged_ad.ir.primitive import Lowering
+
+
+@dataclass(frozen=True)
+class Map(Lowering):
+    """Elementwise: ``emit(code, *scalars, **params) -> scalar``.
+
+    ``cost`` is about the number of machine instructions per vector; above ``COSTLY`` it is not
+    computed twice to save a store.
+    """
+
+    emit: Callable[..., Any]
+    cost: int = 1
+
+
+@dataclass(frozen=True)
+class View(Lowering):
+    """An index map: ``index(index, operand_type, **params) -> (index of operand, conditions)``.
+
+    An index is a list of ``Affine`` (staged_ad/lowering/indexing.py); a condition ``(i, n)`` says that
+    the element is zero unless ``0 <= i < n``.
+    """
+
+    index: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Alias(Lowering):
+    """reshape: the same elements in the same order."""
+
+
+@dataclass(frozen=True)
+class Pieces(Lowering):
+    """concatenate: each operand is written where it ends up."""
+
+
+@dataclass(frozen=True)
+class Fold(Lowering):
+    """A reduction over ``axes`` with an associative ``combine(code, a, b)`` from ``identity(dtype)``."""
+
+    combine: Callable[..., Any]
+    identity: Callable[[Any], Any]
+    reassociate: bool = False
+
+
+@dataclass(frozen=True)
+class ArgFold(Lowering):
+    """argmax or argmin: a fold over pairs (value, index); ``better`` is the comparison that wins."""
+
+    better: str
+
+
+@dataclass(frozen=True)
+class Product(Lowering):
+    """dot_general: a matrix product, inline or through BLAS."""
+
+
+@dataclass(frozen=True)
+class Index(Lowering):
+    """An element that is a function of its own index alone: ``emit(code, index, **params)``."""
+
+    emit: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Inlined(Lowering):
+    """Never lowered itself: a pass replaces it before."""

@@ -1,0 +1,98 @@
+"""Primitive: one operation of the language with all of its rules.
+
+Invariant: everything the package knows of an operation stands in its one declaration.
+Start at ``Primitive``; the makers in ``staged_ad/primitives/makers.py`` derive the usual rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from staged_ad.errors import NotDifferentiableError
+from staged_ad.ir.types import ArrayType
+
+PRIMITIVES: dict[str, Primitive] = {}
+"""Every primitive by its name: what unpickling and the derived tests look names up in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Stands in a transpose rule for an operand that the operation is linear in."""
+
+    type: ArrayType
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """Base of the ways in which a primitive becomes native code; see ``staged_ad/ir/lowerings.py``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """One operation.
+
+    name
+        What the text form prints.
+    abstract_eval
+        ``(*types, **params) -> type``; checks what callers of the primitive must respect.
+    evaluate
+        ``(*arrays, **params) -> array`` with NumPy or SciPy: the meaning of the operation.
+    jvp
+        ``(primals, tangents, **params) -> (y, y_dot)``; a tangent of None is a symbolic zero.
+    transpose
+        ``(cotangent, inputs, **params) -> [cotangent of each input]``; linear inputs are ``Linear``,
+        None stands for "no cotangent".
+    batch
+        ``(size, values, batched, **params) -> (y, y_batched)``; a batched value has the batch as axis 0.
+    lower
+        How it becomes native code.
+    multiple_results
+        Whether y is a sequence (of values, types, tangents, cotangents, flags).
+    partial_eval
+        Only for operations that hold programs; see ``transforms/partial_eval.py``.
+    """
+
+    name: str
+    abstract_eval: Callable[..., Any]
+    evaluate: Callable[..., Any]
+    jvp: Callable[..., Any]
+    transpose: Callable[..., Any]
+    batch: Callable[..., Any]
+    lower: Lowering
+    multiple_results: bool = False
+    partial_eval: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.name in PRIMITIVES:
+            raise ValueError(f"primitive {self.name} is declared twice")
+        PRIMITIVES[self.name] = self
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[Callable[[str], Primitive], tuple[str]]:
+        return _by_name, (self.name,)
+
+
+def _by_name(name: str) -> Primitive:
+    return PRIMITIVES[name]
+
+
+def no_derivative(name: str, reason: str) -> Callable[..., Any]:
+    """A jvp rule for operations that have no derivative where one would be expected."""
+
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        raise NotDifferentiableError(f"{name} is not differentiable: {reason}")
+
+    return jvp
+
+
+def not_linear(name: str) -> Callable[..., Any]:
+    """A transpose rule for operations that are linear in none of their operands."""
+
+    def transpose(cotangent: Any, inputs: Sequence[Any], **params: Any) -> Any:
+        raise NotDifferentiableError(f"{name} is not linear, so it cannot be transposed")
+
+    return transpose

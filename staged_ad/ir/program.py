@@ -1,0 +1,163 @@
+"""Programs: typed equations in static single assignment form.
+
+Invariant: programs are immutable; every Var is assigned once, before it is used.
+Start at ``Program``; ``verify`` (verify.py) checks the invariant, ``render`` (text.py) prints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from staged_ad.ir.types import ArrayType, type_of
+
+if TYPE_CHECKING:
+    from staged_ad.ir.primitive import Primitive
+
+
+class Source(NamedTuple):
+    """The user's file, line and function that an equation comes from."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Var:
+    """A value computed by an equation or given as an input; equal only to itself."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: ArrayType) -> None:
+        self.type = type
+
+
+class Literal:
+    """A constant. A scalar `value` with a non-empty shape in `type` stands for an array filled with it."""
+
+    __slots__ = ("type", "value")
+
+    def __init__(self, value: np.generic | np.ndarray[Any, Any], type: ArrayType | None = None) -> None:
+        self.value = value
+        self.type = type or type_of(value)
+
+    @property
+    def is_splat(self) -> bool:
+        return isinstance(self.value, np.generic)
+
+    @property
+    def array(self) -> np.ndarray[Any, Any] | np.generic:
+        """The value with its full shape, read-only."""
+        if self.value.shape == self.type.shape:
+            return self.value
+        return np.broadcast_to(self.value, self.type.shape)
+
+    @property
+    def key(self) -> Any:
+        """Equal keys mean equal literals; arrays are compared by identity."""
+        if isinstance(self.value, np.generic):
+            return self.value.tobytes(), self.type
+        return id(self.value), self.type
+
+
+def filled(value: Any, type: ArrayType) -> Literal:
+    """A literal of the given type in which every element is the scalar `value`."""
+    return Literal(type.dtype.type(value), type)
+
+
+Atom = Var | Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """``outputs = primitive[params] inputs``, written at `source`."""
+
+    primitive: Primitive
+    inputs: tuple[Atom, ...]
+    params: Mapping[str, Any]
+    outputs: tuple[Var, ...]
+    source: Source | None = None
+
+    def with_inputs(self, inputs: Iterable[Atom]) -> Equation:
+        return Equation(self.primitive, tuple(inputs), self.params, self.outputs, self.source)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A function of typed arrays: ``inputs -> outputs``. Equal and hashed by content."""
+
+    inputs: tuple[Var, ...]
+    equations: tuple[Equation, ...]
+    outputs: tuple[Atom, ...]
+    name: str = field(default="f", compare=False)
+
+    @property
+    def input_types(self) -> list[ArrayType]:
+        return [var.type for var in self.inputs]
+
+    @property
+    def output_types(self) -> list[ArrayType]:
+        return [atom.type for atom in self.outputs]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the content that is the same in every process; names and sources do not count."""
+        digest = hashlib.blake2b(digest_size=16)
+        for piece in _content(self):
+            digest.update(piece)
+            digest.update(b"\0")
+        return digest.hexdigest()
+
+    @cached_property
+    def last_uses(self) -> tuple[tuple[Var, ...], ...]:
+        """For each equation, the variables that nothing needs after it."""
+        needed = {atom for atom in self.outputs if isinstance(atom, Var)}
+        uses: list[tuple[Var, ...]] = []
+        for equation in reversed(self.equations):
+            here = {atom for atom in (*equation.inputs, *equation.outputs) if isinstance(atom, Var)}
+            uses.append(tuple(here - needed))
+            needed |= here
+        return tuple(reversed(uses))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __str__(self) -> str:
+        from staged_ad.ir.text import render  # text.py needs Program, and printing is where it is needed
+
+        return render(self)
+
+
+def _content(program: Program) -> Iterator[bytes]:
+    numbers: dict[Var, int] = {}
+
+    def atom_text(atom: Atom) -> bytes:
+        if isinstance(atom, Var):
+            return b"%%%d" % numbers[atom]
+        return f"{atom.type}:{atom.value.dtype}{atom.value.shape}=".encode() + atom.value.tobytes()
+
+    def define(var: Var) -> bytes:
+        numbers[var] = len(numbers)
+        return str(var.type).encode()
+
+    yield from map(define, program.inputs)
+    for equation in program.equations:
+        yield equation.primitive.name.encode()
+        for key in sorted(equation.params):
+            value = equation.params[key]
+            yield f"{key}={value.fingerprint if isinstance(value, Program) else value!r}".encode()
+        yield from map(atom_text, equation.inputs)
+        yield from map(define, equation.outputs)
+    yield b"in"
+    yield from map(atom_text, program.outputs)

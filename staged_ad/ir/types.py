@@ -1,0 +1,125 @@
+"""Array types: shape, dtype and whether the value was born from a Python scalar.
+
+Invariant: a type is immutable and hashable, and its dtype is one of ``DTYPES`` in native byte order.
+Start at ``ArrayType`` and ``type_of``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import DTypeError, ShapeError
+
+Shape = tuple[int, ...]
+
+DTYPES: dict[np.dtype[Any], str] = {
+    np.dtype(name): short
+    for name, short in [
+        ("bool", "bool"),
+        ("int8", "i8"),
+        ("int16", "i16"),
+        ("int32", "i32"),
+        ("int64", "i64"),
+        ("uint8", "u8"),
+        ("uint16", "u16"),
+        ("uint32", "u32"),
+        ("uint64", "u64"),
+        ("float32", "f32"),
+        ("float64", "f64"),
+    ]
+}
+BOOL, INT64, FLOAT64 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64")
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayType:
+    """The type of one value.
+
+    ``weak`` marks values born from Python scalars: in a promotion they take the dtype of their
+    partner (NEP 50).
+    """
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    weak: bool = False
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def inexact(self) -> bool:
+        """Whether values of this type have tangents."""
+        return self.dtype.kind == "f"
+
+    def with_shape(self, shape: Shape) -> ArrayType:
+        return ArrayType(shape, self.dtype, self.weak)
+
+    def with_dtype(self, dtype: np.dtype[Any], weak: bool = False) -> ArrayType:
+        return ArrayType(self.shape, dtype, weak)
+
+    def strong(self) -> ArrayType:
+        return ArrayType(self.shape, self.dtype) if self.weak else self
+
+    def __str__(self) -> str:
+        shape = f"[{','.join(map(str, self.shape))}]" if self.shape else ""
+        return f"{DTYPES[self.dtype]}{shape}{'~' if self.weak else ''}"
+
+
+def canonical_dtype(dtype: Any) -> np.dtype[Any]:
+    """The supported dtype equal to `dtype`; raises DTypeError, saying which dtypes there are."""
+    found = np.dtype(dtype).newbyteorder("=")
+    if found not in DTYPES:
+        raise DTypeError(
+            f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float32 and "
+            f"float64{_dtype_advice(found)}"
+        )
+    return found
+
+
+def _dtype_advice(dtype: np.dtype[Any]) -> str:
+    match dtype.kind:
+        case "O":
+            return ". Object arrays often come from ragged nested lists or from None inside np.array(...)"
+        case "c":
+            return ". Write the real and the imaginary part as two real arrays"
+        case "f":
+            return "; cast with x.astype(np.float32) or x.astype(np.float64)"
+        case _:
+            return ""
+
+
+def type_of(value: Any) -> ArrayType:
+    """The type of a NumPy array, NumPy scalar or Python scalar. Raises DTypeError on anything else."""
+    if isinstance(value, np.ndarray | np.generic):
+        return ArrayType(value.shape, canonical_dtype(value.dtype))
+    if isinstance(value, bool):
+        return ArrayType((), BOOL)
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise DTypeError(f"the Python integer {value} does not fit into int64; write float({value})")
+        return ArrayType((), INT64, weak=True)
+    if isinstance(value, float):
+        return ArrayType((), FLOAT64, weak=True)
+    raise DTypeError(f"expected an array or a number, got {describe(value)}")
+
+
+def describe(value: Any) -> str:
+    """A short description of a value for error messages."""
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def check_axis(axis: int, ndim: int) -> int:
+    """`axis` counted from the front. Raises ShapeError when it is out of range."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"axis {axis} is out of bounds for an array with {ndim} dimensions")
+    return axis % ndim

@@ -1,0 +1,117 @@
+"""An OpenBLAS of our own with one thread per call, and products of matrices split by fixed rules.
+
+Invariant: a product is cut at places that its sizes alone decide, so any number of threads gives the same bits.
+Start at `product_symbols`; where the library comes from is `blas_symbols`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numba.extending
+import scipy
+
+from staged_ad.lowering import blas_code, native, runtime
+
+NAMES: Final = ("sgemm_", "dgemm_", "sgemv_", "dgemv_")
+
+
+@cache
+def blas_symbols() -> Mapping[str, int]:
+    """Addresses of ``sgemm_ dgemm_ sgemv_ dgemv_``: Fortran calling convention, 32-bit integers."""
+    library = _private_openblas()
+    if library is None:
+        return {name: _from_scipy(name) for name in NAMES}
+    return {name: ctypes.cast(getattr(library, "scipy_" + name), ctypes.c_void_p).value or 0 for name in NAMES}
+
+
+@cache
+def product_symbols() -> Mapping[str, int]:
+    """Addresses of the row-major products, for ``T`` in ``f32`` and ``f64``; sizes must be below 2**31.
+
+    ``void staged_gemm_T(i64 transA, i64 transB, i64 M, i64 N, i64 K, ptr A, i64 lda, ptr B, i64 ldb, ptr C, i64 ldc)``
+        ``C[M, N] = op(A)[M, K] op(B)[K, N]``; a leading dimension counts elements from row to row as stored.
+    ``void staged_gemv_T(i64 trans, i64 M, i64 N, ptr A, i64 lda, ptr x, ptr y)``
+        ``y = A x`` or ``y = A^T x`` for ``A[M, N]``, with contiguous vectors.
+    """
+    # SciPy's own OpenBLAS has threads of its own, which a second split would only disturb.
+    split = _private_openblas() is not None
+    symbols = {**blas_symbols(), **runtime.runtime_symbols()}
+    addresses: dict[str, int] = {}
+    for kind in ("f32", "f64"):
+        for name, text in (("gemm", blas_code.gemm_text(kind, split)), ("gemv", blas_code.gemv_text(kind, split))):
+            code = native.compile_ir(native.header() + text, symbols)
+            _kept.append(code)
+            addresses[f"staged_{name}_{kind}"] = code.address
+    return addresses
+
+
+_kept: Final[list[native.NativeCode]] = []
+
+
+@cache
+def _private_openblas() -> ctypes.CDLL | None:
+    """A second copy of SciPy's OpenBLAS in this process, or None where SciPy brings none.
+
+    SciPy's copy has a pool of threads that spin while they wait: beside another pool, or on a machine that
+    others use, products take up to fifty times as long. Its setting is the user's, so we do not change it.
+    """
+    folder = Path(scipy.__file__).parent.parent / "scipy.libs"
+    candidates = sorted(folder.glob("libscipy_openblas-*.so"))
+    if not candidates:
+        return None
+    try:
+        # Found by name when the copy, in another folder, asks for it.
+        for needed in sorted(folder.glob("lib*.so*")):
+            if "openblas" not in needed.name:
+                with contextlib.suppress(OSError):
+                    ctypes.CDLL(str(needed))
+        with _environment({"OPENBLAS_NUM_THREADS": "1"}), _copy(candidates[0]) as path:
+            library = ctypes.CDLL(path)
+    except OSError:
+        return None
+    return library if all(hasattr(library, "scipy_" + name) for name in NAMES) else None
+
+
+@contextlib.contextmanager
+def _copy(source: Path) -> Iterator[str]:
+    """A file with the same content: the loader would find an equal inode loaded already."""
+    if hasattr(os, "memfd_create"):
+        handle = os.memfd_create("staged_ad_openblas")
+        try:
+            with source.open("rb") as file:
+                done, size = 0, os.fstat(file.fileno()).st_size
+                while done < size:
+                    done += os.sendfile(handle, file.fileno(), done, size - done)
+            yield f"/proc/self/fd/{handle}"
+        finally:
+            os.close(handle)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield shutil.copy(source, folder)
+
+
+@contextlib.contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _from_scipy(name: str) -> int:
+    return int(numba.extending.get_cython_function_address("scipy.linalg.cython_blas", name.rstrip("_")))

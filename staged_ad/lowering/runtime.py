@@ -1,0 +1,178 @@
+"""``void staged_parallel(ptr task, i64 chunks, ptr data)``: run numbered chunks over Numba's thread pool.
+
+Invariant: only chunk numbers reach a task, so results cannot depend on the number of threads.
+Start at `runtime_symbols`; `_PARALLEL` is the native code; `set_num_threads` is the user's knob.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+import numba
+from numba.np.ufunc import parallel
+
+from staged_ad.lowering import native
+
+# Words shared with native code, a cache line apart: the limit on threads (0: none set), and the pool's lock.
+_LIMIT: Final = 0
+_BUSY: Final = 8
+_state: Final = (ctypes.c_int64 * 16)()
+_forked = False
+
+
+def set_num_threads(count: int) -> None:
+    """Let parallel regions use at most `count` threads; results do not depend on it, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        `count` is not between 1 and the size of Numba's pool (environment variable ``NUMBA_NUM_THREADS``).
+    """
+    largest = _pool_size()
+    if not 1 <= count <= largest:
+        raise ValueError(
+            f"cannot use {count} threads: choose 1 to {largest}, or start Python with NUMBA_NUM_THREADS={count}"
+        )
+    _state[_LIMIT] = 1 if _forked else count
+
+
+def get_num_threads() -> int:
+    """The number of threads that parallel regions may use."""
+    return int(_state[_LIMIT])
+
+
+@cache
+def runtime_symbols() -> Mapping[str, int]:
+    """Address of ``staged_parallel``, where a task is ``void (i64 first_chunk, i64 last_chunk, ptr data)``.
+
+    Chunks run in the calling thread when one thread is allowed, when there is one chunk, inside a task,
+    in the child of a fork, and while another Python thread has the pool: Numba's ``workqueue`` layer
+    would abort the process, and the others would oversubscribe the machine.
+    """
+    _launch()
+    text = native.header() + _PARALLEL.format(
+        limit=ctypes.addressof(_state) + 8 * _LIMIT, busy=ctypes.addressof(_state) + 8 * _BUSY
+    )
+    symbols = {
+        "numba_parallel_for": _pool_function("parallel_for"),
+        "numba_get_threads": _pool_function("get_num_threads"),
+        "numba_set_threads": _pool_function("set_num_threads"),
+    }
+    code = native.compile_ir(text, symbols)
+    _kept.append(code)
+    return {"staged_parallel": code.address}
+
+
+_kept: Final[list[native.NativeCode]] = []
+
+
+def _launch() -> None:
+    # GNU OpenMP's threads spin for many milliseconds by default, and a region stalls for as long when the
+    # system puts two of them on one core: 10 ms on a machine that others use too. A thousand rounds are
+    # 50 us: a region costs 1 us soon after another (8 us without spinning), and at most 60 us after a pause.
+    chosen = "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ
+    if not chosen:
+        os.environ["GOMP_SPINCOUNT"] = "1000"
+    try:
+        parallel._launch_threads()
+    finally:
+        if not chosen:
+            del os.environ["GOMP_SPINCOUNT"]
+
+
+def _pool_size() -> int:
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
+def _pool_function(name: str) -> int:
+    module = {"omp": "omppool", "workqueue": "workqueue", "tbb": "tbbpool"}[numba.threading_layer()]
+    # Imported already by the launch; which one it was is known only then.
+    library = __import__(f"numba.np.ufunc.{module}", fromlist=[name])
+    return int(getattr(library, name))
+
+
+def _after_fork_in_child() -> None:
+    # The pool's threads do not exist in the child, and GNU OpenMP kills a child that uses them.
+    global _forked
+    _forked = True
+    _state[_LIMIT] = 1
+    _state[_BUSY] = 0
+
+
+_state[_LIMIT] = _pool_size()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+# The pool leaves its own count of threads changed in the calling thread: the user's numba.get_num_threads().
+# One task per thread takes chunks from a shared counter, so a thread that starts late delays nobody.
+_PARALLEL: Final = """
+declare void @numba_parallel_for(ptr, ptr, ptr, ptr, ptr, i64, i64, i32)
+declare i32 @numba_get_threads()
+declare void @numba_set_threads(i32)
+declare i64 @llvm.smin.i64(i64, i64)
+%job = type {{ ptr, i64, ptr, i64 }}
+
+define internal void @work(ptr %items, ptr %shape, ptr %strides, ptr %job) nounwind {{
+start:
+  %chunks.p = getelementptr %job, ptr %job, i64 0, i32 1
+  %data.p = getelementptr %job, ptr %job, i64 0, i32 2
+  %next.p = getelementptr %job, ptr %job, i64 0, i32 3
+  %task = load ptr, ptr %job
+  %chunks = load i64, ptr %chunks.p
+  %data = load ptr, ptr %data.p
+  br label %take
+take:
+  %first = atomicrmw add ptr %next.p, i64 1 monotonic
+  %some = icmp slt i64 %first, %chunks
+  br i1 %some, label %run, label %done
+run:
+  %last = add i64 %first, 1
+  call void %task(i64 %first, i64 %last, ptr %data)
+  br label %take
+done:
+  ret void
+}}
+
+define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {{
+start:
+  %job = alloca %job, align 64
+  %shape = alloca i64
+  %items = alloca ptr
+  %stride = alloca i64
+  %limit.p = inttoptr i64 {limit} to ptr
+  %busy.p = inttoptr i64 {busy} to ptr
+  %limit = load atomic i64, ptr %limit.p monotonic, align 8
+  %threads = call i64 @llvm.smin.i64(i64 %limit, i64 %chunks)
+  %several = icmp sgt i64 %threads, 1
+  br i1 %several, label %lock, label %serial
+lock:
+  %pair = cmpxchg ptr %busy.p, i64 0, i64 1 acquire monotonic
+  %mine = extractvalue {{ i64, i1 }} %pair, 1
+  br i1 %mine, label %fork, label %serial
+fork:
+  %chunks.p = getelementptr %job, ptr %job, i64 0, i32 1
+  %data.p = getelementptr %job, ptr %job, i64 0, i32 2
+  %next.p = getelementptr %job, ptr %job, i64 0, i32 3
+  store ptr %task, ptr %job
+  store i64 %chunks, ptr %chunks.p
+  store ptr %data, ptr %data.p
+  store i64 0, ptr %next.p
+  store i64 %threads, ptr %shape
+  store ptr null, ptr %items
+  store i64 0, ptr %stride
+  %count = trunc i64 %threads to i32
+  %before = call i32 @numba_get_threads()
+  call void @numba_parallel_for(ptr @work, ptr %items, ptr %shape, ptr %stride, ptr %job, i64 0, i64 1, i32 %count)
+  call void @numba_set_threads(i32 %before)
+  store atomic i64 0, ptr %busy.p release, align 8
+  ret void
+serial:
+  call void %task(i64 0, i64 %chunks, ptr %data)
+  ret void
+}}
+"""

@@ -1,0 +1,159 @@
+"""Where the machine code of mathematical functions is: libmvec by vector, libm by element, scipy.special.
+
+Invariant: an address is given only for a symbol that this CPU and C library really have; it never changes.
+Start at `vector_function`; the error bound of everything it returns is `ULP_BOUND`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, Literal
+
+import numpy as np
+import scipy.special
+
+from staged_ad.lowering import native
+
+Item = Literal["float", "double"]
+Symbol = tuple[str, int]
+
+ULP_BOUND: Final = 4
+"""libmvec's bound for every function and width, edges and subnormal numbers included."""
+
+EXCLUDED: Final[Mapping[str, str]] = {}
+"""libmvec names not to be used, with the reason. Checked with glibc 2.36 at 16, 32 and 64 bytes: none."""
+
+_ITEM_BYTES: Final[Mapping[str, int]] = {"float": 4, "double": 8}
+_BINARY: Final = frozenset({"atan2", "hypot", "pow"})
+
+# glibc's letters of the vector ABI: 16 bytes (SSE4), 32 bytes (AVX2), 64 bytes (AVX-512).
+_LETTER: Final[Mapping[int, tuple[str, str]]] = {16: ("b", "sse4.1"), 32: ("d", "avx2"), 64: ("e", "avx512f")}
+
+
+@cache
+def vector_function(name: str, item: Item, lanes: int) -> Symbol | None:
+    """Symbol and address of `name` on `lanes` elements at once, or None where libmvec has no such function."""
+    letter, feature = _LETTER.get(lanes * _ITEM_BYTES[item], ("", ""))
+    library = _libmvec()
+    if library is None or not letter or name in EXCLUDED or not native.has_feature(feature):
+        return None
+    arguments = "vv" if name in _BINARY else "v"
+    symbol = f"_ZGV{letter}N{lanes}{arguments}_{_c_name(name, item)}"
+    return _lookup(library, symbol)
+
+
+@cache
+def scalar_function(name: str, item: Item) -> Symbol | None:
+    """Symbol and address of a libm function (``sin``, ``lgamma``, ``hypot``, ...) on one element."""
+    return _lookup(_libm(), _c_name(name, item))
+
+
+@cache
+def special_function(name: str, item: Item) -> Symbol | None:
+    """Symbol and address of a real `scipy.special` ufunc as a C function of scalars, or None.
+
+    ``psi(x)`` and ``zeta(x, q)`` (polygamma), ``ndtri(p)``, ``betainc(a, b, x)``, ... The code is the
+    ufunc's own inner loop, so results are those of SciPy to the last bit.
+    """
+    # scipy.special.zeta is a Python function around the ufunc _zeta.
+    ufunc = getattr(scipy.special, name, None)
+    if not isinstance(ufunc, np.ufunc):
+        ufunc = getattr(scipy.special._ufuncs, "_" + name, None)
+    loop = _inner_loop(ufunc, item) if isinstance(ufunc, np.ufunc) else None
+    if ufunc is None or loop is None:
+        return None
+    symbol = f"staged_special_{_c_name(name, item)}"
+    code = native.compile_ir(_call_of_loop(item, ufunc.nin, *loop), {})
+    _kept.append(code)
+    return symbol, code.address
+
+
+_kept: Final[list[native.NativeCode]] = []
+
+
+class _UFuncObject(ctypes.Structure):
+    # numpy/ufuncobject.h: public, and part of NumPy's stable ABI.
+    _fields_ = (
+        ("refcount", ctypes.c_ssize_t),
+        ("type", ctypes.c_void_p),
+        ("nin", ctypes.c_int),
+        ("nout", ctypes.c_int),
+        ("nargs", ctypes.c_int),
+        ("identity", ctypes.c_int),
+        ("functions", ctypes.POINTER(ctypes.c_void_p)),
+        ("data", ctypes.POINTER(ctypes.c_void_p)),
+    )
+
+
+def _inner_loop(ufunc: np.ufunc, item: Item) -> tuple[int, int] | None:
+    kind = "f" if item == "float" else "d"
+    wanted = f"{kind * ufunc.nin}->{kind}"
+    if wanted not in ufunc.types:
+        return None
+    fields = _UFuncObject.from_address(id(ufunc))
+    k = ufunc.types.index(wanted)
+    return fields.functions[k] or 0, fields.data[k] or 0
+
+
+def _call_of_loop(item: Item, count: int, function: int, data: int) -> str:
+    parameters = ", ".join(f"{item} %x{k}" for k in range(count))
+    lines = [
+        native.header(),
+        f"define {item} @{native.ENTRY}({parameters}) nounwind {{",
+        f"  %values = alloca [{count + 1} x {item}]",
+        f"  %pointers = alloca [{count + 1} x ptr]",
+        f"  %strides = alloca [{count + 1} x i64]",
+        "  %size = alloca i64",
+        "  store i64 1, ptr %size",
+        f"  call void @llvm.memset.p0.i64(ptr %strides, i8 0, i64 {8 * (count + 1)}, i1 false)",
+    ]
+    for k in range(count + 1):
+        lines.append(f"  %v{k} = getelementptr {item}, ptr %values, i64 {k}")
+        lines.append(f"  %p{k} = getelementptr ptr, ptr %pointers, i64 {k}")
+        lines.append(f"  store ptr %v{k}, ptr %p{k}")
+        if k < count:
+            lines.append(f"  store {item} %x{k}, ptr %v{k}")
+    lines += [
+        f"  %loop = inttoptr i64 {function} to ptr",
+        f"  %data = inttoptr i64 {data} to ptr",
+        "  call void %loop(ptr %pointers, ptr %size, ptr %strides, ptr %data)",
+        f"  %result = load {item}, ptr %v{count}",
+        f"  ret {item} %result",
+        "}",
+        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n",
+    ]
+    return "\n".join(lines)
+
+
+def _c_name(name: str, item: Item) -> str:
+    return name + "f" if item == "float" else name
+
+
+def _lookup(library: ctypes.CDLL, symbol: str) -> Symbol | None:
+    try:
+        address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+    except AttributeError:
+        return None
+    return (symbol, address) if address else None
+
+
+@cache
+def _libmvec() -> ctypes.CDLL | None:
+    # AArch64's libmvec has other names and another calling convention.
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return None
+    try:
+        return ctypes.CDLL("libmvec.so.1")
+    except OSError:
+        return None
+
+
+@cache
+def _libm() -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL("libm.so.6")
+    except OSError:  # musl and macOS keep libm in the C library
+        return ctypes.CDLL(None)

@@ -1,0 +1,58 @@
+"""NumPy on traced values: the functions behind ``np.*``, and those that np cannot reach.
+
+Invariant: importing this package fills the table of the NumPy protocols (``tracing/protocol.py``).
+Use ``import numpy as np`` in your code; this namespace has ``array``, ``full``, ``logsumexp`` and ``softmax``,
+which work on traced values where NumPy and SciPy would ask for their numbers.
+"""
+
+import numpy as _np
+
+from staged_ad.numpy import multiplying as _multiplying
+from staged_ad.numpy import reducing as _reducing
+from staged_ad.numpy import shaping as _shaping
+from staged_ad.numpy.indexing import getitem as _getitem
+from staged_ad.numpy.promotion import as_value as _as_value
+from staged_ad.numpy.reducing import logsumexp as logsumexp
+from staged_ad.numpy.reducing import softmax as softmax
+from staged_ad.numpy.shaping import array as array
+from staged_ad.numpy.shaping import full as full
+from staged_ad.numpy.ufuncs import OPERATORS as _OPERATORS
+from staged_ad.numpy.ufuncs import UFUNCS as _UFUNCS
+from staged_ad.numpy.ufuncs import polygamma as polygamma
+from staged_ad.tracing.protocol import OPERATIONS as _OPERATIONS
+
+_REDUCTIONS = (
+    "sum prod max min any all argmax argmin mean var std ptp average".split()
+)
+_PRODUCTS = "matmul dot inner outer vdot tensordot einsum".split()
+
+_OPERATIONS.functions.update(_UFUNCS)
+_OPERATIONS.functions.update(_shaping.FUNCTIONS)
+_OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
+_OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
+_OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
+
+_OPERATIONS.operators.update(_OPERATORS)
+_OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)
+
+_OPERATIONS.methods.update(
+    {name: getattr(_reducing, name) for name in _REDUCTIONS if name != "average" and hasattr(_np.ndarray, name)},
+    dot=_multiplying.dot,
+    reshape=_shaping.reshape,
+    ravel=_shaping.ravel,
+    flatten=_shaping.ravel,
+    transpose=lambda x, *axes: _shaping.transpose(x, *(axes if axes != (None,) else ())),
+    swapaxes=_shaping.swapaxes,
+    squeeze=_shaping.squeeze,
+    astype=_shaping.astype,
+    copy=_shaping.copy,
+    clip=lambda x, min=None, max=None: _shaping.clip(x, min, max),
+    round=_shaping.round_,
+    conj=_as_value,
+    conjugate=_as_value,
+)
+_OPERATIONS.properties.update(
+    T=_shaping.transpose,
+    mT=_shaping.matrix_transpose,
+    real=_as_value,
+)

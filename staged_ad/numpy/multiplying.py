@@ -1,0 +1,207 @@
+"""Products of NumPy: matmul, dot, tensordot, inner, outer, vdot, einsum. All are dot_general.
+
+Invariant: signatures and axes of the results are NumPy's.
+Start at ``matmul``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import ShapeError, UnsupportedError
+from staged_ad.ir.types import BOOL, check_axis
+from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_shape
+from staged_ad.numpy.ufuncs import multiply
+from staged_ad.primitives.arithmetic import eq
+from staged_ad.primitives.makers import mul, typeof
+from staged_ad.primitives.products import dot_general, free_axes
+from staged_ad.primitives.reductions import reduce_sum
+from staged_ad.primitives.shaping import cast, iota, reshape, transpose
+from staged_ad.tracing.source import location, user_source
+
+
+def _product(a: Any, b: Any, contract: Any, batch: Any = ((), ())) -> Any:
+    a, b = promote_dtypes(a, b)
+    if typeof(a).dtype == BOOL:
+        counts = dot_general(to_dtype(a, np.dtype("int64")), to_dtype(b, np.dtype("int64")), contract=contract, batch=batch)
+        return counts != 0
+    return dot_general(a, b, contract=contract, batch=batch)
+
+
+def _misfit(name: str, a: Any, b: Any) -> ShapeError:
+    return ShapeError(
+        f"{name}: shapes {typeof(a).shape} and {typeof(b).shape} do not fit (at {location(user_source())})"
+    )
+
+
+def matmul(a: Any, b: Any, keep_weak: bool = False) -> Any:
+    """np.matmul: a stack of matrix products over the leading axes."""
+    a, b = promote_dtypes(a, b)
+    m, n = typeof(a).ndim, typeof(b).ndim
+    if m == 0 or n == 0:
+        raise ShapeError("matmul: 0-d operands are not allowed; write * instead")
+    if typeof(a).shape[-1] != typeof(b).shape[-2 if n > 1 else 0]:
+        raise _misfit("matmul", a, b)
+    if n == 1:
+        return _product(a, b, ((m - 1,), (0,)))
+    if m == 1:
+        return _product(a, b, ((0,), (n - 2,)))
+    if n == 2:
+        return _product(a, b, ((m - 1,), (0,)))
+    stack = np.broadcast_shapes(typeof(a).shape[:-2], typeof(b).shape[:-2])
+    a = to_shape(a, (*stack, *typeof(a).shape[-2:]))
+    b = to_shape(b, (*stack, *typeof(b).shape[-2:]))
+    axes = tuple(range(len(stack)))
+    return _product(a, b, ((len(stack) + 1,), (len(stack),)), (axes, axes))
+
+
+def dot(a: Any, b: Any, out: Any = None) -> Any:
+    if out is not None:
+        raise UnsupportedError("np.dot(..., out=...) is not supported on traced values")
+    a, b = as_value(a), as_value(b)
+    m, n = typeof(a).ndim, typeof(b).ndim
+    if m == 0 or n == 0:
+        return multiply(a, b)
+    place = max(n - 2, 0)
+    if typeof(a).shape[-1] != typeof(b).shape[place]:
+        raise _misfit("dot", a, b)
+    return _product(a, b, ((m - 1,), (place,)))
+
+
+def inner(a: Any, b: Any) -> Any:
+    a, b = as_value(a), as_value(b)
+    m, n = typeof(a).ndim, typeof(b).ndim
+    if m == 0 or n == 0:
+        return multiply(a, b)
+    if typeof(a).shape[-1] != typeof(b).shape[-1]:
+        raise _misfit("inner", a, b)
+    return _product(a, b, ((m - 1,), (n - 1,)))
+
+
+def _ravel(x: Any) -> Any:
+    value = as_value(x)
+    return reshape(value, shape=(typeof(value).size,))
+
+
+def outer(a: Any, b: Any, out: Any = None) -> Any:
+    if out is not None:
+        raise UnsupportedError("np.outer(..., out=...) is not supported on traced values")
+    a, b = _ravel(a), _ravel(b)
+    return multiply(reshape(a, shape=(typeof(a).size, 1)), b)
+
+
+def vdot(a: Any, b: Any, /) -> Any:
+    return dot(_ravel(a), _ravel(b))
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    a, b = as_value(a), as_value(b)
+    m, n = typeof(a).ndim, typeof(b).ndim
+    if isinstance(axes, int | np.integer):
+        left, right = tuple(range(m - int(axes), m)), tuple(range(int(axes)))
+    else:
+        left, right = (tuple([k] if isinstance(k, int | np.integer) else k) for k in axes)
+    left, right = tuple(check_axis(k, m) for k in left), tuple(check_axis(k, n) for k in right)
+    if [typeof(a).shape[k] for k in left] != [typeof(b).shape[k] for k in right]:
+        raise _misfit("tensordot", a, b)
+    return _product(a, b, (left, right))
+
+
+def einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
+    """np.einsum with the subscripts as a string."""
+    if not isinstance(subscripts, str):
+        raise UnsupportedError("np.einsum on traced values needs its subscripts as a string, such as 'ij,jk->ik'")
+    options.pop("optimize", None)
+    if any(v is not None for v in options.values()):
+        raise UnsupportedError(f"np.einsum on traced values does not support {', '.join(options)}")
+    values = promote_dtypes(*operands)
+    inputs, output = _parse(subscripts, [typeof(v).ndim for v in values])
+    lengths: dict[str, int] = {}
+    for labels, value in zip(inputs, values, strict=True):
+        for label, n in zip(labels, typeof(value).shape, strict=True):
+            if lengths.setdefault(label, n) != n and 1 not in (n, lengths[label]):
+                raise ShapeError(f"einsum {subscripts!r}: label {label!r} has lengths {lengths[label]} and {n}")
+            lengths[label] = max(lengths[label], n)
+    if any(label not in lengths for label in output):
+        raise ShapeError(f"einsum {subscripts!r}: the output has a label that no operand has")
+    terms = [
+        _without_repeats(to_shape(v, tuple(lengths[c] for c in labels)), labels)
+        for labels, v in zip(inputs, values, strict=True)
+    ]
+    while len(terms) > 1:
+        i, j = _cheapest_pair([labels for _, labels in terms], lengths)
+        b, a = terms.pop(j), terms.pop(i)
+        needed = set(output).union(*(labels for _, labels in terms))
+        terms.append(_contract(a, b, needed))
+    value, labels = _summed(terms[0], set(output))
+    return transpose(value, permutation=tuple(labels.index(label) for label in output))
+
+
+def _parse(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
+    """Labels of each operand and of the output; an ellipsis becomes labels of its own."""
+    text = subscripts.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    parts = left.split(",")
+    if len(parts) != len(ndims):
+        raise ShapeError(f"einsum {subscripts!r}: {len(parts)} operands in the subscripts, {len(ndims)} given")
+    hidden = max((n - len(p.replace("...", "")) for p, n in zip(parts, ndims, strict=True) if "..." in p), default=0)
+    names = "".join(chr(0x3B1 + k) for k in range(hidden))
+    inputs = []
+    for part, ndim in zip(parts, ndims, strict=True):
+        width = ndim - len(part.replace("...", ""))
+        labels = part.replace("...", names[hidden - width :]) if "..." in part else part
+        if len(labels) != ndim:
+            raise ShapeError(f"einsum {subscripts!r}: operand {part!r} has {ndim} dimensions")
+        inputs.append(labels)
+    if arrow:
+        return inputs, right.replace("...", names)
+    everything = "".join(inputs)
+    once = sorted(c for c in set(everything) if everything.count(c) == 1 and c not in names)
+    return inputs, names + "".join(once)
+
+
+def _without_repeats(value: Any, labels: str) -> tuple[Any, str]:
+    """Diagonals: a label that repeats is kept once."""
+    while len(set(labels)) < len(labels):
+        second = next(k for k, c in enumerate(labels) if c in labels[:k])
+        first = labels.index(labels[second])
+        type = typeof(value)
+        on_diagonal = eq(
+            iota(type.shape, np.int64, first, near=(value,)), iota(type.shape, np.int64, second, near=(value,))
+        )
+        value = reduce_sum(mul(value, cast(on_diagonal, dtype=type.dtype, weak=False)), axes=(second,))
+        labels = labels[:second] + labels[second + 1 :]
+    return value, labels
+
+
+def _cheapest_pair(terms: Sequence[str], lengths: dict[str, int]) -> tuple[int, int]:
+    """The pair whose union of labels spans the smallest index space (greedy contraction order)."""
+
+    def cost(pair: tuple[int, int]) -> int:
+        size = 1
+        for label in set(terms[pair[0]] + terms[pair[1]]):
+            size *= lengths[label]
+        return size
+
+    return min(((i, j) for j in range(len(terms)) for i in range(j)), key=cost)
+
+
+def _summed(term: tuple[Any, str], needed: set[str]) -> tuple[Any, str]:
+    value, labels = term
+    axes = tuple(k for k, label in enumerate(labels) if label not in needed)
+    return (reduce_sum(value, axes=axes) if axes else value), "".join(c for c in labels if c in needed)
+
+
+def _contract(a: tuple[Any, str], b: tuple[Any, str], needed: set[str]) -> tuple[Any, str]:
+    (x, left), (y, right) = _summed(a, needed | set(b[1])), _summed(b, needed | set(a[1]))
+    shared = [c for c in left if c in right]
+    batch = [c for c in shared if c in needed]
+    inside = [c for c in shared if c not in needed]
+    pairs = [(tuple(left.index(c) for c in group), tuple(right.index(c) for c in group)) for group in (inside, batch)]
+    product = dot_general(x, y, contract=pairs[0], batch=pairs[1])
+    free = [left[k] for k in free_axes(len(left), pairs[0][0], pairs[1][0])]
+    free += [right[k] for k in free_axes(len(right), pairs[0][1], pairs[1][1])]
+    return product, "".join([*batch, *free])

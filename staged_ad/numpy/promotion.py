@@ -1,0 +1,176 @@
+"""NumPy's promotion of dtypes and broadcasting of shapes, for traced values.
+
+Invariant: NumPy itself decides: dtypes come from ``ufunc.resolve_dtypes`` and ``np.result_type`` (NEP 50).
+Start at ``apply_ufunc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError
+from staged_ad.ir import ArrayType, Literal
+from staged_ad.ir.types import DTYPES, FLOAT64, canonical_dtype, describe
+from staged_ad.primitives.makers import Operation, typeof
+from staged_ad.primitives.shaping import broadcast, cast
+from staged_ad.tracing import Tracer, literal_of
+from staged_ad.tracing.source import location, user_source
+
+
+def as_value(x: Any, what: str = "an operand") -> Any:
+    """`x` as a tracer or literal; raises ArgumentError for what is neither array nor number."""
+    if isinstance(x, Tracer | Literal):
+        return x
+    if isinstance(x, list | tuple):
+        if any(isinstance(item, Tracer) for item in _leaves(x)):
+            from staged_ad.numpy.shaping import array  # lists of tracers are stacked, and shaping needs promotion
+
+            return array(x)
+        try:
+            x = np.asarray(x)
+        except ValueError as error:
+            raise ArgumentError(
+                f"{what} is a ragged nested list (at {location(user_source())}): all rows must have one length"
+            ) from error
+    try:
+        return literal_of(x)
+    except DTypeError as error:
+        raise ArgumentError(f"{what} is {describe(x)} (at {location(user_source())}): {error}") from None
+
+
+def _leaves(x: Any) -> Any:
+    if isinstance(x, list | tuple):
+        for item in x:
+            yield from _leaves(item)
+    else:
+        yield x
+
+
+def _spec(type: ArrayType) -> Any:
+    """What NumPy's promotion functions take for a type: a dtype, or int / float for weak ones."""
+    if not type.weak:
+        return type.dtype
+    return float if type.dtype.kind == "f" else int
+
+
+@lru_cache(maxsize=4096)
+def _resolve(ufunc: np.ufunc, specs: tuple[Any, ...]) -> tuple[np.dtype[Any], ...]:
+    return tuple(ufunc.resolve_dtypes((*specs, *[None] * ufunc.nout)))
+
+
+def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes of inputs and outputs that NumPy would choose. Raises DTypeError as NumPy would."""
+    try:
+        found = _resolve(ufunc, tuple(map(_spec, types)))
+    except TypeError as error:
+        raise DTypeError(f"np.{ufunc.__name__}: {error} (at {location(user_source())})") from None
+    for dtype in found:
+        if dtype not in DTYPES:
+            raise DTypeError(
+                f"np.{ufunc.__name__} of {' and '.join(str(t.dtype) for t in types)} computes in {dtype}, which is not "
+                f"supported (at {location(user_source())}); cast first, as in x.astype(np.float64)"
+            )
+    return found
+
+
+def result_dtype(types: Sequence[ArrayType]) -> tuple[np.dtype[Any], bool]:
+    """The common dtype of several values, and whether it is weak."""
+    if all(t.weak for t in types):
+        return max((t.dtype for t in types), key=lambda d: d.kind == "f"), True
+    examples = [(0.0 if t.dtype.kind == "f" else 0) if t.weak else t.dtype for t in types]
+    return canonical_dtype(np.result_type(*examples)), False
+
+
+def to_dtype(x: Any, dtype: np.dtype[Any], weak: bool = False) -> Any:
+    type: ArrayType = typeof(x)
+    if type.dtype == dtype and type.weak == weak:
+        return x
+    if isinstance(x, Literal):
+        return _cast_literal(x, ArrayType(type.shape, dtype, weak))
+    return cast(x, dtype=dtype, weak=weak)
+
+
+def _cast_literal(x: Literal, type: ArrayType) -> Literal:
+    if not x.is_splat:
+        value = x.value.astype(type.dtype)
+        value.flags.writeable = False
+        return Literal(value, type)
+    if x.type.weak and type.dtype.kind in "iu":  # a Python integer must fit, as in NumPy
+        bounds = np.iinfo(type.dtype)
+        if not bounds.min <= x.value <= bounds.max:
+            raise OverflowError(f"Python integer {x.value} out of bounds for {type.dtype}")
+    return Literal(x.value.astype(type.dtype), type)
+
+
+def to_shape(x: Any, shape: tuple[int, ...]) -> Any:
+    """`x` broadcast to `shape` by NumPy's rules."""
+    type: ArrayType = typeof(x)
+    if type.shape == shape:
+        return x
+    if isinstance(x, Literal) and x.is_splat:
+        return Literal(x.value, type.with_shape(shape))
+    if isinstance(x, Literal):
+        x = x.array
+    offset = len(shape) - type.ndim
+    return broadcast(x, shape=shape, dims=tuple(range(offset, len(shape))))
+
+
+def common_shape(types: Sequence[ArrayType]) -> tuple[int, ...]:
+    first = types[0].shape
+    if all(t.shape == first for t in types):
+        return first
+    try:
+        return np.broadcast_shapes(*(t.shape for t in types))
+    except ValueError:
+        shapes = " ".join(str(t.shape) for t in types)
+        raise ShapeError(
+            f"operands could not be broadcast together with shapes {shapes} (at {location(user_source())})"
+        ) from None
+
+
+def promote(*xs: Any) -> list[Any]:
+    """Values of one shape and dtype."""
+    values = [as_value(x) for x in xs]
+    types = [typeof(v) for v in values]
+    dtype, weak = result_dtype(types)
+    shape = common_shape(types)
+    return [to_shape(to_dtype(v, dtype, weak), shape) for v in values]
+
+
+def promote_dtypes(*xs: Any) -> list[Any]:
+    """Values of one dtype, each with its own shape."""
+    values = [as_value(x) for x in xs]
+    dtype, weak = result_dtype([typeof(v) for v in values])
+    return [to_dtype(v, dtype, weak) for v in values]
+
+
+def to_float(x: Any) -> Any:
+    """Integers and booleans as float64, floats as they are: what NumPy's means and quotients do."""
+    value = as_value(x)
+    type: ArrayType = typeof(value)
+    return value if type.inexact else to_dtype(value, FLOAT64, type.weak)
+
+
+def apply_ufunc(ufunc: np.ufunc, operation: Operation, xs: Sequence[Any], keep_weak: bool = False) -> Any:
+    """`operation` on operands promoted and broadcast as `ufunc` would.
+
+    Results of ufuncs are never weak; those of Python operators (`keep_weak`) are when all operands are.
+    """
+    values = [as_value(x, f"operand {k} of np.{ufunc.__name__}") for k, x in enumerate(xs)]
+    types = [typeof(v) for v in values]
+    weak = keep_weak and all(t.weak for t in types)
+    dtypes = resolve(ufunc, types)
+    if len(types) == 2 and dtypes[0] != dtypes[1]:
+        raise DTypeError(
+            f"np.{ufunc.__name__} of {types[0].dtype} and {types[1].dtype} is not supported "
+            f"(at {location(user_source())}); cast one of them with astype"
+        )
+    shape = common_shape(types)
+    operands = [to_shape(to_dtype(v, d, weak), shape) for v, d in zip(values, dtypes, strict=False)]
+    return operation(*operands)
+
+

@@ -1,0 +1,356 @@
+"""Shapes: reshape, transpose, stack, concatenate, where, pad, creation of arrays.
+
+Invariant: signatures are NumPy's.
+Start at ``array``, which holds what np.array cannot: nested lists of traced values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
+
+from staged_ad.ir.types import canonical_dtype, check_axis
+from staged_ad.numpy.indexing import getitem
+from staged_ad.numpy.promotion import as_value, promote, promote_dtypes, to_dtype, to_shape
+from staged_ad.numpy.ufuncs import UFUNCS, not_equal
+from staged_ad.primitives import arithmetic as a
+from staged_ad.primitives import shaping as p
+from staged_ad.primitives.makers import select, typeof
+from staged_ad.tracing import Tracer
+from staged_ad.tracing.source import location, user_source
+
+
+def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
+    """np.array for nested lists that may hold traced values."""
+    if isinstance(object, list | tuple):
+        if not object:
+            return as_value(np.array(object, dtype=dtype))
+        rows = [array(item) for item in object]
+        if len({typeof(row).shape for row in rows}) > 1:
+            shapes = ", ".join(str(typeof(row).shape) for row in rows)
+            raise ArgumentError(
+                f"array: the rows of a nested list have different shapes {shapes} (at {location(user_source())})"
+            )
+        value = stack(rows)
+    else:
+        value = as_value(object, "the argument of array")
+    if dtype is not None or typeof(value).weak:
+        value = to_dtype(value, canonical_dtype(dtype or typeof(value).dtype))
+    missing = ndmin - typeof(value).ndim
+    return reshape(value, (*(1,) * missing, *typeof(value).shape)) if missing > 0 else value
+
+
+def astype(x: Any, dtype: Any, order: Any = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True) -> Any:
+    return to_dtype(as_value(x), canonical_dtype(dtype))
+
+
+def copy(a: Any, *args: Any, **kwargs: Any) -> Any:
+    return as_value(a)
+
+
+def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy: Any = None) -> Any:
+    if order not in "CA":
+        raise UnsupportedError(f"reshape(order={order!r}) is not supported on traced values; transpose before and after")
+    value = as_value(a)
+    target = shape[0] if len(shape) == 1 else shape
+    target = (target,) if isinstance(target, int | np.integer) else tuple(int(n) for n in target)
+    size = typeof(value).size
+    if target.count(-1) > 1:
+        raise ShapeError("can only specify one unknown dimension")
+    if -1 in target:
+        rest = -int(np.prod(target))
+        if rest == 0 or size % rest:
+            raise ShapeError(f"cannot reshape array of size {size} into shape {target}")
+        target = tuple(size // rest if n == -1 else n for n in target)
+    return p.reshape(value, shape=tuple(int(n) for n in target))
+
+
+def _reshape_function(a: Any, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
+    return reshape(a, shape, order=order)
+
+
+def ravel(a: Any, order: str = "C") -> Any:
+    return reshape(a, -1, order=order)
+
+
+def transpose(a: Any, *axes: Any) -> Any:
+    value = as_value(a)
+    ndim = typeof(value).ndim
+    order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    if not order:
+        return p.transpose(value, permutation=tuple(range(ndim))[::-1])
+    permutation = tuple(check_axis(int(k), ndim) for k in order)
+    return p.transpose(value, permutation=permutation)
+
+
+def _transpose_function(a: Any, axes: Any = None) -> Any:
+    return transpose(a) if axes is None else transpose(a, tuple(axes))
+
+
+def matrix_transpose(x: Any) -> Any:
+    return swapaxes(x, -1, -2)
+
+
+def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+    value = as_value(a)
+    order = list(range(typeof(value).ndim))
+    i, j = check_axis(axis1, len(order)), check_axis(axis2, len(order))
+    order[i], order[j] = order[j], order[i]
+    return p.transpose(value, permutation=tuple(order))
+
+
+def moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    value = as_value(a)
+    ndim = typeof(value).ndim
+    sources = [check_axis(k, ndim) for k in ([source] if isinstance(source, int) else source)]
+    targets = [check_axis(k, ndim) for k in ([destination] if isinstance(destination, int) else destination)]
+    order = [k for k in range(ndim) if k not in sources]
+    for target, origin in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, origin)
+    return p.transpose(value, permutation=tuple(order))
+
+
+def squeeze(a: Any, axis: Any = None) -> Any:
+    value = as_value(a)
+    shape = typeof(value).shape
+    if axis is None:
+        return p.reshape(value, shape=tuple(n for n in shape if n != 1))
+    axes = {check_axis(k, len(shape)) for k in ([axis] if isinstance(axis, int) else axis)}
+    if any(shape[k] != 1 for k in axes):
+        raise ShapeError("cannot select an axis to squeeze out which has size not equal to one")
+    return p.reshape(value, shape=tuple(n for k, n in enumerate(shape) if k not in axes))
+
+
+def expand_dims(a: Any, axis: Any) -> Any:
+    value = as_value(a)
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    ndim = typeof(value).ndim + len(axes)
+    places = {check_axis(k, ndim) for k in axes}
+    lengths = iter(typeof(value).shape)
+    return p.reshape(value, shape=tuple(1 if k in places else next(lengths) for k in range(ndim)))
+
+
+def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    value = as_value(array)
+    target = (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
+    found = typeof(value).shape
+    if len(found) > len(target) or any(m not in (1, n) for m, n in zip(found[::-1], target[::-1], strict=False)):
+        raise ShapeError(f"cannot broadcast shape {found} to {target} (at {location(user_source())})")
+    result = to_shape(value, target)
+    return result
+
+
+def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
+    values = [as_value(x) for x in args]
+    shape = np.broadcast_shapes(*(typeof(v).shape for v in values))
+    return tuple(to_shape(v, shape) for v in values)
+
+
+def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
+    if out is not None:
+        raise UnsupportedError("np.concatenate(..., out=...) is not supported on traced values")
+    values = promote_dtypes(*(list(arrays) if not isinstance(arrays, Tracer) else list(arrays)))
+    if dtype is not None:
+        values = [to_dtype(v, canonical_dtype(dtype)) for v in values]
+    if axis is None:
+        values, axis = [ravel(v) for v in values], 0
+    if typeof(values[0]).ndim == 0:
+        raise ShapeError("zero-dimensional arrays cannot be concatenated; write np.stack")
+    return p.concatenate(*values, axis=check_axis(axis, typeof(values[0]).ndim))
+
+
+def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
+    values = [as_value(x) for x in arrays]
+    if len({typeof(v).shape for v in values}) > 1:
+        raise ShapeError(f"all input arrays must have the same shape (at {location(user_source())})")
+    place = check_axis(axis, typeof(values[0]).ndim + 1)
+    return concatenate([expand_dims(v, place) for v in values], axis=place, out=out, dtype=dtype)
+
+
+def atleast_1d(*xs: Any) -> Any:
+    values = [reshape(x, 1) if typeof(as_value(x)).ndim == 0 else as_value(x) for x in xs]
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def atleast_2d(*xs: Any) -> Any:
+    values = [expand_dims(v, 0) if typeof(v).ndim == 1 else v for v in map(atleast_1d, xs)]
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def hstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Any:
+    values = [atleast_1d(x) for x in tup]
+    return concatenate(values, axis=0 if typeof(values[0]).ndim == 1 else 1, dtype=dtype)
+
+
+def vstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Any:
+    return concatenate([atleast_2d(x) for x in tup], axis=0, dtype=dtype)
+
+
+def column_stack(tup: Any) -> Any:
+    return concatenate([v if typeof(v).ndim > 1 else expand_dims(v, 1) for v in map(atleast_1d, tup)], axis=1)
+
+
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    value = as_value(ary)
+    k = check_axis(axis, typeof(value).ndim)
+    n = typeof(value).shape[k]
+    if isinstance(indices_or_sections, int):
+        if n % indices_or_sections:
+            raise ShapeError("array split does not result in an equal division")
+        width = n // indices_or_sections
+        bounds = list(range(0, n + 1, width)) if width else [0] * (indices_or_sections + 1)
+    else:
+        bounds = [0, *indices_or_sections, n]
+    whole = (slice(None),) * k
+    return [getitem(value, (*whole, slice(i, j))) for i, j in zip(bounds, bounds[1:], strict=False)]
+
+
+def flip(m: Any, axis: Any = None) -> Any:
+    value = as_value(m)
+    ndim = typeof(value).ndim
+    axes = range(ndim) if axis is None else [axis] if isinstance(axis, int) else axis
+    return p.reverse(value, axes=tuple(sorted(check_axis(k, ndim) for k in axes)))
+
+
+def roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    value = as_value(a)
+    if axis is None:
+        return reshape(roll(ravel(value), shift, 0), typeof(value).shape)
+    pairs = [(shift, axis)] if isinstance(axis, int) else list(zip(np.broadcast_to(shift, len(axis)), axis, strict=True))
+    for amount, k in pairs:
+        k = check_axis(k, typeof(value).ndim)
+        n = typeof(value).shape[k]
+        cut = (-int(amount)) % n if n else 0
+        if cut:
+            whole = (slice(None),) * k
+            value = concatenate([getitem(value, (*whole, slice(cut, None))), getitem(value, (*whole, slice(0, cut)))], k)
+    return value
+
+
+def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Any:
+    value = as_value(array)
+    constant = kwargs.pop("constant_values", 0)
+    if mode != "constant" or kwargs or not np.isscalar(constant):
+        raise UnsupportedError(f"np.pad(mode={mode!r}) with these options is not supported on traced values")
+    ndim = typeof(value).ndim
+    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
+    low, high = (tuple(int(w) for w in widths[:, k]) for k in (0, 1))
+    padded = p.pad(value, low=low, high=high)
+    if constant == 0:
+        return padded
+    inside = np.pad(np.ones(typeof(value).shape, bool), widths)
+    return where(inside, padded, typeof(value).dtype.type(constant))
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    if x is None or y is None:
+        raise UnsupportedError("np.where with one argument has a result of unknown shape; give all three arguments")
+    truth = as_value(condition)
+    if typeof(truth).dtype != bool:
+        truth = not_equal(truth, 0)
+    first, second = promote(x, y)
+    shape = np.broadcast_shapes(typeof(truth).shape, typeof(first).shape)
+    return select(to_shape(truth, shape), to_shape(first, shape), to_shape(second, shape))
+
+
+def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """np.clip; at a bound the derivative is that of the array."""
+    if out is not None:
+        raise UnsupportedError("np.clip(..., out=...) is not supported on traced values")
+    low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
+    value = as_value(a_)
+    if low is not None:
+        value, bound = promote(value, low)
+        value = select(a.lt(value, bound), bound, value)
+    if high is not None:
+        value, bound = promote(value, high)
+        value = select(a.gt(value, bound), bound, value)
+    return value
+
+
+def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
+    value = as_value(a_)
+    if not typeof(value).inexact:
+        return value
+    rint = UFUNCS[np.rint]
+    return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
+
+
+def diff(a_: Any, n: int = 1, axis: int = -1) -> Any:
+    value = as_value(a_)
+    whole = (slice(None),) * check_axis(axis, typeof(value).ndim)
+    for _ in range(n):
+        value = getitem(value, (*whole, slice(1, None))) - getitem(value, (*whole, slice(None, -1)))
+    return value
+
+
+def _like(fill: float | None) -> Callable[..., Any]:
+    def make(a_: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
+        type = typeof(as_value(a_))
+        shape = type.shape if shape is None else tuple(shape)
+        value = args[0] if fill is None else fill
+        kind = canonical_dtype(dtype) if dtype is not None else type.dtype
+        if isinstance(value, Tracer):
+            return broadcast_to(to_dtype(value, kind), shape)
+        return np.full(shape, value, kind)
+
+    return make
+
+
+def shape_of(a_: Any) -> tuple[int, ...]:
+    shape: tuple[int, ...] = typeof(as_value(a_)).shape
+    return shape
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """np.full whose fill value may be traced."""
+    value = array(fill_value, dtype=dtype)
+    target = (shape,) if isinstance(shape, int) else tuple(shape)
+    return broadcast_to(value, target)
+
+
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.reshape: _reshape_function,
+    np.ravel: ravel,
+    np.transpose: _transpose_function,
+    np.permute_dims: _transpose_function,
+    np.matrix_transpose: matrix_transpose,
+    np.swapaxes: swapaxes,
+    np.moveaxis: moveaxis,
+    np.squeeze: squeeze,
+    np.expand_dims: expand_dims,
+    np.broadcast_to: broadcast_to,
+    np.broadcast_arrays: broadcast_arrays,
+    np.concatenate: concatenate,
+    np.stack: stack,
+    np.hstack: hstack,
+    np.vstack: vstack,
+    np.column_stack: column_stack,
+    np.split: split,
+    np.atleast_1d: atleast_1d,
+    np.atleast_2d: atleast_2d,
+    np.flip: flip,
+    np.roll: roll,
+    np.pad: pad,
+    np.where: where,
+    np.clip: clip,
+    np.round: round_,
+    np.around: round_,
+    np.diff: diff,
+    np.copy: copy,
+    np.astype: astype,
+    np.zeros_like: _like(0),
+    np.ones_like: _like(1),
+    np.empty_like: _like(0),
+    np.full_like: _like(None),
+    np.shape: shape_of,
+    np.ndim: lambda a_: len(shape_of(a_)),
+    np.size: lambda a_, axis=None: typeof(as_value(a_)).size if axis is None else shape_of(a_)[axis],
+}
+"""NumPy functions on shapes that work on traced values."""
+

@@ -1,0 +1,284 @@
+"""Ufuncs of NumPy and scipy.special on traced values, and the Python operators.
+
+Invariant: one table says which primitive or composition stands for which ufunc.
+Start at ``UFUNCS``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from staged_ad.ir.types import BOOL
+from staged_ad.errors import DTypeError
+from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype, to_shape
+from staged_ad.primitives import arithmetic as a
+from staged_ad.primitives import exponential as e
+from staged_ad.primitives import special as s
+from staged_ad.primitives import trigonometric as t
+from staged_ad.primitives.makers import Operation, typeof
+
+DIRECT: dict[np.ufunc, Operation] = {
+    np.negative: a.neg,
+    np.true_divide: a.div,
+    np.floor_divide: a.floor_div,
+    np.remainder: a.remainder,
+    np.power: e.power,
+    np.float_power: e.power,
+    np.sign: a.sign,
+    np.copysign: a.copysign,
+    np.equal: a.eq,
+    np.not_equal: a.ne,
+    np.less: a.lt,
+    np.less_equal: a.le,
+    np.greater: a.gt,
+    np.greater_equal: a.ge,
+    np.maximum: a.maximum,
+    np.minimum: a.minimum,
+    np.bitwise_and: a.and_,
+    np.bitwise_or: a.or_,
+    np.bitwise_xor: a.xor,
+    np.invert: a.not_,
+    np.left_shift: a.shift_left,
+    np.right_shift: a.shift_right,
+    np.exp: e.exp,
+    np.exp2: e.exp2,
+    np.expm1: e.expm1,
+    np.log: e.log,
+    np.log2: e.log2,
+    np.log10: e.log10,
+    np.log1p: e.log1p,
+    np.sqrt: e.sqrt,
+    np.cbrt: e.cbrt,
+    np.sinh: e.sinh,
+    np.cosh: e.cosh,
+    np.tanh: e.tanh,
+    np.arcsinh: e.arcsinh,
+    np.arccosh: e.arccosh,
+    np.arctanh: e.arctanh,
+    np.hypot: e.hypot,
+    np.logaddexp: e.logaddexp,
+    np.sin: t.sin,
+    np.cos: t.cos,
+    np.tan: t.tan,
+    np.arcsin: t.arcsin,
+    np.arccos: t.arccos,
+    np.arctan: t.arctan,
+    np.arctan2: t.arctan2,
+    scipy.special.erf: s.erf,
+    scipy.special.erfc: s.erfc,
+    scipy.special.gammaln: s.lgamma,
+    scipy.special.psi: s.digamma,
+    scipy.special.expit: e.expit,
+    scipy.special.log_expit: e.log_expit,
+}
+"""Ufuncs that are one primitive."""
+
+_BOOLEAN: dict[np.ufunc, Operation] = {np.add: a.or_, np.multiply: a.and_}
+_ARITHMETIC: dict[np.ufunc, Operation] = {np.add: a.add, np.subtract: a.sub, np.multiply: a.mul}
+_ROUNDING: dict[np.ufunc, Operation] = {np.floor: a.floor, np.ceil: a.ceil, np.trunc: a.trunc, np.rint: a.rint}
+
+
+def _arithmetic(ufunc: np.ufunc) -> Callable[..., Any]:
+    def apply(x: Any, y: Any, keep_weak: bool = False) -> Any:
+        x, y = as_value(x), as_value(y)
+        boolean = typeof(x).dtype == BOOL and typeof(y).dtype == BOOL
+        operation = _BOOLEAN.get(ufunc, _ARITHMETIC[ufunc]) if boolean else _ARITHMETIC[ufunc]
+        return apply_ufunc(ufunc, operation, (x, y), keep_weak)
+
+    return apply
+
+
+def _rounding(ufunc: np.ufunc) -> Callable[..., Any]:
+    def apply(x: Any) -> Any:
+        """Integers and booleans are whole already."""
+        value = as_value(x)
+        if typeof(value).dtype.kind in "iu" and ufunc is not np.rint:
+            return value
+        return apply_ufunc(ufunc, _ROUNDING[ufunc], (value,))
+
+    return apply
+
+
+def absolute(x: Any, keep_weak: bool = False) -> Any:
+    value = as_value(x)
+    if typeof(value).dtype.kind in "bu":
+        return value
+    return apply_ufunc(np.absolute, a.abs_, (value,), keep_weak)
+
+
+def _logical(operation: Operation) -> Callable[..., Any]:
+    def apply(*xs: Any) -> Any:
+        return operation(*promote(*map(_truth, xs)))
+
+    return apply
+
+
+def _truth(x: Any) -> Any:
+    value = as_value(x)
+    return value if typeof(value).dtype == BOOL else not_equal(value, 0)
+
+
+def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
+    """x ** y; an exponent that is a Python number with a whole value needs no logarithm."""
+    if isinstance(y, int | float) and not isinstance(y, bool):
+        base = as_value(x)
+        dtype = resolve(np.power, [typeof(base), typeof(as_value(y))])[-1]
+        weak = keep_weak and typeof(base).weak
+        if dtype.kind == "f" and y == 0.5:
+            return e.sqrt(to_dtype(base, dtype, weak))
+        if float(y).is_integer() and abs(y) <= 64:
+            if dtype.kind != "f" and y < 0:
+                raise ValueError("Integers to negative integer powers are not allowed.")
+            return a.integer_pow(to_dtype(base, dtype, weak), n=int(y))
+    return apply_ufunc(np.power, e.power, (x, y), keep_weak)
+
+
+def square(x: Any) -> Any:
+    return multiply(x, x)
+
+
+def reciprocal(x: Any) -> Any:
+    return true_divide(to_dtype(as_value(1), typeof(as_value(x)).dtype), x)
+
+
+def _test(name: str) -> Callable[..., Any]:
+    """isnan, isinf, isfinite; integers are always finite."""
+
+    def apply(x: Any) -> Any:
+        value = as_value(x)
+        type = typeof(value)
+        if not type.inexact:
+            value = to_dtype(value, np.dtype("float64"))
+        match name:
+            case "isnan":
+                return a.ne(value, value)
+            case "isinf":
+                return a.eq(a.abs_(value), math.inf)
+            case _:
+                return a.lt(a.abs_(value), math.inf)
+
+    return apply
+
+
+def _scaled(factor: float) -> Callable[..., Any]:
+    return lambda x: multiply(x, factor)
+
+
+def fmax(x: Any, y: Any) -> Any:
+    """The larger operand; a NaN gives way to a number."""
+    x, y = promote(x, y)
+    return a.select(isnan(x), y, a.select(isnan(y), x, a.maximum(x, y)))
+
+
+def fmin(x: Any, y: Any) -> Any:
+    """The smaller operand; a NaN gives way to a number."""
+    x, y = promote(x, y)
+    return a.select(isnan(x), y, a.select(isnan(y), x, a.minimum(x, y)))
+
+
+def heaviside(x: Any, at_zero: Any) -> Any:
+    x, at_zero = promote(to_dtype_float(x), at_zero)
+    step = a.select(a.gt(x, 0.0), to_shape(as_value(typeof(x).dtype.type(1)), typeof(x).shape), a.mul(x, 0.0))
+    return a.select(a.eq(x, 0.0), at_zero, step)
+
+
+def to_dtype_float(x: Any) -> Any:
+    value = as_value(x)
+    return value if typeof(value).inexact else to_dtype(value, np.dtype("float64"))
+
+
+def fmod(x: Any, y: Any) -> Any:
+    """The remainder with the sign of x."""
+    x, y = promote(x, y)
+    if not typeof(x).inexact:
+        raise DTypeError("np.fmod of integers is not supported; write np.remainder")
+    return a.sub(x, a.mul(a.trunc(a.div(x, y)), y))
+
+
+def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
+    return floor_divide(x, y), remainder(x, y)
+
+
+def polygamma(n: int, x: Any) -> Any:
+    """scipy.special.polygamma for a whole number n known while tracing."""
+    value = to_dtype_float(x)
+    return s.digamma(value) if n == 0 else s.polygamma(value, n=int(n))
+
+
+def _direct(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
+    def apply(*xs: Any, keep_weak: bool = False) -> Any:
+        return apply_ufunc(ufunc, operation, xs, keep_weak)
+
+    return apply
+
+
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
+    **{ufunc: _direct(ufunc, operation) for ufunc, operation in DIRECT.items()},
+    **{ufunc: _arithmetic(ufunc) for ufunc in _ARITHMETIC},
+    **{ufunc: _rounding(ufunc) for ufunc in _ROUNDING},
+    np.power: power,
+    np.absolute: absolute,
+    np.fabs: absolute,
+    np.positive: as_value,
+    np.square: square,
+    np.reciprocal: reciprocal,
+    np.logical_and: _logical(a.and_),
+    np.logical_or: _logical(a.or_),
+    np.logical_xor: _logical(a.xor),
+    np.logical_not: _logical(a.not_),
+    np.isnan: _test("isnan"),
+    np.isinf: _test("isinf"),
+    np.isfinite: _test("isfinite"),
+    np.deg2rad: _scaled(math.pi / 180),
+    np.radians: _scaled(math.pi / 180),
+    np.rad2deg: _scaled(180 / math.pi),
+    np.degrees: _scaled(180 / math.pi),
+    np.fmax: fmax,
+    np.fmin: fmin,
+    np.fmod: fmod,
+    np.heaviside: heaviside,
+    np.divmod: divmod_,
+}
+"""Every ufunc that works on traced values."""
+
+add, subtract, multiply = UFUNCS[np.add], UFUNCS[np.subtract], UFUNCS[np.multiply]
+true_divide, floor_divide, remainder = UFUNCS[np.true_divide], UFUNCS[np.floor_divide], UFUNCS[np.remainder]
+not_equal, isnan = UFUNCS[np.not_equal], UFUNCS[np.isnan]
+
+
+def _operator(ufunc: np.ufunc) -> Callable[..., Any]:
+    function = UFUNCS[ufunc]
+    return lambda *xs: function(*xs, keep_weak=True)
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": _operator(np.add),
+    "sub": _operator(np.subtract),
+    "mul": _operator(np.multiply),
+    "truediv": _operator(np.true_divide),
+    "floordiv": _operator(np.floor_divide),
+    "mod": _operator(np.remainder),
+    "divmod": divmod_,
+    "pow": _operator(np.power),
+    "and": UFUNCS[np.bitwise_and],
+    "or": UFUNCS[np.bitwise_or],
+    "xor": UFUNCS[np.bitwise_xor],
+    "lshift": UFUNCS[np.left_shift],
+    "rshift": UFUNCS[np.right_shift],
+    "lt": UFUNCS[np.less],
+    "le": UFUNCS[np.less_equal],
+    "gt": UFUNCS[np.greater],
+    "ge": UFUNCS[np.greater_equal],
+    "eq": UFUNCS[np.equal],
+    "ne": UFUNCS[np.not_equal],
+    "neg": _operator(np.negative),
+    "pos": as_value,
+    "abs": _operator(np.absolute),
+    "invert": UFUNCS[np.invert],
+}
+"""Python's operators; results of weak operands are weak, as arithmetic of Python numbers is."""

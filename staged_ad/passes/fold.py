@@ -1,0 +1,52 @@
+"""fold: computes at compile time what depends on literals alone.
+
+Invariant: a folded value is what ``evaluate`` gives; large arrays are not folded, views of fills are.
+Start at ``fold``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from staged_ad.ir import Equation, Literal, Program
+from staged_ad.ir.lowerings import Alias, Map, View
+from staged_ad.passes.rewriting import Substitution
+
+LARGEST = 1024
+"""Elements up to which a result is kept as a literal."""
+
+
+def fold(program: Program) -> Program:
+    substitution = Substitution()
+    kept = []
+    for equation in program.equations:
+        inputs = substitution.atoms(equation.inputs)
+        literal = _folded(equation, inputs) if all(type(atom) is Literal for atom in inputs) else None
+        if literal is not None:
+            substitution[equation.outputs[0]] = literal
+        else:
+            kept.append(equation.with_inputs(inputs) if inputs != equation.inputs else equation)
+    return Program(program.inputs, tuple(kept), substitution.atoms(program.outputs), program.name)
+
+
+def _folded(equation: Equation, inputs: tuple[Literal, ...]) -> Literal | None:
+    if equation.primitive.multiple_results or not inputs:
+        return None
+    type = equation.outputs[0].type
+    lower = equation.primitive.lower
+    splats = all(literal.is_splat for literal in inputs)
+    if splats and isinstance(lower, Map):
+        operands = [literal.value for literal in inputs]
+    elif splats and isinstance(lower, View | Alias) and equation.primitive.name != "pad":
+        return Literal(inputs[0].value, type)
+    elif type.size <= LARGEST and all(literal.type.size <= LARGEST for literal in inputs):
+        operands = [literal.array for literal in inputs]
+    else:
+        return None
+    with np.errstate(all="ignore"):
+        result = np.asarray(equation.primitive.evaluate(*operands, **equation.params), type.dtype)
+    if result.shape == ():
+        return Literal(result[()], type)
+    result = np.array(result)
+    result.flags.writeable = False
+    return Literal(result, type)

@@ -1,0 +1,34 @@
+"""inline: replaces calls by the equations of the called programs.
+
+Invariant: the result holds no primitive whose lowering is ``Inlined``.
+Start at ``inline_calls``.
+"""
+
+from __future__ import annotations
+
+from staged_ad.ir import Equation, Program, Var
+from staged_ad.ir.lowerings import Inlined
+from staged_ad.passes.rewriting import Substitution
+
+
+def inline_calls(program: Program) -> Program:
+    if not any(isinstance(equation.primitive.lower, Inlined) for equation in program.equations):
+        return program
+    substitution = Substitution()
+    equations: list[Equation] = []
+    _inline(program.equations, substitution, equations)
+    return Program(program.inputs, tuple(equations), substitution.atoms(program.outputs), program.name)
+
+
+def _inline(source: tuple[Equation, ...], substitution: Substitution, equations: list[Equation]) -> None:
+    for equation in source:
+        inputs = substitution.atoms(equation.inputs)
+        if isinstance(equation.primitive.lower, Inlined):
+            callee: Program = equation.params["program"]
+            inner = Substitution(zip(callee.inputs, inputs, strict=True))
+            _inline(callee.equations, inner, equations)
+            substitution.update(zip(equation.outputs, inner.atoms(callee.outputs), strict=True))
+        else:
+            outputs = tuple([Var(var.type) for var in equation.outputs])  # a callee may be inlined many times
+            substitution.update(zip(equation.outputs, outputs, strict=True))
+            equations.append(Equation(equation.primitive, inputs, equation.params, outputs, equation.source))

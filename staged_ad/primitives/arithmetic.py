@@ -1,0 +1,142 @@
+"""Arithmetic, powers, rounding, extrema, comparison and logic on arrays of one shape and dtype.
+
+Invariant: what NumPy computes, these compute; conventions at kinks are in docs/kinks.md.
+Start anywhere: each declaration stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from staged_ad.ir import Linear, filled
+from staged_ad.ir.types import BOOL
+from staged_ad.primitives.makers import (
+    Operation,
+    add,
+    elementwise,
+    mul,
+    neg,
+    scale,
+    select,
+    sub,
+    typeof,
+)
+
+__all__ = ["add", "mul", "neg", "scale", "select", "sub"]
+
+
+def _transpose_div(ct: Any, inputs: Sequence[Any]) -> list[Any]:
+    a, b = inputs
+    if isinstance(b, Linear):
+        raise TypeError("division is not linear in its denominator")
+    return [div(ct, b), None]
+
+
+div = elementwise(
+    "div",
+    np.true_divide,
+    lambda code, a, b: code.div(a, b),
+    lambda y, a, b: div(1.0, b),
+    lambda y, a, b: neg(div(y, b)),
+    cost=4,
+    transpose=_transpose_div,
+)
+floor_div = elementwise(
+    "floor_div", np.floor_divide, lambda code, a, b: code.floor_div(a, b), None, None, kinds="iuf", cost=8
+)
+remainder = elementwise(
+    "remainder",
+    np.remainder,
+    lambda code, a, b: code.remainder(a, b),
+    1,
+    lambda y, a, b: neg(floor_div(a, b)),
+    kinds="iuf",
+    cost=8,
+)
+sign = elementwise("sign", np.sign, lambda code, a: code.sign(a), None, kinds="iuf", cost=3)
+abs_ = elementwise("abs", np.abs, lambda code, a: code.abs(a), lambda y, a: sign(a), kinds="iuf")  # 0 at 0
+floor = elementwise("floor", np.floor, lambda code, a: code.intrinsic("floor", a), None)
+ceil = elementwise("ceil", np.ceil, lambda code, a: code.intrinsic("ceil", a), None)
+trunc = elementwise("trunc", np.trunc, lambda code, a: code.intrinsic("trunc", a), None)
+rint = elementwise("rint", np.rint, lambda code, a: code.intrinsic("rint", a), None)
+copysign = elementwise(
+    "copysign",
+    np.copysign,
+    lambda code, a, b: code.intrinsic("copysign", a, b),
+    lambda y, a, b: mul(sign(a), copysign(1.0, b)),
+    None,
+)
+
+
+def _share(won: Operation) -> tuple[Any, Any]:
+    """Partials of an extremum: 1 for the winner, 1/2 each at a tie."""
+
+    def partial(x: Any, other: Any) -> Any:
+        type = typeof(x).strong()
+        return select(eq(x, other), filled(0.5, type), select(won(x, other), filled(1, type), filled(0, type)))
+
+    return lambda y, a, b: partial(a, b), lambda y, a, b: partial(b, a)
+
+
+def _comparison(name: str, evaluate: np.ufunc, kinds: str = "biuf") -> Operation:
+    return elementwise(name, evaluate, lambda code, a, b: code.compare(name, a, b), None, None, kinds=kinds, result=BOOL)
+
+
+eq = _comparison("eq", np.equal)
+ne = _comparison("ne", np.not_equal)
+lt = _comparison("lt", np.less)
+le = _comparison("le", np.less_equal)
+gt = _comparison("gt", np.greater)
+ge = _comparison("ge", np.greater_equal)
+
+# NaN in either operand gives NaN, as in NumPy
+maximum = elementwise("maximum", np.maximum, lambda code, a, b: code.maximum(a, b), *_share(gt), kinds="biuf", cost=2)
+minimum = elementwise("minimum", np.minimum, lambda code, a, b: code.minimum(a, b), *_share(lt), kinds="biuf", cost=2)
+
+and_ = elementwise("and", np.bitwise_and, lambda code, a, b: code.and_(a, b), None, None, kinds="biu")
+or_ = elementwise("or", np.bitwise_or, lambda code, a, b: code.or_(a, b), None, None, kinds="biu")
+xor = elementwise("xor", np.bitwise_xor, lambda code, a, b: code.xor(a, b), None, None, kinds="biu")
+not_ = elementwise("not", np.invert, lambda code, a: code.not_(a), None, kinds="biu")
+shift_left = elementwise("shift_left", np.left_shift, lambda code, a, b: code.shift_left(a, b), None, None, kinds="iu")
+shift_right = elementwise(
+    "shift_right", np.right_shift, lambda code, a, b: code.shift_right(a, b), None, None, kinds="iu"
+)
+
+
+# x ** n for an integer n that is known when the program is made; n < 0 for floats only.
+def _evaluate_integer_pow(x: Any, *, n: int) -> Any:
+    return np.power(x, np.asarray(x).dtype.type(n)) if np.asarray(x).dtype.kind == "f" else np.power(x, n)
+
+
+def _emit_integer_pow(code: Any, x: Any, *, n: int) -> Any:
+    """Repeated squaring: about 2 log2(n) products."""
+    result, square, left = None, x, abs(n)
+    while left:
+        if left & 1:
+            result = square if result is None else code.mul(result, square)
+        left >>= 1
+        if left:
+            square = code.mul(square, square)
+    if result is None:
+        return code.constant(1, x.dtype)
+    return code.div(code.constant(1, x.dtype), result) if n < 0 else result
+
+
+def _partial_integer_pow(y: Any, x: Any, *, n: int) -> Any:
+    match n:
+        case 0:
+            return filled(0, typeof(x))
+        case 1:
+            return filled(1, typeof(x))
+        case 2:
+            return mul(2.0, x)
+        case _:
+            return mul(float(n), integer_pow(x, n=n - 1))
+
+
+integer_pow = elementwise(
+    "integer_pow", _evaluate_integer_pow, _emit_integer_pow, _partial_integer_pow, kinds="iuf", cost=4
+)

@@ -1,0 +1,44 @@
+"""Trigonometric functions and their inverses.
+
+Invariant: partials are written in the stable form; a caveat stands beside the line it concerns.
+Start anywhere: each declaration stands alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from staged_ad.primitives.arithmetic import div, eq
+from staged_ad.primitives.exponential import _math, sqrt
+from staged_ad.primitives.makers import add, elementwise, mul, neg, select, sub, typeof, zeros
+
+sin = _math("sin", np.sin, lambda y, x: cos(x))
+cos = _math("cos", np.cos, lambda y, x: neg(sin(x)))
+tan = _math("tan", np.tan, lambda y, x: add(1.0, mul(y, y)))
+arcsin = _math("arcsin", np.arcsin, lambda y, x: div(1.0, _leg(x)), symbol="asin")  # inf at -1 and 1
+arccos = _math("arccos", np.arccos, lambda y, x: div(-1.0, _leg(x)), symbol="acos")
+arctan = _math("arctan", np.arctan, lambda y, x: div(1.0, add(1.0, mul(x, x))), symbol="atan")
+
+
+def _leg(x: Any) -> Any:
+    """sqrt(1 - x^2) without cancellation near 1."""
+    return sqrt(mul(sub(1.0, x), add(1.0, x)))
+
+
+def _over_square(numerator: Any, y: Any, x: Any) -> Any:
+    """numerator / (x^2 + y^2), and 0 at the origin."""
+    square = add(mul(x, x), mul(y, y))
+    zero = zeros(typeof(x))
+    return select(eq(square, zero), zero, div(numerator, square))
+
+
+arctan2 = elementwise(
+    "arctan2",
+    np.arctan2,
+    lambda code, y, x: code.math("atan2", y, x),
+    lambda z, y, x: _over_square(x, y, x),
+    lambda z, y, x: neg(_over_square(y, y, x)),
+    cost=30,
+)

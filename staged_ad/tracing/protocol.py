@@ -1,0 +1,186 @@
+"""The NumPy protocols of a tracer: ufuncs, array functions, operators, methods.
+
+Invariant: every operation a tracer offers is looked up in one ``Operations`` table, which
+``staged_ad/numpy`` fills; what is not in the table raises and says so.
+Start at ``ArrayProtocol``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+
+from staged_ad.errors import ConcretizationError, MutationError, UnsupportedError
+from staged_ad.tracing.source import location, user_source
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What can be done with a tracer.
+
+    operators
+        by the name of the Python operator without underscores ('add', 'getitem', ...).
+    methods
+        array methods and properties by name ('sum', 'T', ...); the tracer is the first argument.
+    functions
+        by the NumPy or SciPy callable itself, ufuncs included.
+    """
+
+    operators: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    properties: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
+
+
+OPERATIONS = Operations()
+
+
+def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def forward(self: ArrayProtocol, other: Any) -> Any:
+        return OPERATIONS.operators[name](self, other)
+
+    def reflected(self: ArrayProtocol, other: Any) -> Any:
+        return OPERATIONS.operators[name](other, self)
+
+    return forward, reflected
+
+
+def _unary(name: str) -> Callable[..., Any]:
+    def operator(self: ArrayProtocol) -> Any:
+        return OPERATIONS.operators[name](self)
+
+    return operator
+
+
+def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
+    return ConcretizationError(
+        f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
+        f"at {location(user_source())}). {advice}"
+    )
+
+
+class ArrayProtocol:
+    """Base of Tracer: makes it behave as an ndarray does, by looking operations up in OPERATIONS."""
+
+    __slots__ = ()
+    __array_priority__ = 1000
+
+    __add__, __radd__ = _binary("add")
+    __sub__, __rsub__ = _binary("sub")
+    __mul__, __rmul__ = _binary("mul")
+    __truediv__, __rtruediv__ = _binary("truediv")
+    __floordiv__, __rfloordiv__ = _binary("floordiv")
+    __mod__, __rmod__ = _binary("mod")
+    __divmod__, __rdivmod__ = _binary("divmod")
+    __pow__, __rpow__ = _binary("pow")
+    __matmul__, __rmatmul__ = _binary("matmul")
+    __and__, __rand__ = _binary("and")
+    __or__, __ror__ = _binary("or")
+    __xor__, __rxor__ = _binary("xor")
+    __lshift__, __rlshift__ = _binary("lshift")
+    __rshift__, __rrshift__ = _binary("rshift")
+    __lt__, __gt__ = _binary("lt")
+    __le__, __ge__ = _binary("le")
+    __eq__ = _binary("eq")[0]  # type: ignore[assignment]  # elementwise, as in NumPy
+    __ne__ = _binary("ne")[0]  # type: ignore[assignment]  # elementwise, as in NumPy
+    __neg__, __pos__, __abs__, __invert__ = map(_unary, ("neg", "pos", "abs", "invert"))
+    __hash__ = None  # type: ignore[assignment]  # as for ndarray
+
+    def __getitem__(self, index: Any) -> Any:
+        return OPERATIONS.operators["getitem"](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise MutationError(
+            f"a traced array cannot be assigned to in place (at {location(user_source())}). Build the new array "
+            "instead: np.where(mask, value, x) for a mask, np.concatenate([x[:i], value, x[i+1:]]) for a slice"
+        )
+
+    def __len__(self) -> int:
+        shape = self.shape  # type: ignore[attr-defined]  # a property of Tracer
+        if not shape:
+            raise TypeError("len() of unsized object")
+        return int(shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:  # type: ignore[attr-defined]  # a property of Tracer
+            raise TypeError("iteration over a 0-d array")
+        return (self[k] for k in range(len(self)))
+
+    def __bool__(self) -> bool:
+        raise concretization_error(
+            "the truth value",
+            "Write np.where(condition, a, b) instead of `if`, np.minimum and np.maximum instead of min and max, "
+            "and & | ~ instead of `and`, `or`, `not`",
+            self,
+        )
+
+    def __float__(self) -> float:
+        raise concretization_error("float()", "Leave the float() away: traced 0-d arrays work as numbers", self)
+
+    def __int__(self) -> int:
+        raise concretization_error("int()", "Write x.astype(int), or pass the number as a static argument", self)
+
+    def __complex__(self) -> complex:
+        raise concretization_error("complex()", "Complex numbers are not supported", self)
+
+    def __index__(self) -> int:
+        raise concretization_error(
+            "the integer",
+            "It is needed as an index, a length or an axis: pass it as a static argument (jit(f, static_argnums=...)) "
+            "or compute it from shapes",
+            self,
+        )
+
+    def item(self) -> NoReturn:
+        raise concretization_error("item()", "Leave the .item() away: traced 0-d arrays work as numbers", self)
+
+    def tolist(self) -> NoReturn:
+        raise concretization_error("tolist()", "Iterate over the traced array instead: [row for row in x]", self)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise concretization_error(
+            "the contents",
+            "np.array and np.asarray cannot hold traced values: write staged_ad.numpy.array(...), or np.stack([...]) "
+            "for a list of traced values; for a library that is not NumPy or scipy.special, the computation must stay "
+            "outside",
+            self,
+        )
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        if method != "__call__":
+            raise UnsupportedError(
+                f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())}); "
+                "for reduce write np.sum, np.prod, np.max or np.min"
+            )
+        if out is not None or kwargs.get("where", True) is not True:
+            name = "out" if out is not None else "where"
+            raise UnsupportedError(
+                f"np.{ufunc.__name__}(..., {name}=...) is not supported on traced values (at "
+                f"{location(user_source())}); write y = np.{ufunc.__name__}(...), and np.where for a mask"
+            )
+        kwargs.pop("where", None)
+        return _lookup(ufunc, ufunc.__name__)(*inputs, **kwargs)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        return _lookup(function, f"{function.__module__}.{function.__name__}")(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OPERATIONS.properties:
+            return OPERATIONS.properties[name](self)
+        if name in OPERATIONS.methods:
+            method = OPERATIONS.methods[name]
+            return lambda *args, **kwargs: method(self, *args, **kwargs)
+        raise AttributeError(
+            f"a traced array has no attribute {name!r}"
+            + (", although ndarray has: it is not supported" if hasattr(np.ndarray, name) else "")
+        )
+
+
+def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    found = OPERATIONS.functions.get(function)
+    if found is None:
+        raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())})")
+    return found

@@ -1,0 +1,70 @@
+"""Pytrees: nested containers of arrays, by optree. Plain dataclasses are containers too.
+
+Invariant: flattening and unflattening are inverse; leaves are in optree's order.
+Start at ``flatten``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import optree
+
+from staged_ad.errors import ArgumentError
+
+NAMESPACE = "staged_ad"
+TreeSpec = optree.PyTreeSpec
+
+
+def flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
+    """The leaves of `tree` and its structure."""
+    leaves, spec = optree.tree_flatten(tree, namespace=NAMESPACE)
+    fresh = {type(leaf) for leaf in leaves if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type)}
+    if fresh:
+        for cls in fresh:
+            _register(cls)
+        return flatten(tree)
+    return leaves, spec
+
+
+def _register(cls: type) -> None:
+    names = [field.name for field in dataclasses.fields(cls)]
+
+    def children(instance: Any) -> tuple[list[Any], None, list[str]]:
+        return [getattr(instance, name) for name in names], None, names
+
+    def rebuild(_: None, values: Sequence[Any]) -> Any:
+        instance = object.__new__(cls)  # not __init__: fields may hold tracers, types or None on the way
+        for name, value in zip(names, values, strict=True):
+            object.__setattr__(instance, name, value)
+        return instance
+
+    optree.register_pytree_node(cls, children, rebuild, namespace=NAMESPACE)
+
+
+def unflatten(spec: TreeSpec, leaves: Sequence[Any]) -> Any:
+    return spec.unflatten(leaves)
+
+
+def paths(tree: Any) -> list[str]:
+    """A readable place for each leaf, such as ``['w'][0]``."""
+    flatten(tree)  # registers dataclasses
+    return [accessor.codify("") for accessor in optree.tree_accessors(tree, namespace=NAMESPACE)]
+
+
+def tree_map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """`f` applied to the leaves of trees of one structure."""
+    flatten(tree)
+    return optree.tree_map(f, tree, *rest, namespace=NAMESPACE)
+
+
+def broadcast_prefix(prefix: Any, tree: Any, what: str) -> list[Any]:
+    """One entry of `prefix`, a tree whose leaves (None among them) stand for subtrees, per leaf of `tree`."""
+    flatten(tree)
+    try:
+        spread = optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE)
+    except ValueError as error:
+        raise ArgumentError(f"{what}={prefix!r} does not fit the structure it describes: {error}") from None
+    return list(spread)

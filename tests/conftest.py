@@ -1,0 +1,14 @@
+"""Settings of the whole suite.
+
+Hypothesis has no deadline, since a first call compiles; where CI is set it draws the same examples every time.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+
+settings.register_profile("local", **COMMON)
+settings.register_profile("ci", derandomize=True, database=None, print_blob=True, **COMMON)
+settings.load_profile("ci" if os.environ.get("CI") else "local")

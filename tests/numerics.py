@@ -1,0 +1,70 @@
+"""Finite differences, comparison with a tolerance that fits the dtype, and inner products.
+
+Invariant: nothing here uses the package under test.
+Start at ``directional``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+STENCIL = ((1, 4 / 5), (2, -1 / 5), (3, 4 / 105), (4, -1 / 280))
+"""Central differences of order 8."""
+
+
+def directional(f: Callable[..., Any], xs: Sequence[Any], x_dots: Sequence[Any], step: float = 2e-3) -> Any:
+    """The derivative of `f` at `xs` along `x_dots`; its error is near 1e-12. A direction of None stands still."""
+
+    def at(t: float) -> Any:
+        return np.asarray(f(*(x if v is None else x + t * v for x, v in zip(xs, x_dots, strict=True))))
+
+    return sum(weight * (at(k * step) - at(-k * step)) for k, weight in STENCIL) / step
+
+
+def gradient(f: Callable[..., Any], x: Any, step: float = 2e-3) -> Any:
+    """The gradient of a scalar function of one array."""
+    x = np.asarray(x, dtype=float)
+    columns = [
+        directional(f, [x], [unit.reshape(x.shape)], step) for unit in np.eye(x.size).reshape(x.size, x.size)
+    ]
+    return np.array(columns, dtype=float).reshape(x.shape)
+
+
+def jacobian(f: Callable[..., Any], x: Any, step: float = 2e-3) -> Any:
+    """The Jacobian of a function of one array, of shape (result, argument)."""
+    x = np.asarray(x, dtype=float)
+    shape = np.shape(f(x))
+    columns = [directional(f, [x], [unit.reshape(x.shape)], step) for unit in np.eye(x.size)]
+    return np.reshape(np.stack(columns, axis=-1) if columns else np.zeros((*shape, 0)), (*shape, *x.shape))
+
+
+def inner(xs: Sequence[Any], ys: Sequence[Any]) -> float:
+    """The inner product of two lists of arrays."""
+    return float(sum(np.sum(np.asarray(x, float) * np.asarray(y, float)) for x, y in zip(xs, ys, strict=True)))
+
+
+def precision(*values: Any) -> float:
+    """A relative tolerance that fits the least precise dtype among `values`."""
+    return 2e-5 if any(np.asarray(v).dtype == np.float32 for v in values) else 1e-12
+
+
+def assert_same(found: Any, expected: Any, tolerance: float | None = None) -> None:
+    """Equal shape and dtype, and values equal up to rounding (exactly, where they are not floating-point)."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.dtype == expected.dtype, f"dtype {found.dtype}, expected {expected.dtype}"
+    assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
+    if expected.dtype.kind != "f":
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert_close(found, expected, precision(expected) if tolerance is None else tolerance)
+
+
+def assert_close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
+    """Values equal up to `tolerance`, relative to the largest finite one; NaN and infinities in the same places."""
+    found, expected = np.asarray(found, dtype=float), np.asarray(expected, dtype=float)
+    finite = np.abs(expected[np.isfinite(expected)])
+    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
