@@ -37,12 +37,13 @@ def evaluate(program: Program, *arrays: Any) -> list[Any]:
 
 
 def _fresh(value: Any, given: set[int]) -> Any:
-    """`value` as a result of its own: no view, no input; a NumPy scalar when it is 0-d."""
+    """`value` as a result of its own: no view, no input, no constant; a NumPy scalar when it is 0-d."""
     if not isinstance(value, np.ndarray):
         return value
     if value.ndim == 0:
         return value[()]
-    if id(value) in given or value.base is not None or not value.flags.c_contiguous:
+    flags = value.flags
+    if id(value) in given or value.base is not None or not (flags.c_contiguous and flags.writeable):
         return np.array(value, order="C")
     given.add(id(value))
     return value

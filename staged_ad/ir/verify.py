@@ -45,8 +45,8 @@ def _fault(equation: Equation, defined: set[Var]) -> str | None:
         fault = _atom_fault(atom, defined)
         if fault:
             return fault
-    for var in equation.outputs:
-        if var in defined:
+    for position, var in enumerate(equation.outputs):
+        if var in defined or var in equation.outputs[:position]:
             return f"a variable of type {var.type} is assigned twice"
     for value in equation.params.values():
         if isinstance(value, Program):

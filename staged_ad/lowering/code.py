@@ -1,0 +1,461 @@
+"""Code: the text of LLVM instructions on SIMD values; what the ``lower`` rules of primitives talk to.
+
+Invariant: an instruction is put at the loop depth of its deepest operand, so what does not change in a loop
+is computed outside of it. A value of one lane is repeated where its partner has more.
+Start at ``Value``, then the arithmetic in ``Code``; ``memory.py`` loads and stores.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from staged_ad.errors import LoweringError
+from staged_ad.ir.types import BOOL
+from staged_ad.lowering import vecmath
+
+_TYPES = {"f8": "double", "f4": "float", "b1": "i1"}
+_MEMORY = {"b1": "i8"}
+_SPECIAL = {"digamma": "psi", "lgamma": "gammaln", "zeta": "zeta"}
+_COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
+
+
+def element_type(dtype: np.dtype[Any]) -> str:
+    """The LLVM type of one element in a register."""
+    key = f"{dtype.kind}{dtype.itemsize}"
+    return _TYPES.get(key) or f"i{8 * dtype.itemsize}"
+
+
+def memory_type(dtype: np.dtype[Any]) -> str:
+    """The LLVM type of one element in memory: booleans are bytes."""
+    return _MEMORY.get(f"{dtype.kind}{dtype.itemsize}") or element_type(dtype)
+
+
+def vector_type(element: str, lanes: int) -> str:
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def constant_text(value: Any, dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "f":
+        number = float(dtype.type(value))
+        bits = 0x7FF8000000000000 if math.isnan(number) else struct.unpack("<Q", struct.pack("<d", number))[0]
+        return f"0x{bits:016X}"
+    if dtype.kind == "b":
+        return "true" if value else "false"
+    return str(int(value))
+
+
+class Value(NamedTuple):
+    """A register or a constant. `finite` says that it is known to be neither infinite nor NaN."""
+
+    name: str
+    dtype: np.dtype[Any]
+    lanes: int
+    depth: int
+    literal: Any = None
+    finite: bool = False
+
+    @property
+    def type(self) -> str:
+        return vector_type(element_type(self.dtype), self.lanes)
+
+    @property
+    def operand(self) -> str:
+        return f"{self.type} {self.name}"
+
+
+class Instruction(NamedTuple):
+    """A line of LLVM text; `result` is empty for a store. `uses` are the registers that it reads."""
+
+    result: str
+    type: str
+    text: str
+    uses: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Externals:
+    """What a module needs from outside: declarations and the addresses they stand for; helper functions."""
+
+    declarations: dict[str, str]
+    symbols: dict[str, int]
+    helpers: dict[str, str]
+    precise: bool = False
+
+    def intrinsic(self, name: str, signature: str) -> None:
+        """`signature` is the declaration with ``@`` where the name goes."""
+        self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}")
+
+    def function(self, symbol: vecmath.Symbol, signature: str) -> str:
+        name, address = symbol
+        pure = " nounwind willreturn memory(none)"
+        self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}{pure}")
+        self.symbols[name] = address
+        return name
+
+
+class Code:
+    """Instructions of one loop nest, a list for each loop depth."""
+
+    def __init__(self, externals: Externals, lanes: int, depths: int) -> None:
+        self.externals = externals
+        self.lanes = lanes
+        self.blocks: list[list[Instruction]] = [[] for _ in range(depths)]
+        self._count = 0
+        self._splats: dict[str, Value] = {}
+        self.prefix = "v"
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def fresh(self) -> str:
+        self._count += 1
+        return f"%{self.prefix}{self._count}"
+
+    def write(self, text: str, type: str, operands: Sequence[Value | str], depth: int) -> str:
+        """Append ``fresh = text`` at a depth; returns the register."""
+        name = self.fresh()
+        uses = tuple([o if isinstance(o, str) else o.name for o in operands])
+        self.blocks[depth].append(Instruction(name, type, f"{name} = {text}", uses))
+        return name
+
+    def effect(self, text: str, operands: Sequence[Value | str], depth: int) -> None:
+        uses = tuple([o if isinstance(o, str) else o.name for o in operands])
+        self.blocks[depth].append(Instruction("", "", text, uses))
+
+    def constant(self, value: Any, dtype: np.dtype[Any]) -> Value:
+        literal = dtype.type(value)
+        finite = dtype.kind != "f" or bool(np.isfinite(literal))
+        return Value(constant_text(literal, dtype), dtype, 1, 0, literal, finite)
+
+    def splat(self, x: Value, lanes: int | None = None) -> Value:
+        """`x` in every lane."""
+        lanes = self.lanes if lanes is None else lanes
+        if x.lanes == lanes:
+            return x
+        if x.literal is not None:
+            return x._replace(name=f"splat ({element_type(x.dtype)} {x.name})", lanes=lanes)
+        key = f"{x.name}/{lanes}"
+        known = self._splats.get(key)
+        if known is None:
+            wide = vector_type(element_type(x.dtype), lanes)
+            one = self.write(f"insertelement {wide} poison, {x.operand}, i64 0", wide, (x,), x.depth)
+            zeros = f"<{lanes} x i32> zeroinitializer"
+            name = self.write(f"shufflevector {wide} {one}, {wide} poison, {zeros}", wide, (one,), x.depth)
+            known = self._splats[key] = x._replace(name=name, lanes=lanes)
+        return known
+
+    def aligned(self, *values: Value) -> list[Value]:
+        """All with the number of lanes of the widest."""
+        lanes = max([v.lanes for v in values])
+        return [v if v.lanes == lanes else self.splat(v, lanes) for v in values]
+
+    def apply(self, text: str, values: Sequence[Value], dtype: np.dtype[Any] | None = None, finite: bool = False) -> Value:
+        """One instruction ``text type a, b, ...`` on aligned values; the result has `dtype` or that of the first."""
+        depth = max([v.depth for v in values])
+        first = values[0]
+        result = first.dtype if dtype is None else dtype
+        type = vector_type(element_type(result), first.lanes)
+        arguments = ", ".join([v.name for v in values])
+        name = self.write(f"{text} {first.type} {arguments}", type, values, depth)
+        return Value(name, result, first.lanes, depth, None, finite or result.kind != "f")
+
+    # -- arithmetic ---------------------------------------------------------------------------------------------
+
+    def _binary(self, floating: str, integer: str, a: Value, b: Value) -> Value:
+        a, b = self.aligned(a, b)
+        return self.apply(f"{floating} contract" if a.dtype.kind == "f" else integer, (a, b))
+
+    def add(self, a: Value, b: Value) -> Value:
+        return self._binary("fadd", "add", a, b)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return self._binary("fsub", "sub", a, b)
+
+    def mul(self, a: Value, b: Value) -> Value:
+        return self._binary("fmul", "mul", a, b)
+
+    def neg(self, a: Value) -> Value:
+        if a.dtype.kind == "f":
+            return self.apply("fneg", (a,), finite=a.finite)
+        return self.sub(self.constant(0, a.dtype), a)
+
+    def div(self, a: Value, b: Value) -> Value:
+        a, b = self.aligned(a, b)
+        return self.apply("fdiv", (a, b))
+
+    def strong_product(self, t: Value, p: Value) -> Value:
+        """t * p, where zero times anything is zero. A mask is needed only where zero can meet inf or NaN."""
+        product = self.mul(t, p)
+        if (t.finite and p.finite) or any(x.literal is not None and x.finite and x.literal != 0 for x in (t, p)):
+            return product
+        # a factor known to be finite may be zero, but its partner's zeros do no harm
+        watched = [x for x in (t, p) if x.finite] or [t, p]
+        masks = [self.compare("ne", x, self.constant(0, x.dtype)) for x in watched]
+        keep = masks[0] if len(masks) == 1 else self.and_(*masks)
+        return self.select(keep, product, self.constant(0, product.dtype))
+
+    def floor_div(self, a: Value, b: Value) -> Value:
+        """NumPy's: rounds towards minus infinity; integers by zero give zero."""
+        if a.dtype.kind == "f":
+            rest = self.remainder(a, b)
+            quotient = self.div(self.sub(a, rest), b)
+            floor = self.intrinsic("floor", quotient)
+            half = self.compare("gt", self.sub(quotient, floor), self.constant(0.5, a.dtype))
+            rounded = self.select(half, self.add(floor, self.constant(1, a.dtype)), floor)
+            return self.select(self.compare("eq", b, self.constant(0, a.dtype)), self.div(a, b), rounded)
+        zero, one = self.constant(0, a.dtype), self.constant(1, a.dtype)
+        by_zero = self.compare("eq", b, zero)
+        if a.dtype.kind == "u":
+            return self.select(by_zero, zero, self._integer_division("udiv", a, self.select(by_zero, one, b)))
+        minus = self.compare("eq", b, self.constant(-1, a.dtype))  # the least integer / -1 traps
+        safe = self.select(self.or_(by_zero, minus), one, b)
+        quotient = self._integer_division("sdiv", a, safe)
+        rest = self.sub(a, self.mul(quotient, safe))
+        apart = self.compare("lt", self.xor(rest, safe), zero)
+        lower = self.and_(apart, self.compare("ne", rest, zero))
+        floored = self.select(lower, self.sub(quotient, one), quotient)
+        return self.select(by_zero, zero, self.select(minus, self.neg(a), floored))
+
+    def _integer_division(self, name: str, a: Value, b: Value) -> Value:
+        a, b = self.aligned(a, b)
+        return self.apply(name, (a, b))
+
+    def remainder(self, a: Value, b: Value) -> Value:
+        """NumPy's: the sign of the divisor; integers by zero give zero."""
+        if a.dtype.kind != "f":
+            zero = self.constant(0, a.dtype)
+            rest = self.sub(a, self.mul(self.floor_div(a, b), b))
+            return self.select(self.compare("eq", b, zero), zero, rest)
+        zero = self.constant(0, a.dtype)
+        rest = self.math("fmod", a, b)
+        apart = self.xor(self.compare("lt", b, zero), self.compare("lt", rest, zero))
+        moved = self.select(apart, self.add(rest, b), rest)
+        return self.select(self.compare("eq", rest, zero), self.intrinsic("copysign", zero, b), moved)
+
+    def abs(self, a: Value) -> Value:
+        if a.dtype.kind == "f":
+            return self.intrinsic("fabs", a)
+        if a.dtype.kind == "u":
+            return a
+        return self.select(self.compare("lt", a, self.constant(0, a.dtype)), self.neg(a), a)
+
+    def sign(self, a: Value) -> Value:
+        zero, one = self.constant(0, a.dtype), self.constant(1, a.dtype)
+        positive = self.select(self.compare("gt", a, zero), one, a if a.dtype.kind == "f" else zero)
+        if a.dtype.kind == "u":
+            return positive
+        return self.select(self.compare("lt", a, zero), self.constant(-1, a.dtype), positive)
+
+    def maximum(self, a: Value, b: Value) -> Value:
+        return self._extremum("oge", "ge", a, b)
+
+    def minimum(self, a: Value, b: Value) -> Value:
+        return self._extremum("ole", "le", a, b)
+
+    def _extremum(self, floating: str, integer: str, a: Value, b: Value) -> Value:
+        """The first where it wins or is NaN, else the second: NaN in either gives NaN."""
+        a, b = self.aligned(a, b)
+        if a.dtype == BOOL:
+            return self.or_(a, b) if integer == "ge" else self.and_(a, b)
+        if a.dtype.kind != "f":
+            return self.select(self.compare(integer, a, b), a, b)
+        wins = self.apply(f"fcmp {floating}", (a, b), BOOL)
+        nan = self.apply("fcmp uno", (a, a), BOOL)
+        return self.select(self.or_(wins, nan), a, b)
+
+    def power(self, a: Value, b: Value) -> Value:
+        if a.dtype.kind == "f":
+            return self.math("pow", a, b)
+        return self.lanewise(_integer_power(self.externals, a.dtype), a, b)
+
+    # -- logic --------------------------------------------------------------------------------------------------
+
+    def compare(self, name: str, a: Value, b: Value) -> Value:
+        a, b = self.aligned(a, b)
+        if a.dtype.kind == "f":
+            return self.apply(f"fcmp {_COMPARE_FLOAT[name]}", (a, b), BOOL)
+        sign = "" if name in ("eq", "ne") else "s" if a.dtype.kind == "i" else "u"
+        return self.apply(f"icmp {sign}{name}", (a, b), BOOL)
+
+    def select(self, condition: Value, a: Value, b: Value) -> Value:
+        condition, a, b = self.aligned(condition, a, b)
+        depth = max(condition.depth, a.depth, b.depth)
+        name = self.write(
+            f"select {condition.operand}, {a.operand}, {b.operand}", a.type, (condition, a, b), depth
+        )
+        return Value(name, a.dtype, a.lanes, depth, None, a.finite and b.finite)
+
+    def and_(self, a: Value, b: Value) -> Value:
+        return self._binary("and", "and", a, b)
+
+    def or_(self, a: Value, b: Value) -> Value:
+        return self._binary("or", "or", a, b)
+
+    def xor(self, a: Value, b: Value) -> Value:
+        return self._binary("xor", "xor", a, b)
+
+    def not_(self, a: Value) -> Value:
+        ones = self.constant(True, BOOL) if a.dtype == BOOL else Value("-1", a.dtype, 1, 0, a.dtype.type(0) - 1)
+        return self.xor(a, ones)
+
+    def shift_left(self, a: Value, b: Value) -> Value:
+        return self._shift("shl", a, b, self.constant(0, a.dtype))
+
+    def shift_right(self, a: Value, b: Value) -> Value:
+        if a.dtype.kind == "u":
+            return self._shift("lshr", a, b, self.constant(0, a.dtype))
+        negative = self.compare("lt", a, self.constant(0, a.dtype))
+        return self._shift("ashr", a, b, self.select(negative, self.constant(-1, a.dtype), self.constant(0, a.dtype)))
+
+    def _shift(self, name: str, a: Value, b: Value, beyond: Value) -> Value:
+        """Shifts by the width or more, and by negative numbers, give `beyond`."""
+        wide = Value(str(8 * a.dtype.itemsize), b.dtype, 1, 0, 8 * a.dtype.itemsize)
+        x, y = self.aligned(b, wide)
+        fits = self.apply("icmp ult", (x, y), BOOL)
+        safe = self.select(fits, b, self.constant(0, b.dtype))
+        return self.select(fits, self.apply(name, self.aligned(a, safe)), beyond)
+
+    # -- conversion and functions -------------------------------------------------------------------------------
+
+    def cast(self, a: Value, dtype: np.dtype[Any]) -> Value:
+        source, kind = a.dtype, dtype.kind
+        if source == dtype:
+            return a
+        if a.literal is not None:
+            with np.errstate(all="ignore"):
+                return self.constant(np.asarray(a.literal).astype(dtype)[()], dtype)
+        if kind == "b":
+            return self.compare("ne", a, self.constant(0, source))
+        target = vector_type(element_type(dtype), a.lanes)
+        if source.kind == "f" and kind in "iu":
+            suffix = "" if a.lanes == 1 else f"v{a.lanes}"
+            name = f"llvm.fpto{'s' if kind == 'i' else 'u'}i.sat.{suffix}i{8 * dtype.itemsize}"
+            name += f".{suffix}f{8 * source.itemsize}"
+            self.externals.intrinsic(name, f"{target} @({a.type})")
+            result = self.write(f"call {target} @{name}({a.operand})", target, (a,), a.depth)
+        else:
+            if source.kind == "f":
+                operation = "fptrunc" if dtype.itemsize < source.itemsize else "fpext"
+            elif kind == "f":
+                operation = "sitofp" if source.kind == "i" else "uitofp"
+            elif dtype.itemsize < source.itemsize:
+                operation = "trunc"
+            elif dtype.itemsize == source.itemsize and source.kind != "b":
+                return a._replace(dtype=dtype)
+            else:
+                operation = "sext" if source.kind == "i" else "zext"
+            result = self.write(f"{operation} {a.operand} to {target}", target, (a,), a.depth)
+        return Value(result, dtype, a.lanes, a.depth, None, source.kind != "f" or kind != "f")
+
+    def intrinsic(self, name: str, *values: Value) -> Value:
+        """An LLVM intrinsic of floating point: floor, ceil, trunc, rint, sqrt, fabs, copysign."""
+        aligned = self.aligned(*values)
+        first = aligned[0]
+        suffix = ("" if first.lanes == 1 else f"v{first.lanes}") + f"f{8 * first.dtype.itemsize}"
+        full = f"llvm.{name}.{suffix}"
+        return self._call(full, aligned, lambda signature: self.externals.intrinsic(full, signature))
+
+    def _call(self, name: str, values: Sequence[Value], declare: Any) -> Value:
+        first = values[0]
+        declare(f"{first.type} @({', '.join([v.type for v in values])})")
+        depth = max([v.depth for v in values])
+        arguments = ", ".join([v.operand for v in values])
+        result = self.write(f"call {first.type} @{name}({arguments})", first.type, values, depth)
+        return Value(result, first.dtype, first.lanes, depth)
+
+    def math(self, name: str, *values: Value) -> Value:
+        """A mathematical function: libmvec on whole vectors where it has it, else libm or SciPy by lane."""
+        aligned = self.aligned(*values)
+        first = aligned[0]
+        if first.lanes > 1 and name not in _SPECIAL and not self.externals.precise:
+            vector = vecmath.vector_function(name, element_type(first.dtype), first.lanes)  # type: ignore[arg-type]  # float or double here
+            if vector is not None:
+                return self._call(vector[0], aligned, lambda s: self.externals.function(vector, s))
+        return self.lanewise(self._scalar(name, first.dtype, len(aligned)), *aligned)
+
+    def _scalar(self, name: str, dtype: np.dtype[Any], arity: int) -> str:
+        item: Any = element_type(dtype)
+        if name in _SPECIAL:
+            symbol = vecmath.special_function(_SPECIAL[name], item)
+        else:
+            symbol = vecmath.scalar_function(name, item)
+        if symbol is None:
+            raise LoweringError(f"no machine code for {name} of {dtype} was found")
+        return self.externals.function(symbol, f"{item} @({', '.join([item] * arity)})")
+
+    def lanewise(self, function: str, *values: Value) -> Value:
+        """A function of scalars applied to every lane."""
+        first = values[0]
+        if first.lanes == 1:
+            return self._call(function, values, lambda signature: None)
+        helper = f"lanes{first.lanes}.{function}"
+        if helper not in self.externals.helpers:
+            self.externals.helpers[helper] = _lanewise_text(helper, function, first, len(values))
+        return self._call(helper, values, lambda signature: None)
+
+    def index(self, value: Value) -> Value:
+        """An index as an int64 value; here for the ``emit`` rules of operations on indices."""
+        return value
+
+
+def _lanewise_text(helper: str, function: str, like: Value, arity: int) -> str:
+    element, wide = element_type(like.dtype), like.type
+    lines = [f"define internal {wide} @{helper}({', '.join(f'{wide} %a{k}' for k in range(arity))}) noinline nounwind {{"]
+    result = "poison"
+    for lane in range(like.lanes):
+        for k in range(arity):
+            lines.append(f"  %x{lane}.{k} = extractelement {wide} %a{k}, i64 {lane}")
+        arguments = ", ".join(f"{element} %x{lane}.{k}" for k in range(arity))
+        lines.append(f"  %y{lane} = call {element} @{function}({arguments})")
+        lines.append(f"  %r{lane} = insertelement {wide} {result}, {element} %y{lane}, i64 {lane}")
+        result = f"%r{lane}"
+    return "\n".join([*lines, f"  ret {wide} {result}", "}"])
+
+
+def _integer_power(externals: Externals, dtype: np.dtype[Any]) -> str:
+    """A function of scalars: repeated squaring; negative exponents give 0, save of 1 and -1."""
+    t = element_type(dtype)
+    name = f"power.{dtype.kind}{t}"
+    shift = "lshr"
+    negative = f"icmp slt {t} %n, 0" if dtype.kind == "i" else f"icmp ult {t} %n, 0"
+    externals.helpers.setdefault(
+        name,
+        f"""define internal {t} @{name}({t} %x, {t} %n) nounwind {{
+start:
+  %negative = {negative}
+  br i1 %negative, label %reciprocal, label %loop
+reciprocal:
+  %is.one = icmp eq {t} %x, 1
+  %is.minus = icmp eq {t} %x, -1
+  %odd = and {t} %n, 1
+  %odd.one = icmp eq {t} %odd, 1
+  %minus = select i1 %odd.one, {t} -1, {t} 1
+  %unit = select i1 %is.minus, {t} %minus, {t} 0
+  %inverse = select i1 %is.one, {t} 1, {t} %unit
+  ret {t} %inverse
+loop:
+  %left = phi {t} [ %n, %start ], [ %left.next, %step ]
+  %square = phi {t} [ %x, %start ], [ %square.next, %step ]
+  %result = phi {t} [ 1, %start ], [ %result.next, %step ]
+  %done = icmp eq {t} %left, 0
+  br i1 %done, label %end, label %step
+step:
+  %bit = and {t} %left, 1
+  %take = icmp eq {t} %bit, 1
+  %product = mul {t} %result, %square
+  %result.next = select i1 %take, {t} %product, {t} %result
+  %square.next = mul {t} %square, %square
+  %left.next = {shift} {t} %left, 1
+  br label %loop
+end:
+  ret {t} %result
+}}""",
+    )
+    return name
+
+

@@ -1,0 +1,330 @@
+"""Fusion: which values are stored, and which loop nest computes what.
+
+A value is stored when it is an output, the result of a reduction, product or concatenation, or when computing it
+anew for each of its readers would cost more than a store. All other values are expressions inside the nests of
+their readers. Results with the same loops share a nest, unless one reads the other in another order.
+
+Invariant: regions come in an order in which all they read is stored before.
+Start at ``fuse``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from staged_ad.ir import Atom, Equation, Program, Var
+from staged_ad.ir.lowerings import Alias, ArgFold, Fold, Map, Pieces, Product, View
+from staged_ad.lowering.expressions import Expressions
+from staged_ad.lowering.indexing import flat, identity, splits_only, squeezed
+from staged_ad.lowering.matrices import matrix_product, wants_blas
+from staged_ad.lowering.regions import Nest, Reduce, Region, Store
+
+CHEAP = 6
+"""Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
+
+Uses = dict[Var, bool]
+"""Stored values that an expression reads, and whether always at the very index it is computed at."""
+
+
+@dataclass(slots=True)
+class _Result:
+    """One result before it has a nest: `value` over `domain` goes to `target`."""
+
+    target: Var
+    value: Atom | None
+    domain: tuple[int, ...]
+    reduced: frozenset[int]
+    uses: Uses
+    equation: Equation | None = None
+    piece: int | None = None
+
+
+@dataclass(slots=True)
+class Fused:
+    """The regions of a program; `copies` are outputs that get an array of their own from another value."""
+
+    program: Program
+    regions: list[Region]
+    stored: set[Var]
+    copies: dict[int, Var] = field(default_factory=dict)
+
+
+def fuse(program: Program) -> Fused:
+    return _Fusion(program).run()
+
+
+class _Fusion:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.definitions = {var: equation for equation in program.equations for var in equation.outputs}
+        self.stored: set[Var] = set()
+        self.copies: dict[int, Var] = {}
+        self.uses: dict[Var, Uses] = {}
+
+    def run(self) -> Fused:
+        self._store_necessary()
+        for _ in range(3):
+            results = self._results()
+            placed = self._placed(results)
+            if not self._store_costly(placed):
+                break
+        else:
+            placed = self._placed(self._results())
+        return Fused(self.program, [self._region(group) for group in placed], self.stored, self.copies)
+
+    # -- what is stored -----------------------------------------------------------------------------------------
+
+    def _store_necessary(self) -> None:
+        seen: set[Var] = set()
+        for k, atom in enumerate(self.program.outputs):
+            if isinstance(atom, Var) and atom in self.definitions and atom not in seen:
+                self.stored.add(atom)
+                seen.add(atom)
+            else:  # an input, a literal, or an output that appears twice
+                self.copies[k] = Var(atom.type)
+        for equation in reversed(self.program.equations):
+            (output,) = equation.outputs
+            match equation.primitive.lower:
+                case Fold() | ArgFold() | Product() | Pieces():
+                    self.stored.add(output)
+                case Alias() if not splits_only(output.type.shape, equation.inputs[0].type.shape):
+                    self._store(equation.inputs[0])
+                case _:
+                    pass
+            if wants_blas(equation):
+                for atom in equation.inputs:
+                    self._store(self._matrix_source(atom))
+
+    def _store(self, atom: Atom) -> None:
+        if isinstance(atom, Var) and atom in self.definitions:
+            self.stored.add(atom)
+
+    def _matrix_source(self, atom: Atom) -> Atom:
+        """What BLAS reads when it reads `atom`: reshapes need no copy."""
+        while isinstance(atom, Var) and atom not in self.stored:
+            equation = self.definitions.get(atom)
+            if equation is None or not isinstance(equation.primitive.lower, Alias):
+                break
+            atom = equation.inputs[0]
+        return atom
+
+    def _store_costly(self, placed: list[list[_Result]]) -> bool:
+        """Store expressions that several nests, or several indices of one, would compute; whether there were any."""
+        costs = self._costs()
+        contexts: dict[Var, set[tuple[int, int]]] = {}
+        for number, group in enumerate(placed):
+            for result in group:
+                for atom in self._operands(result):
+                    self._add(contexts, atom, {(number, self._shift(result))})
+        added = False
+        for equation in reversed(self.program.equations):
+            (output,) = equation.outputs
+            found = contexts.get(output)
+            if not found or (output in self.stored and not self._is_expression(output)):
+                continue
+            lower = equation.primitive.lower
+            if output not in self.stored and costs[output] > CHEAP and len(found) > 1:
+                self.stored.add(output)
+                added = True
+                found = {(-1 - len(self.stored), 0)}
+            elif output in self.stored:
+                continue
+            if isinstance(lower, Map):
+                below = found
+            elif isinstance(lower, View | Alias):
+                step = hash((equation.primitive.name, id(equation)))
+                below = {(nest, hash((shift, step))) for nest, shift in found}
+                if self._repeats(equation):
+                    below |= {(nest, hash((shift, step, 1))) for nest, shift in found}
+            else:
+                continue
+            for atom in equation.inputs:
+                self._add(contexts, atom, below)
+        return added
+
+    def _add(self, contexts: dict[Var, set[tuple[int, int]]], atom: Atom, new: set[tuple[int, int]]) -> None:
+        if isinstance(atom, Var) and atom in self.definitions and atom not in self.stored:
+            contexts.setdefault(atom, set()).update(new)
+
+    def _is_expression(self, var: Var) -> bool:
+        return isinstance(self.definitions[var].primitive.lower, Map | View | Alias)
+
+    def _shift(self, result: _Result) -> int:
+        return 0 if result.piece is None and result.equation is None else hash((result.target, result.piece)) or 1
+
+    def _repeats(self, equation: Equation) -> bool:
+        """A broadcast whose new axes are not all innermost: the operand would be computed for each of them."""
+        (x,), (y,) = equation.inputs, equation.outputs
+        if y.type.size <= x.type.size:
+            return False
+        dims = equation.params.get("dims", ())
+        inner = [d for k, d in enumerate(dims) if x.type.shape[k] != 1]
+        return inner != list(range(len(inner)))
+
+    def _costs(self) -> dict[Var, float]:
+        """Instructions to compute each value from stored ones."""
+        costs: dict[Var, float] = {}
+        for equation in self.program.equations:
+            lower = equation.primitive.lower
+            own = float(lower.cost) if isinstance(lower, Map) else 0.0
+            for atom in equation.inputs:
+                if isinstance(atom, Var) and atom not in self.stored:
+                    own += costs.get(atom, 0.0)
+            for output in equation.outputs:
+                costs[output] = min(own, 1e9)
+        return costs
+
+    # -- results and their nests --------------------------------------------------------------------------------
+
+    def _operands(self, result: _Result) -> Iterable[Atom]:
+        if result.value is not None:
+            value = result.value
+            if isinstance(value, Var) and value in self.stored and value is result.target:
+                return self.definitions[value].inputs
+            return [value]
+        assert result.equation is not None
+        return result.equation.inputs
+
+    def _reads(self, atom: Atom) -> Uses:
+        if not isinstance(atom, Var) or atom not in self.definitions:
+            return {}
+        return {atom: True} if atom in self.stored else self.uses[atom]
+
+    def _expression_uses(self, equation: Equation) -> Uses:
+        exact = isinstance(equation.primitive.lower, Map)
+        uses: Uses = {}
+        for atom in equation.inputs:
+            for var, same in self._reads(atom).items():
+                uses[var] = uses.get(var, True) and same and exact
+        return uses
+
+    def _results(self) -> list[_Result]:
+        self.uses = {}
+        results: list[_Result] = []
+        for equation in self.program.equations:
+            (output,) = equation.outputs
+            match equation.primitive.lower:
+                case Fold() | ArgFold():
+                    (x,) = equation.inputs
+                    axes = equation.params["axes"] if "axes" in equation.params else (equation.params["axis"],)
+                    results.append(_Result(output, None, *_domain(x.type.shape, axes), self._reads(x), equation))
+                case Product():
+                    apart = {var: False for atom in equation.inputs for var in self._product_reads(equation, atom)}
+                    results.append(_Result(output, None, *_product_domain(equation), apart, equation))
+                case Pieces():
+                    for k, x in enumerate(equation.inputs):
+                        domain, reduced = _domain(x.type.shape, ())
+                        results.append(_Result(output, None, domain, reduced, self._reads(x), equation, k))
+                case _:
+                    self.uses[output] = self._expression_uses(equation)
+                    if output in self.stored:
+                        domain, reduced = _domain(output.type.shape, ())
+                        results.append(_Result(output, output, domain, reduced, self.uses[output]))
+        for k, target in self.copies.items():
+            atom = self.program.outputs[k]
+            domain, reduced = _domain(atom.type.shape, ())
+            results.append(_Result(target, atom, domain, reduced, self._reads(atom)))
+        return results
+
+    def _product_reads(self, equation: Equation, atom: Atom) -> Iterable[Var]:
+        return self._reads(self._matrix_source(atom) if wants_blas(equation) else atom)
+
+    def _placed(self, results: list[_Result]) -> list[list[_Result]]:
+        """Results grouped into regions, in order: each joins the latest nest with its loops that it may join."""
+        groups: list[list[_Result]] = []
+        keys: list[object] = []
+        ready: dict[Var, tuple[int, bool]] = {}  # region that completes a value; whether it stores it point by point
+        for result in results:
+            earliest = 0
+            for var, same in result.uses.items():
+                place, pointwise = ready[var]
+                earliest = max(earliest, place if same and pointwise else place + 1)
+            blas = result.equation is not None and wants_blas(result.equation)
+            key = None if blas else (result.domain, result.reduced)
+            place = self._find(groups, keys, result, earliest, blas)
+            if place is None:
+                place = len(groups)
+                groups.append([])
+                keys.append(key)
+            groups[place].append(result)
+            if result.reduced:
+                keys[place] = key
+            pointwise = result.equation is None
+            before = ready.get(result.target, (0, True))[0]
+            ready[result.target] = max(place, before), pointwise
+        return groups
+
+    def _find(
+        self, groups: list[list[_Result]], keys: list[object], result: _Result, earliest: int, blas: bool
+    ) -> int | None:
+        if blas:
+            return None
+        for place in range(len(groups) - 1, earliest - 1, -1):
+            key = keys[place]
+            if not isinstance(key, tuple) or key[0] != result.domain:
+                continue
+            if result.reduced and key[1] and key[1] != result.reduced:
+                continue
+            return place
+        return None
+
+    # -- regions ------------------------------------------------------------------------------------------------
+
+    def _region(self, group: list[_Result]) -> Region:
+        first = group[0]
+        if first.equation is not None and wants_blas(first.equation):
+            a, b = (self._matrix_source(atom) for atom in first.equation.inputs)
+            return matrix_product(first.equation, a, b)
+        reduced = next((result.reduced for result in group if result.reduced), frozenset[int]())
+        nest = Nest(first.domain, reduced)
+        own = {result.target for result in group if result.equation is None}
+        expressions = Expressions(self.definitions, self.stored, own, nest)
+        for result in group:
+            self._add_result(nest, expressions, result)
+        return nest
+
+    def _add_result(self, nest: Nest, expressions: Expressions, result: _Result) -> None:
+        equation = result.equation
+        if equation is None:
+            assert result.value is not None
+            shape = result.value.type.shape
+            index = identity(shape)
+            node = expressions.node(result.value, index)
+            nest.stores.append(Store(node, result.target, flat(index, shape)))
+        elif isinstance(equation.primitive.lower, Pieces):
+            assert result.piece is not None
+            x = equation.inputs[result.piece]
+            axis = equation.params["axis"]
+            index = identity(x.type.shape)
+            node = expressions.node(x, index)
+            shift = sum(other.type.shape[axis] for other in equation.inputs[: result.piece])
+            moved = tuple(i + shift if k == axis else i for k, i in enumerate(index))
+            if x.type.size:
+                nest.stores.append(Store(node, result.target, flat(moved, result.target.type.shape)))
+        elif isinstance(equation.primitive.lower, Product):
+            nest.reduces.append(expressions.product(equation))
+        else:
+            (x,) = equation.inputs
+            rule = equation.primitive.lower
+            assert isinstance(rule, Fold | ArgFold)
+            axes = equation.params["axes"] if isinstance(rule, Fold) else (equation.params["axis"],)
+            index = identity(x.type.shape)
+            kept = tuple(i for k, i in enumerate(index) if k not in axes)
+            node = expressions.node(x, index)
+            position = index[axes[0]] if isinstance(rule, ArgFold) else None
+            nest.reduces.append(Reduce(node, result.target, flat(kept, result.target.type.shape), rule, position))
+
+
+def _domain(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[tuple[int, ...], frozenset[int]]:
+    """Loops over a shape without its unit axes, and which of them are reduced."""
+    places = {k: place for place, k in enumerate(k for k, n in enumerate(shape) if n != 1)}
+    return squeezed(shape), frozenset(places[k] for k in axes if k in places)
+
+
+def _product_domain(equation: Equation) -> tuple[tuple[int, ...], frozenset[int]]:
+    """Loops of an inline product: those of the result, then the contracted ones."""
+    a = equation.inputs[0].type.shape
+    contracted = tuple(a[k] for k in equation.params["contract"][0])
+    shape = (*equation.outputs[0].type.shape, *contracted)
+    return _domain(shape, range(len(shape) - len(contracted), len(shape)))

@@ -1,0 +1,106 @@
+"""Matrix products for BLAS: how axes of a dot_general become rows, columns and a stack.
+
+Invariant: after ``canonical`` every product that goes to BLAS has operands of one batch, free and contracted axis
+each, stored as they stand.
+Start at ``canonical``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from staged_ad.ir import Atom, Equation, Program, Var
+from staged_ad.ir.lowerings import Product
+from staged_ad.lowering.regions import Matrix, MatrixProduct
+from staged_ad.primitives.products import free_axes
+from staged_ad.primitives.shaping import _reshape, _transpose
+
+SMALLEST = 2048
+"""Multiplications per matrix below which a product is emitted inline."""
+
+
+def _lengths(equation: Equation) -> tuple[int, int, int, int]:
+    """m, n, k of one matrix product, and how many there are."""
+    a, b = (atom.type.shape for atom in equation.inputs)
+    contract, batch = equation.params["contract"], equation.params["batch"]
+    m = math.prod(a[k] for k in free_axes(len(a), contract[0], batch[0]))
+    n = math.prod(b[k] for k in free_axes(len(b), contract[1], batch[1]))
+    return m, n, math.prod(a[k] for k in contract[0]), math.prod(a[k] for k in batch[0])
+
+
+def wants_blas(equation: Equation) -> bool:
+    if not isinstance(equation.primitive.lower, Product) or equation.outputs[0].type.dtype.kind != "f":
+        return False
+    m, n, k, count = _lengths(equation)
+    return count > 0 and min(m, n, k) > 1 and m * n * k >= SMALLEST
+
+
+def canonical(program: Program) -> Program:
+    """Products for BLAS with their operands as stacks of matrices: views and copies as equations of their own."""
+    equations: list[Equation] = []
+    for equation in program.equations:
+        if wants_blas(equation):
+            equations.extend(_canonical(equation))
+        else:
+            equations.append(equation)
+    return Program(program.inputs, tuple(equations), program.outputs, program.name)
+
+
+def _canonical(equation: Equation) -> list[Equation]:
+    (a, b), (output,) = equation.inputs, equation.outputs
+    contract, batch = equation.params["contract"], equation.params["batch"]
+    m, n, k, count = _lengths(equation)
+    new: list[Equation] = []
+    # both operands must list the contracted axes in one order: that of the first
+    left, a_order = _arranged(new, equation, a, batch[0], contract[0], contract[0], (count, m, k))
+    right, b_order = _arranged(new, equation, b, batch[1], contract[1], contract[1], (count, n, k))
+    axes = ((2 if a_order else 1,), (2 if b_order else 1,))
+    product = Var(output.type.with_shape((count, m, n)))
+    new.append(
+        Equation(equation.primitive, (left, right), {"contract": axes, "batch": ((0,), (0,))}, (product,), equation.source)
+    )
+    shape = {"shape": output.type.shape}
+    new.append(Equation(_reshape.primitive, (product,), shape, (output,), equation.source))
+    return new
+
+
+def _arranged(
+    new: list[Equation],
+    equation: Equation,
+    x: Atom,
+    batch: Sequence[int],
+    contract: Sequence[int],
+    order: Sequence[int],
+    sizes: tuple[int, int, int],
+) -> tuple[Atom, bool]:
+    """`x` as (stack, free, contracted), or (stack, contracted, free); whether the first."""
+    count, free_size, depth = sizes
+    free = free_axes(x.type.ndim, contract, batch)
+    natural = tuple(range(x.type.ndim))
+    rows_first = (*batch, *order, *free) != natural
+    permutation = (*batch, *free, *order) if rows_first else natural
+    if permutation != natural:
+        x = _added(new, equation, _transpose.primitive, x, {"permutation": permutation}, [x.type.shape[p] for p in permutation])
+    shape = (count, free_size, depth) if rows_first else (count, depth, free_size)
+    if x.type.shape != shape:
+        x = _added(new, equation, _reshape.primitive, x, {"shape": shape}, shape)
+    return x, rows_first
+
+
+def _added(
+    new: list[Equation], equation: Equation, primitive: Any, x: Atom, params: dict[str, Any], shape: Sequence[int]
+) -> Var:
+    output = Var(x.type.with_shape(tuple(shape)))
+    new.append(Equation(primitive, (x,), params, (output,), equation.source))
+    return output
+
+
+def matrix_product(equation: Equation, a: Atom, b: Atom) -> MatrixProduct:
+    """The region for a canonical product whose operands are stored as `a` and `b`."""
+    m, n, k, count = _lengths(equation)
+    contract = equation.params["contract"]
+    left = Matrix(a, contract[0] == (1,), m if contract[0] == (1,) else k, m * k)
+    right = Matrix(b, contract[1] == (2,), k if contract[1] == (2,) else n, k * n)
+    return MatrixProduct(m, n, k, count, left, right, equation.outputs[0])

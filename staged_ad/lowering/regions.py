@@ -1,0 +1,148 @@
+"""What a program becomes before it is text: regions that run one after another, and the storage they use.
+
+Invariant: a region reads only what regions before it have stored.
+Start at ``Nest``; ``fusion.py`` makes the list, ``storage.py`` gives every value its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from staged_ad.ir import Atom, Equation, Var
+from staged_ad.ir.lowerings import ArgFold, Fold
+from staged_ad.lowering.indexing import Affine, Condition, Index
+
+# -- expressions: the nodes of a loop nest, in an order in which operands come first ------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """An element of a stored array; zero where `guard` fails."""
+
+    array: Atom
+    address: Affine
+    guard: tuple[Condition, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: Any
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """An elementwise operation on earlier nodes."""
+
+    equation: Equation
+    operands: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OfIndex:
+    """A function of the index (iota)."""
+
+    equation: Equation
+    index: Index
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """`operand` where all conditions hold, else zero."""
+
+    operand: int
+    guard: tuple[Condition, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The product inside an inline dot_general."""
+
+    left: int
+    right: int
+    dtype: np.dtype[Any]
+
+
+Node = Load | Constant | Apply | OfIndex | Guarded | Times
+
+# -- results of a nest --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Store:
+    """Writes a node to `array` at every point of the domain."""
+
+    node: int
+    array: Var
+    address: Affine
+
+
+@dataclass(slots=True)
+class Reduce:
+    """Folds a node over the reduced dimensions into `array`; `position` is the index of an ArgFold."""
+
+    node: int
+    array: Var
+    address: Affine
+    rule: Fold | ArgFold
+    position: Affine | None = None
+
+
+@dataclass(slots=True)
+class Nest:
+    """Loops over `domain`, those in `reduced` summed over, with an expression graph and its results."""
+
+    domain: tuple[int, ...]
+    reduced: frozenset[int]
+    nodes: list[Node] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
+    reduces: list[Reduce] = field(default_factory=list)
+
+    @property
+    def reads(self) -> set[Atom]:
+        return {node.array for node in self.nodes if isinstance(node, Load)}
+
+    @property
+    def writes(self) -> set[Var]:
+        return {result.array for result in (*self.stores, *self.reduces)}
+
+
+@dataclass(slots=True)
+class Matrix:
+    """A stack of matrices inside a stored array, as BLAS wants it: rows `leading` elements apart."""
+
+    array: Atom
+    transposed: bool
+    leading: int
+    stack: int  # elements between matrices of the stack
+
+
+@dataclass(slots=True)
+class MatrixProduct:
+    """C = A B for each of `count` stacked matrices, by BLAS."""
+
+    m: int
+    n: int
+    k: int
+    count: int
+    a: Matrix
+    b: Matrix
+    result: Var
+
+    @property
+    def reads(self) -> set[Atom]:
+        return {self.a.array, self.b.array}
+
+    @property
+    def writes(self) -> set[Var]:
+        return {self.result}
+
+
+Region = Nest | MatrixProduct
