@@ -15,6 +15,10 @@ from staged_ad.derivatives import linear_transpose as linear_transpose
 from staged_ad.derivatives import linearize as linearize
 from staged_ad.derivatives import value_and_grad as value_and_grad
 from staged_ad.derivatives import vjp as vjp
+from staged_ad.jit import clear_caches as clear_caches
+from staged_ad.jit import jit as jit
+from staged_ad.lowering.runtime import get_num_threads as get_num_threads
+from staged_ad.lowering.runtime import set_num_threads as set_num_threads
 from staged_ad.mapping import vmap as vmap
 
 __version__ = "0.1.0"

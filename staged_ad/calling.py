@@ -79,6 +79,22 @@ def leaf_name(f: Callable[..., Any], positions: Sequence[int], args: Sequence[An
     return f"an argument of {function_name(f)}"
 
 
+def describe_arguments(
+    f: Callable[..., Any], positions: Sequence[int], args: Sequence[Any], named: Mapping[str, Any], number: int
+) -> str:
+    """The name of leaf `number` of positional and then keyword arguments (sorted by name)."""
+    for value in args:
+        number -= len(paths(value))
+    if number < 0:
+        return leaf_name(f, positions, args, number + sum(len(paths(value)) for value in args))
+    for name in sorted(named):
+        places = paths(named[name])
+        if number < len(places):
+            return f"argument {name} of {function_name(f)}{' at ' + places[number] if places[number] else ''}"
+        number -= len(places)
+    return f"an argument of {function_name(f)}"
+
+
 def trace_call(
     f: Callable[..., Any],
     args: Sequence[Any],

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import staged_ad
+from staged_ad.calling import trace_call
 from staged_ad.ir import Program, evaluate, verify
+from staged_ad.tracing.trees import unflatten
 
 # To be removed when the compiled backend and jit are public: then import both at the top.
 try:
@@ -43,3 +45,9 @@ def in_mode(mode: str, f: Callable[..., Any]) -> Callable[..., Any]:
         return f
     assert jit is not None
     return jit(f)
+
+
+def through_program(f: Callable[..., Any], *args: Any) -> Any:
+    """``f(*args)`` by way of a program, which is verified."""
+    traced = trace_call(f, args, {})
+    return unflatten(traced.out_spec, run("evaluate", traced.program, *traced.values))

@@ -60,7 +60,7 @@ def matmul(a: Any, b: Any, keep_weak: bool = False) -> Any:
 
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     if out is not None:
-        raise UnsupportedError("np.dot(..., out=...) is not supported on traced values")
+        raise UnsupportedError(f"np.dot(..., out=...) is not supported on traced values (at {location(user_source())})")
     a, b = as_value(a), as_value(b)
     m, n = typeof(a).ndim, typeof(b).ndim
     if m == 0 or n == 0:
@@ -88,7 +88,9 @@ def _ravel(x: Any) -> Any:
 
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     if out is not None:
-        raise UnsupportedError("np.outer(..., out=...) is not supported on traced values")
+        raise UnsupportedError(
+            f"np.outer(..., out=...) is not supported on traced values (at {location(user_source())})"
+        )
     a, b = _ravel(a), _ravel(b)
     return multiply(reshape(a, shape=(typeof(a).size, 1)), b)
 
@@ -113,10 +115,15 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
     """np.einsum with the subscripts as a string."""
     if not isinstance(subscripts, str):
-        raise UnsupportedError("np.einsum on traced values needs its subscripts as a string, such as 'ij,jk->ik'")
+        raise UnsupportedError(
+            f"np.einsum on traced values (at {location(user_source())}) needs its subscripts as a "
+            "string, such as 'ij,jk->ik'"
+        )
     options.pop("optimize", None)
     if any(v is not None for v in options.values()):
-        raise UnsupportedError(f"np.einsum on traced values does not support {', '.join(options)}")
+        raise UnsupportedError(
+            f"np.einsum on traced values (at {location(user_source())}) does not support {', '.join(options)}"
+        )
     values = promote_dtypes(*operands)
     inputs, output = _parse(subscripts, [typeof(v).ndim for v in values])
     lengths: dict[str, int] = {}

@@ -64,8 +64,9 @@ def _resolve(ufunc: np.ufunc, specs: tuple[Any, ...]) -> tuple[np.dtype[Any], ..
 
 def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any], ...]:
     """The dtypes of inputs and outputs that NumPy would choose. Raises DTypeError as NumPy would."""
+    weak = all(t.weak for t in types)  # NumPy itself would take Python numbers among themselves for objects
     try:
-        found = _resolve(ufunc, tuple(map(_spec, types)))
+        found = _resolve(ufunc, tuple(t.dtype if weak else _spec(t) for t in types))
     except TypeError as error:
         raise DTypeError(f"np.{ufunc.__name__}: {error} (at {location(user_source())})") from None
     for dtype in found:

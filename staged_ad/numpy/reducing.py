@@ -19,6 +19,7 @@ from staged_ad.primitives import exponential as e
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.makers import Operation, scale, typeof
 from staged_ad.primitives.shaping import broadcast, reshape, stop_gradient
+from staged_ad.tracing.source import location, user_source
 
 Axis = int | Sequence[int] | None
 
@@ -45,7 +46,9 @@ def _reduce(operation: Operation, value: Any, axis: Axis, keepdims: bool) -> Any
 def _refuse(name: str, **options: Any) -> None:
     for option, value in options.items():
         if value is not None and value is not np._NoValue and value is not True:
-            raise UnsupportedError(f"np.{name}(..., {option}=...) is not supported on traced values")
+            raise UnsupportedError(
+                f"np.{name}(..., {option}=...) is not supported on traced values (at {location(user_source())})"
+            )
 
 
 def _accumulating(name: str, operation: Operation) -> Callable[..., Any]:
@@ -159,7 +162,9 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> An
 
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     if returned:
-        raise UnsupportedError("np.average(..., returned=True) is not supported on traced values")
+        raise UnsupportedError(
+            f"np.average(..., returned=True) is not supported on traced values (at {location(user_source())})"
+        )
     if weights is None:
         return mean(a, axis=axis, keepdims=keepdims)
     a, weights = to_float(a), to_float(weights)
@@ -187,7 +192,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
         return sum(to_dtype(not_equal(value, 0), typeof(value).dtype), axis=axis, keepdims=keepdims)
     if width == 1 and isinstance(ord, int | float):
         return sum(magnitude**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
-    raise UnsupportedError(f"np.linalg.norm(ord={ord!r}) of a matrix is not supported on traced values")
+    raise UnsupportedError(
+        f"np.linalg.norm(ord={ord!r}) of a matrix is not supported on traced values (at {location(user_source())})"
+    )
 
 
 def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -54,7 +54,10 @@ def copy(a: Any, *args: Any, **kwargs: Any) -> Any:
 
 def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy: Any = None) -> Any:
     if order not in "CA":
-        raise UnsupportedError(f"reshape(order={order!r}) is not supported on traced values; transpose before and after")
+        raise UnsupportedError(
+            f"reshape(order={order!r}) is not supported on traced values (at {location(user_source())}); "
+            "transpose before and after"
+        )
     value = as_value(a)
     target = shape[0] if len(shape) == 1 else shape
     target = (target,) if isinstance(target, int | np.integer) else tuple(int(n) for n in target)
@@ -152,7 +155,9 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
 
 def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
     if out is not None:
-        raise UnsupportedError("np.concatenate(..., out=...) is not supported on traced values")
+        raise UnsupportedError(
+            f"np.concatenate(..., out=...) is not supported on traced values (at {location(user_source())})"
+        )
     values = promote_dtypes(*(list(arrays) if not isinstance(arrays, Tracer) else list(arrays)))
     if dtype is not None:
         values = [to_dtype(v, canonical_dtype(dtype)) for v in values]
@@ -235,7 +240,9 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> An
     value = as_value(array)
     constant = kwargs.pop("constant_values", 0)
     if mode != "constant" or kwargs or not np.isscalar(constant):
-        raise UnsupportedError(f"np.pad(mode={mode!r}) with these options is not supported on traced values")
+        raise UnsupportedError(
+            f"np.pad(mode={mode!r}) with these options is not supported on traced values (at {location(user_source())})"
+        )
     ndim = typeof(value).ndim
     widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
     low, high = (tuple(int(w) for w in widths[:, k]) for k in (0, 1))
@@ -248,7 +255,10 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> An
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
-        raise UnsupportedError("np.where with one argument has a result of unknown shape; give all three arguments")
+        raise UnsupportedError(
+            f"np.where with one argument has a result of unknown shape (at {location(user_source())}); "
+            "give all three arguments"
+        )
     truth = as_value(condition)
     if typeof(truth).dtype != bool:
         truth = not_equal(truth, 0)
@@ -260,7 +270,9 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """np.clip; at a bound the derivative is that of the array."""
     if out is not None:
-        raise UnsupportedError("np.clip(..., out=...) is not supported on traced values")
+        raise UnsupportedError(
+            f"np.clip(..., out=...) is not supported on traced values (at {location(user_source())})"
+        )
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
     value = as_value(a_)
     if low is not None:

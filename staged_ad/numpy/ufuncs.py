@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from staged_ad.ir.types import BOOL
 from staged_ad.errors import DTypeError
+from staged_ad.ir import Literal
+from staged_ad.ir.types import BOOL, FLOAT64
 from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype, to_shape
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import special as s
 from staged_ad.primitives import trigonometric as t
 from staged_ad.primitives.makers import Operation, typeof
+from staged_ad.tracing.source import location, user_source
 
 DIRECT: dict[np.ufunc, Operation] = {
     np.negative: a.neg,
@@ -80,6 +82,7 @@ DIRECT: dict[np.ufunc, Operation] = {
 
 _BOOLEAN: dict[np.ufunc, Operation] = {np.add: a.or_, np.multiply: a.and_}
 _ARITHMETIC: dict[np.ufunc, Operation] = {np.add: a.add, np.subtract: a.sub, np.multiply: a.mul}
+_COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
 _ROUNDING: dict[np.ufunc, Operation] = {np.floor: a.floor, np.ceil: a.ceil, np.trunc: a.trunc, np.rint: a.rint}
 
 
@@ -97,7 +100,7 @@ def _rounding(ufunc: np.ufunc) -> Callable[..., Any]:
     def apply(x: Any) -> Any:
         """Integers and booleans are whole already."""
         value = as_value(x)
-        if typeof(value).dtype.kind in "iu" and ufunc is not np.rint:
+        if typeof(value).dtype.kind in "biu" and ufunc is not np.rint:
             return value
         return apply_ufunc(ufunc, _ROUNDING[ufunc], (value,))
 
@@ -138,12 +141,25 @@ def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
     return apply_ufunc(np.power, e.power, (x, y), keep_weak)
 
 
+def fabs(x: Any) -> Any:
+    return apply_ufunc(np.fabs, a.abs_, (x,))
+
+
+def positive(x: Any) -> Any:
+    value = as_value(x)
+    resolve(np.positive, [typeof(value)])
+    return value
+
+
 def square(x: Any) -> Any:
     return multiply(x, x)
 
 
 def reciprocal(x: Any) -> Any:
-    return true_divide(to_dtype(as_value(1), typeof(as_value(x)).dtype), x)
+    value = as_value(x)
+    if not typeof(value).inexact:
+        raise DTypeError(f"np.reciprocal of integers is not supported (at {location(user_source())}); write 1 / x")
+    return true_divide(1, value)
 
 
 def _test(name: str) -> Callable[..., Any]:
@@ -165,8 +181,8 @@ def _test(name: str) -> Callable[..., Any]:
     return apply
 
 
-def _scaled(factor: float) -> Callable[..., Any]:
-    return lambda x: multiply(x, factor)
+def _scaled(ufunc: np.ufunc, factor: float) -> Callable[..., Any]:
+    return lambda x: multiply(to_dtype(as_value(x), resolve(ufunc, [typeof(as_value(x))])[0]), factor)
 
 
 def fmax(x: Any, y: Any) -> Any:
@@ -182,7 +198,9 @@ def fmin(x: Any, y: Any) -> Any:
 
 
 def heaviside(x: Any, at_zero: Any) -> Any:
-    x, at_zero = promote(to_dtype_float(x), at_zero)
+    values = [as_value(x), as_value(at_zero)]
+    dtype = resolve(np.heaviside, [typeof(v) for v in values])[-1]
+    x, at_zero = promote(*[to_dtype(v, dtype) for v in values])
     step = a.select(a.gt(x, 0.0), to_shape(as_value(typeof(x).dtype.type(1)), typeof(x).shape), a.mul(x, 0.0))
     return a.select(a.eq(x, 0.0), at_zero, step)
 
@@ -210,6 +228,25 @@ def polygamma(n: int, x: Any) -> Any:
     return s.digamma(value) if n == 0 else s.polygamma(value, n=int(n))
 
 
+def _comparison(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
+    def apply(x: Any, y: Any) -> Any:
+        values = [as_value(x), as_value(y)]
+        for number, other in (values, values[::-1]):
+            if _does_not_fit(number, typeof(other).dtype):  # in float64 the order is right all the same
+                values = [to_dtype(v, FLOAT64) for v in values]
+                break
+        return apply_ufunc(ufunc, operation, values)
+
+    return apply
+
+
+def _does_not_fit(x: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether x is a Python integer outside the range of an integer dtype."""
+    if not (isinstance(x, Literal) and x.type.weak and x.type.dtype.kind == "i" and dtype.kind in "iu"):
+        return False
+    return not np.iinfo(dtype).min <= x.value <= np.iinfo(dtype).max
+
+
 def _direct(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
     def apply(*xs: Any, keep_weak: bool = False) -> Any:
         return apply_ufunc(ufunc, operation, xs, keep_weak)
@@ -221,10 +258,11 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     **{ufunc: _direct(ufunc, operation) for ufunc, operation in DIRECT.items()},
     **{ufunc: _arithmetic(ufunc) for ufunc in _ARITHMETIC},
     **{ufunc: _rounding(ufunc) for ufunc in _ROUNDING},
+    **{ufunc: _comparison(ufunc, DIRECT[ufunc]) for ufunc in _COMPARISONS},
     np.power: power,
     np.absolute: absolute,
-    np.fabs: absolute,
-    np.positive: as_value,
+    np.fabs: fabs,
+    np.positive: positive,
     np.square: square,
     np.reciprocal: reciprocal,
     np.logical_and: _logical(a.and_),
@@ -234,10 +272,10 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.isnan: _test("isnan"),
     np.isinf: _test("isinf"),
     np.isfinite: _test("isfinite"),
-    np.deg2rad: _scaled(math.pi / 180),
-    np.radians: _scaled(math.pi / 180),
-    np.rad2deg: _scaled(180 / math.pi),
-    np.degrees: _scaled(180 / math.pi),
+    np.deg2rad: _scaled(np.deg2rad, math.pi / 180),
+    np.radians: _scaled(np.radians, math.pi / 180),
+    np.rad2deg: _scaled(np.rad2deg, 180 / math.pi),
+    np.degrees: _scaled(np.degrees, 180 / math.pi),
     np.fmax: fmax,
     np.fmin: fmin,
     np.fmod: fmod,
@@ -277,7 +315,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "eq": UFUNCS[np.equal],
     "ne": UFUNCS[np.not_equal],
     "neg": _operator(np.negative),
-    "pos": as_value,
+    "pos": positive,
     "abs": _operator(np.absolute),
     "invert": UFUNCS[np.invert],
 }

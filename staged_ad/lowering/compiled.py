@@ -1,0 +1,105 @@
+"""Compiled: a program as machine code that takes and returns NumPy arrays.
+
+Invariant: inputs are never modified; results are new arrays, 0-d ones NumPy scalars.
+Start at ``compile_program``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import StagedADError
+from staged_ad.ir import ArrayType, Program
+from staged_ad.lowering.entry import InputSpec, make_entry
+from staged_ad.lowering.module import Module, emit
+from staged_ad.lowering.native import NativeCode, compile_ir
+from staged_ad.lowering.regions import MatrixProduct
+from staged_ad.lowering.report import loops_text
+from staged_ad.passes import optimize
+
+QUICK = 2000
+"""Points of all loops together up to which the GIL is kept: releasing it takes as long as running them."""
+
+
+class Compiled:
+    """Machine code of one program, and entries into it for the kinds of arguments it was called with."""
+
+    def __init__(self, program: Program, precise: bool = False) -> None:
+        self.program = optimize(program)
+        self.types = self.program.input_types
+        self.module: Module = emit(self.program, precise)
+        self.native: NativeCode = compile_ir(self.module.text, self.module.symbols)
+        self._entries: dict[tuple[type, ...], Callable[..., Any]] = {}
+        self._arrays = self.entry((np.ndarray,) * len(self.types))
+
+    def entry(self, kinds: tuple[type, ...]) -> Callable[..., Any]:
+        """The native function for arguments of the given Python types; it returns NotImplemented for others."""
+        known = self._entries.get(kinds)
+        if known is None:
+            specs = [_spec(kind, type) for kind, type in zip(kinds, self.types, strict=True)]
+            outputs = [(type.shape, type.dtype) for type in self.program.output_types]
+            storage = self.module.storage
+            known = self._entries[kinds] = make_entry(
+                self.native.address, specs, storage.constants, outputs, storage.workspace, self._slow(), self.native
+            )
+        return known
+
+    def _slow(self) -> bool:
+        points = 0
+        for step in self.module.steps:
+            if isinstance(step.region, MatrixProduct):
+                return True
+            points += math.prod(step.region.domain)
+        return points > QUICK
+
+    def __call__(self, *values: Any) -> list[Any]:
+        """The outputs, in a list; arguments are converted to what the code needs."""
+        result = self._arrays(*[_canonical(v, t) for v, t in zip(values, self.types, strict=True)])
+        if result is NotImplemented or type(result) is int:
+            raise StagedADError(f"compiled code refused its arguments: {result!r}")  # a fault of this package
+        return [result] if len(self.program.outputs) == 1 else list(result)
+
+    def text(self, stage: str) -> str:
+        """``program``, ``loops``, ``llvm`` or ``asm``."""
+        match stage:
+            case "program":
+                return str(self.program)
+            case "loops":
+                return loops_text(self.module)
+            case "llvm":
+                return self.native.optimised_ir
+            case "asm":
+                return self.native.assembly
+            case _:
+                raise ValueError(f"no stage {stage!r}; there are 'program', 'loops', 'llvm' and 'asm'")
+
+
+def _spec(kind: type, type: ArrayType) -> InputSpec:
+    if kind is np.ndarray:
+        return InputSpec(np.ndarray, type.dtype, type.shape)
+    return InputSpec(kind)
+
+
+def _canonical(value: Any, type: ArrayType) -> np.ndarray[Any, Any]:
+    """A C-contiguous, aligned array in native byte order; the argument itself where it is one."""
+    array = np.array(value, dtype=type.dtype, order="C", copy=None, subok=False)
+    if not array.flags.aligned or array.dtype is not type.dtype:
+        array = np.array(array, dtype=type.dtype, order="C", copy=True)
+    return array
+
+
+def compile_program(program: Program, precise: bool = False) -> Compiled:
+    """Optimise and compile a program.
+
+    Raises
+    ------
+    LoweringError
+        When an operation has no machine code; the message names it.
+    """
+    return Compiled(program, precise)
+
+

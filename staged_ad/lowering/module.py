@@ -1,0 +1,192 @@
+"""A program as the text of an LLVM module: ``int64 body(void **slots)`` and the functions it calls.
+
+Invariant: the text depends on the program and the CPU alone.
+Start at ``emit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+from staged_ad.ir import ArrayType, Program, Var
+from staged_ad.lowering import blas, native, runtime
+from staged_ad.lowering.code import Externals
+from staged_ad.lowering.fusion import Fused, fuse
+from staged_ad.lowering.indexing import Affine
+from staged_ad.lowering.matrices import canonical
+from staged_ad.lowering.nest import NestWriter
+from staged_ad.lowering.regions import Load, Matrix, MatrixProduct, Nest, Reduce, Region
+from staged_ad.lowering.schedule import Schedule, schedule
+from staged_ad.lowering.storage import Storage, assign
+
+
+
+@dataclass(slots=True)
+class Step:
+    """One region as it will run."""
+
+    region: Region
+    schedule: Schedule | None
+    partials: dict[Var, Var]
+
+
+@dataclass(slots=True)
+class Module:
+    """The text, the addresses of what it calls, and what the entry has to provide."""
+
+    text: str
+    symbols: Mapping[str, int]
+    storage: Storage
+    steps: list[Step]
+    fused: Fused
+
+
+def emit(program: Program, precise: bool = False) -> Module:
+    fused = fuse(canonical(program))
+    steps = [step for region in fused.regions for step in _steps(region)]
+    outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
+    regions = [_Footprint.of(step) for step in steps]
+    storage = assign(fused.program, regions, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
+    writer = _Writer(storage, precise)
+    for number, step in enumerate(steps):
+        writer.add(f"region{number}", step)
+    return Module(writer.text(), writer.symbols(), storage, steps, fused)
+
+
+def _steps(region: Region) -> list[Step]:
+    """A chunked reduction is followed by the sum of its partial results."""
+    if isinstance(region, MatrixProduct):
+        return [Step(region, None, {})]
+    plan = schedule(region)
+    if not plan.partial:
+        return [Step(plan.nest, plan, {})]
+    partials = {r.array: Var(ArrayType((plan.chunks, r.array.type.size), r.array.type.dtype)) for r in plan.nest.reduces}
+    steps = [Step(plan.nest, plan, partials)]
+    for reduce in plan.nest.reduces:
+        steps.append(_joining(reduce, partials[reduce.array]))
+    return steps
+
+
+def _joining(reduce: Reduce, partial: Var) -> Step:
+    chunks, kept = partial.type.shape
+    load = Load(partial, Affine(0, ((0, kept), (1, 1))), (), partial.type.dtype)
+    nest = Nest((chunks, kept), frozenset({0}), [load], [], [Reduce(0, reduce.array, Affine(0, ((1, 1),)), reduce.rule)])
+    plan = schedule(nest)
+    plan.chunks, plan.parallel = 1, False
+    return Step(plan.nest, plan, {})
+
+
+@dataclass(slots=True)
+class _Footprint:
+    """What a step reads and writes, partial results included."""
+
+    reads: set[Any]
+    writes: set[Var]
+
+    @classmethod
+    def of(cls, step: Step) -> _Footprint:
+        writes = {step.partials.get(var, var) for var in step.region.writes}
+        if isinstance(step.region, Nest) and step.partials:
+            writes |= {store.array for store in step.region.stores}
+        return cls(set(step.region.reads), writes)
+
+
+class _Writer:
+    def __init__(self, storage: Storage, precise: bool) -> None:
+        self.storage = storage
+        self.externals = Externals({}, {}, {}, precise)
+        self.functions: list[str] = []
+        self.body: list[str] = []
+
+    def add(self, name: str, step: Step) -> None:
+        if isinstance(step.region, MatrixProduct):
+            self._product(name, step.region)
+            return
+        assert step.schedule is not None
+        writer = NestWriter(name, step.schedule, self.storage, self.externals, step.partials)
+        self.functions.append(writer.text())
+        chunks = step.schedule.chunks
+        if chunks == 1:
+            self.body.append(f"  call void @{name}(i64 0, ptr %slots)")
+            return
+        self.functions.append(_task_text(name))
+        if step.schedule.parallel:
+            self.externals.declarations["staged_parallel"] = "declare void @staged_parallel(ptr, i64, ptr)"
+            self.body.append(f"  call void @staged_parallel(ptr @{name}.task, i64 {chunks}, ptr %slots)")
+        else:
+            self.body.append(f"  call void @{name}.task(i64 0, i64 {chunks}, ptr %slots)")
+
+    def _product(self, name: str, product: MatrixProduct) -> None:
+        dtype = product.result.type.dtype
+        function = f"staged_gemm_f{8 * dtype.itemsize}"
+        kinds = "i64, i64, i64, i64, i64, ptr, i64, ptr, i64, ptr, i64"
+        self.externals.declarations[function] = f"declare void @{function}({kinds})"
+        lines = [f"define internal void @{name}(i64 %index, ptr %slots) nounwind {{"]
+        pointers = []
+        operands = ((product.a, product.a.stack), (product.b, product.b.stack), (product.result, product.m * product.n))
+        for k, (operand, stack) in enumerate(operands):
+            place = self.storage.place(operand.array if isinstance(operand, Matrix) else operand)
+            lines += [
+                f"  %cell{k} = getelementptr ptr, ptr %slots, i64 {place.slot}",
+                f"  %base{k} = load ptr, ptr %cell{k}, align 8",
+                f"  %step{k} = mul i64 %index, {stack * dtype.itemsize}",
+                f"  %place{k} = add i64 %step{k}, {place.offset}",
+                f"  %p{k} = getelementptr i8, ptr %base{k}, i64 %place{k}",
+            ]
+            pointers.append(f"%p{k}")
+        a, b = product.a, product.b
+        lines.append(
+            f"  call void @{function}(i64 {int(a.transposed)}, i64 {int(b.transposed)}, i64 {product.m}, i64 {product.n}, "
+            f"i64 {product.k}, ptr {pointers[0]}, i64 {a.leading}, ptr {pointers[1]}, i64 {b.leading}, "
+            f"ptr {pointers[2]}, i64 {product.n})"
+        )
+        self.functions.append("\n".join([*lines, "  ret void", "}"]))
+        if product.count == 1:
+            self.body.append(f"  call void @{name}(i64 0, ptr %slots)")
+        else:
+            self.functions.append(_task_text(name))
+            self.body.append(f"  call void @{name}.task(i64 0, i64 {product.count}, ptr %slots)")
+
+    def text(self) -> str:
+        body = ["define i64 @body(ptr %slots) nounwind {", *self.body, "  ret i64 0", "}"]
+        return "\n".join(
+            [
+                native.header(),
+                *self.externals.declarations.values(),
+                *self.externals.helpers.values(),
+                *self.functions,
+                *body,
+                "",
+            ]
+        )
+
+    def symbols(self) -> Mapping[str, int]:
+        found = dict(self.externals.symbols)
+        if "staged_parallel" in self.externals.declarations:
+            found.update(runtime.runtime_symbols())
+        if any(name.startswith("staged_gemm") for name in self.externals.declarations):
+            found.update(blas.product_symbols())
+        return found
+
+
+def _task_text(name: str) -> str:
+    """``name.task(first, last, slots)``: a range of chunks one after another."""
+    return f"""define internal void @{name}.task(i64 %first, i64 %last, ptr %slots) nounwind {{
+entry:
+  br label %head
+head:
+  %k = phi i64 [ %first, %entry ], [ %next, %body ]
+  %go = icmp slt i64 %k, %last
+  br i1 %go, label %body, label %exit
+body:
+  call void @{name}(i64 %k, ptr %slots)
+  %next = add nsw i64 %k, 1
+  br label %head
+exit:
+  ret void
+}}"""
+
+

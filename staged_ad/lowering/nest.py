@@ -1,0 +1,320 @@
+"""A scheduled loop nest as an LLVM function ``void name(i64 chunk, ptr slots)``.
+
+Invariant: instructions of depth d stand in the body of loop d - 1, before the loop inside it; those of the depth
+after the innermost stand behind the reduced loops.
+Start at ``NestWriter.text``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from staged_ad.ir import Var
+from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
+from staged_ad.ir.types import BOOL, INT64
+from staged_ad.lowering.code import Code, Externals, Value, vector_type
+from staged_ad.lowering.indexing import Affine
+from staged_ad.lowering.memory import Memory
+from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Times
+from staged_ad.lowering.schedule import Schedule
+from staged_ad.lowering.stages import staged
+from staged_ad.lowering.storage import Storage
+
+
+class NestWriter:
+    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest."""
+
+    def __init__(
+        self, name: str, schedule: Schedule, storage: Storage, externals: Externals, partials: dict[Var, Var]
+    ) -> None:
+        self.name = name
+        self.schedule = schedule
+        self.nest = schedule.nest
+        self.partials = partials
+        self.depth = len(schedule.loops)
+        self.after = self.depth + 1
+        self.first_reduced = next(
+            (k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth
+        )
+        self.code = Code(externals, schedule.lanes, self.depth + 2)
+        self.memory = Memory(self.code, storage, schedule.vector)
+        for k, dim in enumerate(schedule.loops):
+            self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
+        self.chunk_dim = len(self.nest.domain)
+        self.memory.positions[self.chunk_dim] = Value("%chunk", INT64, 1, 0)
+        self.allocas: list[str] = []
+        self.start, self.end = self._bounds()
+        self.masks: list[Value | None] = []
+
+    def text(self) -> str:
+        """The function, preceded by those that it is split into."""
+        self._write()
+        functions, inner = staged(self.name, self.code.blocks, self.depth, self.allocas)
+        self.code.blocks[self.depth] = inner
+        lines = [f"define internal void @{self.name}(i64 %chunk, ptr %slots) nounwind {{", "entry:"]
+        lines += self.allocas
+        lines += self._block(0)
+        lines += self._loops(0, "entry")
+        lines += ["  ret void", "}"]
+        return "\n".join([*functions, *lines])
+
+    # -- loops --------------------------------------------------------------------------------------------------
+
+    def _bounds(self) -> tuple[Value, Value]:
+        """Where the first loop starts and ends in this chunk."""
+        schedule, code = self.schedule, self.code
+        if not schedule.loops:
+            return code.constant(0, INT64), code.constant(1, INT64)
+        length = code.constant(self.nest.domain[schedule.loops[0]], INT64)
+        if schedule.chunks == 1:
+            return code.constant(0, INT64), length
+        start = code.mul(Value("%chunk", INT64, 1, 0), code.constant(schedule.chunk, INT64))
+        limit = code.add(start, code.constant(schedule.chunk, INT64))
+        return start, code.select(code.compare("lt", limit, length), limit, length)
+
+    def _loop_bounds(self, k: int) -> tuple[Value, Value]:
+        if k == 0:
+            return self.start, self.end
+        return self.code.constant(0, INT64), self.code.constant(self.nest.domain[self.schedule.loops[k]], INT64)
+
+    def _block(self, depth: int) -> list[str]:
+        lines = ["  " + instruction.text for instruction in self.code.blocks[depth]]
+        if depth == self.first_reduced == self.depth:
+            lines += self._block(self.after)
+        return lines
+
+    def _loops(self, k: int, label: str) -> Iterator[str]:
+        if k == self.depth:
+            return
+        start, end = self._loop_bounds(k)
+        vector = self.schedule.loops[k] == self.schedule.vector
+        step = self.schedule.lanes * self.schedule.copies if vector else 1
+        yield f"  br label %head{k}"
+        yield f"head{k}:"
+        yield f"  %i{k} = phi i64 [ {start.name}, %{label} ], [ %next{k}, %latch{k} ]"
+        yield f"  %go{k} = icmp slt i64 %i{k}, {end.name}"
+        yield f"  br i1 %go{k}, label %body{k}, label %exit{k}"
+        yield f"body{k}:"
+        yield from self._block(k + 1)
+        yield from self._loops(k + 1, f"body{k}")
+        if k + 1 == self.first_reduced < self.depth:
+            yield from self._block(self.after)
+        yield f"  br label %latch{k}"
+        yield f"latch{k}:"
+        yield f"  %next{k} = add nsw i64 %i{k}, {step}"
+        yield f"  br label %head{k}"
+        yield f"exit{k}:"
+        if k == 0 and self.first_reduced == 0:
+            yield from self._block(self.after)
+
+    # -- the body -----------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
+        shared: dict[int, Value] = {}
+        for copy in range(self.schedule.copies):
+            self._enter(copy)
+            values = self._values(shared)
+            for store in self.nest.stores:
+                self.memory.store(store.array, store.address, values[store.node], self.depth)
+            for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
+                self._accumulate(reduce, cells[copy], values[reduce.node])
+        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
+            self._finish(reduce, cells)
+
+    def _enter(self, copy: int) -> None:
+        """Make the memory speak of vector number `copy` of the iteration."""
+        schedule, memory = self.schedule, self.memory
+        memory.shift = copy * schedule.lanes
+        if copy == len(self.masks):
+            self.masks.append(self._mask())
+        memory.mask = self.masks[copy]
+
+    def _mask(self) -> Value | None:
+        schedule = self.schedule
+        vector = schedule.vector
+        if vector is None:
+            return None
+        length = self.nest.domain[vector]
+        if length % (schedule.lanes * schedule.copies) == 0:
+            return None
+        end = self.end if schedule.loops[0] == vector else self.code.constant(length, INT64)
+        return self.memory.lanes_below(vector, end)
+
+    def _values(self, shared: dict[int, Value]) -> list[Value]:
+        """The value of every node; those without the vector dimension are common to all copies."""
+        values: list[Value] = []
+        varies: list[bool] = []
+        for number, node in enumerate(self.nest.nodes):
+            varies.append(self._varies(node, varies))
+            if varies[number]:
+                values.append(self._emit(node, values))
+            else:
+                if number not in shared:
+                    shared[number] = self._emit(node, values)
+                values.append(shared[number])
+        return values
+
+    def _varies(self, node: Node, varies: list[bool]) -> bool:
+        """Whether a node differs from lane to lane."""
+        vector = self.memory.vector_or_none
+        match node:
+            case Load():
+                return node.address.coefficient(vector) != 0
+            case Guarded():
+                return varies[node.operand] or any(a.coefficient(vector) for a, _ in node.guard)
+            case Apply():
+                return any(varies[k] for k in node.operands)
+            case Times():
+                return varies[node.left] or varies[node.right]
+            case OfIndex():
+                return any(i.coefficient(vector) for i in node.index)
+            case Constant():
+                return False
+
+    def _emit(self, node: Node, values: list[Value]) -> Value:
+        code = self.code
+        match node:
+            case Load():
+                return self.memory.load(node)
+            case Constant():
+                return code.constant(node.value, node.dtype)
+            case Apply():
+                rule = node.equation.primitive.lower
+                assert isinstance(rule, Map)
+                result: Value = rule.emit(code, *[values[k] for k in node.operands], **node.equation.params)
+                return result
+            case Times():
+                left, right = values[node.left], values[node.right]
+                return code.and_(left, right) if node.dtype == BOOL else code.mul(left, right)
+            case OfIndex():
+                own = node.equation.primitive.lower
+                assert isinstance(own, Index)
+                element: Value = own.emit(code, [self.memory.index(i) for i in node.index], **node.equation.params)
+                return element
+            case Guarded():
+                value = values[node.operand]
+                source = self.nest.nodes[node.operand]
+                masked = isinstance(source, Load) and value.lanes > 1 and set(node.guard) <= set(source.guard)
+                condition = None if masked else self.memory.condition(node.guard)
+                return value if condition is None else code.select(condition, value, code.constant(0, node.dtype))
+
+    # -- reductions ---------------------------------------------------------------------------------------------
+
+    def _accumulators(self, number: int, reduce: Reduce) -> list[list[tuple[str, str]]]:
+        """Cells (register, type) on the stack for each copy, set to the identity before the reduced loops."""
+        dtype = self.nest.nodes[reduce.node].dtype
+        kinds = [dtype, INT64] if isinstance(reduce.rule, ArgFold) else [dtype]
+        cells: list[list[tuple[str, str]]] = []
+        for copy in range(self.schedule.copies):
+            cells.append([])
+            for part, kind in enumerate(kinds):
+                initial = self._identity(reduce, kind, part)
+                wide = self.code.splat(initial)
+                name = f"%acc{number}.{copy}.{part}"
+                self.allocas.append(f"  {name} = alloca {wide.type}, align 64")
+                self.code.effect(f"store {wide.operand}, ptr {name}", (), self.first_reduced)
+                cells[copy].append((name, wide.type))
+        return cells
+
+    def _identity(self, reduce: Reduce, dtype: Any, part: int) -> Value:
+        if isinstance(reduce.rule, Fold):
+            return self.code.constant(reduce.rule.identity(dtype), dtype)
+        return self.code.constant(0 if part == 0 else -1, dtype)  # index -1: nothing met yet
+
+    def _read(self, cell: tuple[str, str], dtype: Any, depth: int) -> Value:
+        name = self.code.write(f"load {cell[1]}, ptr {cell[0]}", cell[1], (cell[0],), depth)
+        return Value(name, dtype, self.schedule.lanes, depth)
+
+    def _set(self, cell: tuple[str, str], value: Value) -> None:
+        value = self.code.splat(value)
+        self.code.effect(f"store {value.operand}, ptr {cell[0]}", (value, cell[0]), self.depth)
+
+    def _accumulate(self, reduce: Reduce, cells: list[tuple[str, str]], value: Value) -> None:
+        code, mask = self.code, self.memory.mask
+        across = self.schedule.vector in self.nest.reduced
+        dtype = self.nest.nodes[reduce.node].dtype
+        if isinstance(reduce.rule, Fold):
+            if across and mask is not None:
+                value = code.select(mask, value, code.constant(reduce.rule.identity(dtype), dtype))
+            total = self._read(cells[0], dtype, self.depth)
+            self._set(cells[0], reduce.rule.combine(code, total, value))
+            return
+        assert reduce.position is not None
+        best, place = self._read(cells[0], dtype, self.depth), self._read(cells[1], INT64, self.depth)
+        position = self.memory.index(reduce.position)
+        wins = self._beats(reduce.rule, (value, position), (best, place))
+        if across and mask is not None:
+            wins = code.and_(wins, mask)
+        self._set(cells[0], code.select(wins, value, best))
+        self._set(cells[1], code.select(wins, position, place))
+
+    def _beats(self, rule: ArgFold, new: tuple[Value, Value], old: tuple[Value, Value]) -> Value:
+        """Whether a later element takes the place: it is better, or the first NaN, or the first at all."""
+        code = self.code
+        wins = code.or_(self._better(rule, new[0], old[0]), code.compare("lt", old[1], code.constant(0, INT64)))
+        return wins
+
+    def _better(self, rule: ArgFold, new: Value, old: Value) -> Value:
+        code = self.code
+        better = code.compare(rule.better, new, old)
+        if new.dtype.kind != "f":
+            return better
+        new_nan, old_nan = code.compare("ne", new, new), code.compare("ne", old, old)
+        return code.or_(code.and_(better, code.not_(old_nan)), code.and_(new_nan, code.not_(old_nan)))
+
+    def _finish(self, reduce: Reduce, cells: list[list[tuple[str, str]]]) -> None:
+        """Behind the reduced loops: join copies and lanes, and store."""
+        dtype = self.nest.nodes[reduce.node].dtype
+        target = self.partials.get(reduce.array, reduce.array) if self.schedule.partial else reduce.array
+        address = reduce.address
+        if target is not reduce.array:
+            address = address + Affine(0, ((self.chunk_dim, reduce.array.type.size),))
+        across = self.schedule.vector is None or self.schedule.vector in self.nest.reduced
+        kinds = [dtype, INT64] if isinstance(reduce.rule, ArgFold) else [dtype]
+        parts = [
+            [self._read(cell, kind, self.after) for cell, kind in zip(copy, kinds, strict=True)] for copy in cells
+        ]
+        if not across:
+            for copy, part in enumerate(parts):
+                self._enter(copy)
+                self.memory.store(target, address, part[-1], self.after)
+            return
+        while len(parts) > 1:
+            half = (len(parts) + 1) // 2
+            joined = [self._join(reduce, a, b) for a, b in zip(parts, parts[half:], strict=False)]
+            parts = [*joined, *parts[len(joined) : half]]
+        whole = parts[0]
+        lanes = self.schedule.lanes
+        while lanes > 1:
+            lanes //= 2
+            low = [self._half(v, 0, lanes) for v in whole]
+            high = [self._half(v, lanes, lanes) for v in whole]
+            whole = self._join(reduce, low, high)
+        self.memory.shift = 0
+        self.memory.store(target, address, whole[-1], self.after)
+
+    def _half(self, value: Value, start: int, lanes: int) -> Value:
+        code = self.code
+        element = value.type.removeprefix(f"<{value.lanes} x ").removesuffix(">")
+        if lanes == 1:
+            name = code.write(f"extractelement {value.operand}, i64 {start}", element, (value,), self.after)
+        else:
+            chosen = ", ".join(f"i32 {start + k}" for k in range(lanes))
+            text = f"shufflevector {value.operand}, {value.type} poison, <{lanes} x i32> <{chosen}>"
+            name = code.write(text, vector_type(element, lanes), (value,), self.after)
+        return Value(name, value.dtype, lanes, self.after)
+
+    def _join(self, reduce: Reduce, a: list[Value], b: list[Value]) -> list[Value]:
+        code = self.code
+        if isinstance(reduce.rule, Fold):
+            return [reduce.rule.combine(code, a[0], b[0])]
+        none = code.constant(0, INT64)
+        better = self._better(reduce.rule, b[0], a[0])
+        # of equals the first: neither is better than the other
+        equal = code.not_(code.or_(better, self._better(reduce.rule, a[0], b[0])))
+        earlier = code.and_(equal, code.compare("lt", b[1], a[1]))
+        wins = code.and_(code.or_(better, earlier), code.compare("ge", b[1], none))
+        wins = code.or_(wins, code.compare("lt", a[1], none))
+        return [code.select(wins, b[0], a[0]), code.select(wins, b[1], a[1])]

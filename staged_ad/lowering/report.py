@@ -1,0 +1,95 @@
+"""The text form of fused loops: what ``lower(...).text("loops")`` shows.
+
+Invariant: one paragraph per region, in the order in which they run.
+Start at ``loops_text``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from staged_ad.ir import Literal
+from staged_ad.ir.text import literal_text, param_text
+from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, MatrixProduct, Nest, Node, OfIndex, Times
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.module import Module, Step
+
+
+class _Arrays:
+    """Names of stored arrays: in0, out1, tmp2."""
+
+    def __init__(self, module: Module) -> None:
+        self._fresh = count()
+        self._names: dict[Any, str] = {var: f"in{k}" for k, var in enumerate(module.fused.program.inputs)}
+        for k, atom in enumerate(module.fused.program.outputs):
+            self._names[module.fused.copies.get(k, atom)] = f"out{k}"
+
+    def name(self, atom: Any) -> str:
+        if isinstance(atom, Literal):
+            return literal_text(atom)
+        if atom not in self._names:
+            self._names[atom] = f"tmp{next(self._fresh)}"
+        return self._names[atom]
+
+
+def loops_text(module: Module) -> str:
+    arrays = _Arrays(module)
+    head = f"workspace: {module.storage.workspace} bytes"
+    return "\n\n".join([head, *("\n".join(_region(step, arrays)) for step in module.steps)])
+
+
+def _region(step: Step, arrays: _Arrays) -> Iterator[str]:
+    region = step.region
+    if isinstance(region, MatrixProduct):
+        marks = [("^T" if m.transposed else "") for m in (region.a, region.b)]
+        yield (
+            f"{arrays.name(region.result)} = {arrays.name(region.a.array)}{marks[0]} @ {arrays.name(region.b.array)}"
+            f"{marks[1]}    # BLAS: {region.count} of {region.m} x {region.k} x {region.n}"
+        )
+        return
+    plan = step.schedule
+    assert plan is not None
+    for depth, dim in enumerate(plan.loops):
+        notes = ["reduced"] if dim in region.reduced else []
+        if dim == plan.vector:
+            notes.append(f"vectors of {plan.lanes}" + (f" x {plan.copies}" if plan.copies > 1 else ""))
+        if depth == 0 and plan.chunks > 1:
+            notes.append(f"{plan.chunks} chunks" + (" in parallel" if plan.parallel else ""))
+        note = f"    # {', '.join(notes)}" if notes else ""
+        yield f"{'  ' * depth}for i{dim} in range({region.domain[dim]}):{note}"
+    indent = "  " * len(plan.loops)
+    for number, node in enumerate(region.nodes):
+        yield f"{indent}%{number} = {_node(node, arrays)}"
+    yield from (indent + line for line in _results(region, arrays))
+
+
+def _results(nest: Nest, arrays: _Arrays) -> Iterator[str]:
+    for store in nest.stores:
+        yield f"{arrays.name(store.array)}[{store.address}] = %{store.node}"
+    for reduce in nest.reduces:
+        yield f"{arrays.name(reduce.array)}[{reduce.address}] <- fold %{reduce.node}"
+
+
+def _node(node: Node, arrays: _Arrays) -> str:
+    match node:
+        case Load():
+            return f"{arrays.name(node.array)}[{node.address}]" + _guard(node.guard)
+        case Constant():
+            return repr(node.value.item())
+        case Apply():
+            params = ",".join(f"{k}={param_text(v)}" for k, v in node.equation.params.items())
+            operands = " ".join(f"%{k}" for k in node.operands)
+            return f"{node.equation.primitive.name}{f'[{params}]' if params else ''} {operands}"
+        case OfIndex():
+            return f"{node.equation.primitive.name} ({', '.join(map(str, node.index))})"
+        case Guarded():
+            return f"%{node.operand}" + _guard(node.guard) + " else 0"
+        case Times():
+            return f"mul %{node.left} %{node.right}"
+
+
+def _guard(conditions: Any) -> str:
+    return f" if {' and '.join(f'0 <= {affine} < {n}' for affine, n in conditions)}" if conditions else ""

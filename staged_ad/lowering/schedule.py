@@ -1,0 +1,230 @@
+"""Schedule: how a nest runs: merged dimensions, order of loops, the vector dimension, chunks for threads.
+
+Invariant: the schedule depends on the nest alone, never on the number of threads, so results do not either.
+Start at ``schedule``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from staged_ad.ir.lowerings import ArgFold, Map
+from staged_ad.lowering import native
+from staged_ad.lowering.indexing import Affine, Condition
+from staged_ad.lowering.regions import Apply, Guarded, Load, Nest, OfIndex, Reduce, Store
+
+PARALLEL_NS = 60_000
+"""Estimated time from which a nest is worth several threads; starting them takes about 60 us after a pause."""
+CHUNK_NS = 25_000
+LARGEST_SUM = 8192
+"""Terms per partial sum along a reduced dimension: the error grows with the length of a chunk, not of the array."""
+LIGHT = 16
+"""Nodes in a body up to which it is repeated in the loop, for independent accumulators."""
+
+
+@dataclass(slots=True)
+class Schedule:
+    """`loops` are dimensions of the nest, outermost first; `vector` is one of them or None.
+
+    The first loop is cut into `chunks` of `chunk` iterations; `copies` vectors are handled per iteration of
+    the vector loop.
+    """
+
+    nest: Nest
+    loops: tuple[int, ...]
+    vector: int | None
+    lanes: int
+    copies: int
+    chunks: int
+    chunk: int
+    parallel: bool
+
+    @property
+    def chunked(self) -> int | None:
+        return self.loops[0] if self.chunks > 1 else None
+
+    @property
+    def partial(self) -> bool:
+        """Whether chunks give partial sums that are added up afterwards."""
+        return self.chunked is not None and self.chunked in self.nest.reduced
+
+
+def schedule(nest: Nest) -> Schedule:
+    nest = _merged(nest)
+    lanes = _lanes(nest)
+    vector = _vector_dimension(nest) if lanes > 1 else None
+    if vector is None:
+        lanes = 1
+    loops = _order(nest, vector)
+    cost = _cost_per_point(nest)
+    copies = _copies(nest, vector, lanes)
+    chunks, chunk, parallel = _chunks(nest, loops, vector, lanes * copies, cost / lanes)
+    return Schedule(nest, loops, vector, lanes, copies, chunks, chunk, parallel)
+
+
+# -- merging dimensions -------------------------------------------------------------------------------------------
+
+
+def _affines(nest: Nest) -> Iterable[Affine]:
+    for node in nest.nodes:
+        match node:
+            case Load():
+                yield node.address
+                yield from (affine for affine, _ in node.guard)
+            case Guarded():
+                yield from (affine for affine, _ in node.guard)
+            case OfIndex():
+                yield from node.index
+            case _:
+                pass
+    for result in (*nest.stores, *nest.reduces):
+        yield result.address
+        if isinstance(result, Reduce) and result.position is not None:
+            yield result.position
+
+
+def _merged(nest: Nest) -> Nest:
+    """Neighbouring dimensions become one where every index runs through both as through one."""
+    affines = set(_affines(nest))
+    domain, reduced = list(nest.domain), [d in nest.reduced for d in range(len(nest.domain))]
+    groups = [[d] for d in range(len(domain))]
+    k = 0
+    while k + 1 < len(groups):
+        first, second = groups[k][-1], groups[k + 1][0]
+        n = domain[second]
+        fits = all(a.coefficient(first) == a.coefficient(second) * n for a in affines)
+        if fits and reduced[first] == reduced[second]:
+            groups[k] += groups.pop(k + 1)
+        else:
+            k += 1
+    if len(groups) == len(domain):
+        return nest
+    names: dict[int, int] = {group[-1]: k for k, group in enumerate(groups)}
+    lengths = tuple(math.prod(domain[d] for d in group) for group in groups)
+    kept = frozenset(k for k, group in enumerate(groups) if reduced[group[0]])
+    return _renamed(nest, lengths, kept, lambda a: _through(a, names))
+
+
+def _through(affine: Affine, names: dict[int, int]) -> Affine:
+    """The innermost dimension of each group keeps its coefficient, under the group's name."""
+    return Affine(affine.offset, tuple(sorted((names[d], c) for d, c in affine.terms if d in names)))
+
+
+def _renamed(
+    nest: Nest, domain: tuple[int, ...], reduced: frozenset[int], rename: Callable[[Affine], Affine]
+) -> Nest:
+    def guard(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
+        return tuple((rename(affine), n) for affine, n in conditions)
+
+    nodes: list[Any] = []
+    for node in nest.nodes:
+        match node:
+            case Load():
+                nodes.append(replace(node, address=rename(node.address), guard=guard(node.guard)))
+            case Guarded():
+                nodes.append(replace(node, guard=guard(node.guard)))
+            case OfIndex():
+                nodes.append(replace(node, index=tuple(map(rename, node.index))))
+            case _:
+                nodes.append(node)
+    stores = [Store(s.node, s.array, rename(s.address)) for s in nest.stores]
+    reduces = [
+        Reduce(r.node, r.array, rename(r.address), r.rule, None if r.position is None else rename(r.position))
+        for r in nest.reduces
+    ]
+    return Nest(domain, reduced, nodes, stores, reduces)
+
+
+# -- order and vectors --------------------------------------------------------------------------------------------
+
+
+def _lanes(nest: Nest) -> int:
+    sizes = [node.dtype.itemsize for node in nest.nodes if node.dtype.kind != "b"]
+    sizes += [8 for r in nest.reduces if isinstance(r.rule, ArgFold)]
+    return max(1, min(16, native.simd_bytes() // max(sizes, default=4)))
+
+
+def _vector_dimension(nest: Nest) -> int | None:
+    """The dimension along which most loads and stores are contiguous; long ones before short ones."""
+    if not nest.domain:
+        return None
+
+    def score(dim: int) -> tuple[float, int]:
+        total = 0.0
+        for node in nest.nodes:
+            if isinstance(node, Load):
+                total += _access(node.address.coefficient(dim))
+        for result in nest.stores:
+            total += 2 * _access(result.address.coefficient(dim))
+        for result in nest.reduces:
+            total += 0.5 * _access(result.address.coefficient(dim))
+        if nest.domain[dim] < 4:
+            total -= 4.0
+        return total, dim
+
+    return max(range(len(nest.domain)), key=score)
+
+
+def _access(coefficient: int) -> float:
+    return {0: 0.1, 1: 1.0, -1: 0.6}.get(coefficient, -2.0)
+
+
+def _order(nest: Nest, vector: int | None) -> tuple[int, ...]:
+    """Kept dimensions outside, the vector dimension last among its kind."""
+    kept = [d for d in range(len(nest.domain)) if d not in nest.reduced and d != vector]
+    inner = [d for d in range(len(nest.domain)) if d in nest.reduced and d != vector]
+    if vector is None:
+        return (*kept, *inner)
+    return (*kept, *inner, vector) if vector in nest.reduced else (*kept, vector, *inner)
+
+
+def _copies(nest: Nest, vector: int | None, lanes: int) -> int:
+    """Vectors per iteration: several for short bodies, so that their latencies overlap."""
+    if vector is None or len(nest.nodes) > LIGHT:
+        return 1
+    wanted = 4 if nest.reduces else 2
+    return max(1, min(wanted, nest.domain[vector] // lanes))
+
+
+# -- chunks -------------------------------------------------------------------------------------------------------
+
+
+def _cost_per_point(nest: Nest) -> float:
+    """Nanoseconds for one point of the domain in one lane, roughly."""
+    total = 1.0
+    for node in nest.nodes:
+        if isinstance(node, Apply):
+            lower = node.equation.primitive.lower
+            total += 0.35 * (lower.cost if isinstance(lower, Map) else 1)
+        else:
+            total += 0.5
+    return total + len(nest.stores) + len(nest.reduces)
+
+
+def _chunks(
+    nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, cost: float
+) -> tuple[int, int, bool]:
+    """How the first loop is cut, and whether several threads are worth it."""
+    if not loops or 0 in nest.domain:
+        return 1, nest.domain[loops[0]] if loops else 1, False
+    first, length = loops[0], nest.domain[loops[0]]
+    work = math.prod(nest.domain) * cost
+    positions = any(isinstance(r.rule, ArgFold) for r in nest.reduces)
+    reducing = first in nest.reduced
+    parallel = work > PARALLEL_NS and not (reducing and positions)
+    pieces = 1.0
+    if parallel:
+        pieces = min(64.0, work / CHUNK_NS)
+    if reducing and not positions:
+        pieces = max(pieces, length / LARGEST_SUM)
+    pieces = min(pieces, length)
+    if pieces <= 1:
+        return 1, length, False
+    chunk = math.ceil(length / pieces)
+    if first == vector:
+        chunk = -(-chunk // step) * step
+    chunks = -(-length // chunk)
+    return chunks, chunk, parallel and chunks > 1

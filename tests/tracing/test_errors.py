@@ -1,0 +1,171 @@
+"""What cannot be traced raises an error that shows the user's line and what to write instead.
+
+Invariant: no traced value ever becomes a Python number, an object array or a silent wrong answer.
+Start at ``REFUSED``.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import staged_ad as sad
+from staged_ad.errors import ConcretizationError, LeakedTracerError, MutationError, StagedADError, UnsupportedError
+
+X = np.array([1.0, 2.0])
+
+# each function stands on one line, which the message must show
+REFUSED: list[tuple[Any, type[StagedADError], str]] = [
+    (lambda x: 1.0 if x[0] > 0 else 2.0, ConcretizationError, "np.where"),
+    (lambda x: x[0] and x[1], ConcretizationError, "& |"),
+    (lambda x: not x[0], ConcretizationError, "np.where"),
+    (lambda x: max(x[0], x[1]), ConcretizationError, "np.maximum"),
+    (lambda x: 1.0 if 0 < x[0] < 1 else 2.0, ConcretizationError, "np.where"),
+    (lambda x: 1.0 if x[0] in (1.0, 2.0) else 2.0, ConcretizationError, "np.where"),
+    (lambda x: float(x[0]), ConcretizationError, "Leave the float() away"),
+    (lambda x: int(x[0]), ConcretizationError, "x.astype(int)"),
+    (lambda x: complex(x[0]), ConcretizationError, "not supported"),
+    (lambda x: [1.0, 2.0][x.astype(int)[0]], ConcretizationError, "static"),
+    (lambda x: range(x.astype(int)[0]), ConcretizationError, "static"),
+    (lambda x: x[0].item(), ConcretizationError, "Leave the .item() away"),
+    (lambda x: x.tolist(), ConcretizationError, "Iterate"),
+    (lambda x: operator.setitem(x, 0, 1.0), MutationError, "np.where"),
+    (lambda x: operator.setitem(x, slice(1), x), MutationError, "np.concatenate"),
+    (lambda x: np.array(x), ConcretizationError, "staged_ad.numpy.array"),
+    (lambda x: np.asarray(x), ConcretizationError, "staged_ad.numpy.array"),
+    (lambda x: np.array([x[0], x[1]]), ConcretizationError, "np.stack"),
+    (lambda x: np.array([[x[0], 0.0], [0.0, x[1]]]), ConcretizationError, "np.stack"),
+    (lambda x: np.asarray(x, dtype=object), ConcretizationError, "np.stack"),
+    (lambda x: np.add(x, x, out=np.zeros(2)), UnsupportedError, "out"),
+    (lambda x: np.add(x, x, where=np.array([True, False])), UnsupportedError, "np.where"),
+    (lambda x: np.add.reduce(x), UnsupportedError, "np.sum"),
+    (lambda x: np.add.outer(x, x), UnsupportedError, "outer"),
+    (lambda x: np.spacing(x), UnsupportedError, "spacing"),
+    (lambda x: np.linalg.svd(x[:, None]), UnsupportedError, "svd"),
+    (lambda x: np.sort(x), UnsupportedError, "sort"),
+    (lambda x: np.where(x > 0), UnsupportedError, "three arguments"),
+    (lambda x: np.sum(x, where=np.array([True, False])), UnsupportedError, "where"),
+    (lambda x: np.sum(x, initial=1.0), UnsupportedError, "initial"),
+]
+
+
+@pytest.mark.parametrize(("f", "error", "advice"), REFUSED, ids=range(len(REFUSED)))
+def test_the_error_shows_the_users_line_and_what_to_write(f: Any, error: type[StagedADError], advice: str):
+    with pytest.raises(error) as caught:
+        sad.jvp(f, (X,), (X,))
+    assert f"{__file__}:{f.__code__.co_firstlineno}" in str(caught.value)
+    assert advice in str(caught.value)
+
+
+def test_writing_a_traced_value_into_an_array_is_refused():
+    f = lambda x: operator.setitem(np.zeros(2), 0, x[0])
+    with pytest.raises(ValueError, match="setting an array element") as caught:  # NumPy's own, caused by ours
+        sad.jvp(f, (X,), (X,))
+    assert isinstance(caught.value.__cause__, ConcretizationError)
+    assert f"{__file__}:{f.__code__.co_firstlineno}" in str(caught.value.__cause__)
+
+
+def test_an_unknown_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="tobytes.*although ndarray has"):
+        sad.grad(lambda x: x.tobytes())(X)
+    with pytest.raises(AttributeError, match="no attribute 'banana'$"):
+        sad.grad(lambda x: x.banana)(X)
+    assert not sad.jvp(lambda x: x * hasattr(x, "banana"), (X,), (X,))[0].any()
+
+
+def test_an_array_without_dimensions_has_no_length():
+    for f in (len, list, iter):
+        with pytest.raises(TypeError):
+            sad.grad(f)(1.0)
+
+
+def test_traced_values_are_not_hashable():
+    with pytest.raises(TypeError, match="unhashable"):
+        sad.grad(lambda x: {x: 1})(1.0)
+
+
+def test_augmented_assignment_rebinds_the_name():
+    def f(x: Any) -> Any:
+        y = x
+        y += 1
+        y *= x
+        return np.sum(y)
+
+    np.testing.assert_array_equal(sad.grad(f)(X), 2 * X + 1)
+    np.testing.assert_array_equal(X, [1, 2])
+
+
+def test_an_array_is_not_changed_by_a_traced_operand():
+    def f(x: Any) -> Any:
+        y = np.ones(2)
+        y += x
+        return np.sum(y * x)
+
+    with pytest.raises((StagedADError, TypeError)) as caught:
+        sad.grad(f)(X)
+    assert f"{__file__}:{f.__code__.co_firstlineno + 2}" in str(caught.value)
+
+
+class Kept:
+    value: Any = None
+
+
+def test_a_leaked_result_names_the_line_that_made_it():
+    def f(x: Any) -> Any:
+        Kept.value = np.sin(x)
+        return np.sum(x)
+
+    sad.grad(f)(X)
+    for use in (lambda: Kept.value + 1, lambda: np.cos(Kept.value), lambda: sad.grad(lambda y: np.sum(y * Kept.value))(X)):
+        with pytest.raises(LeakedTracerError, match="after the traced function had returned") as caught:
+            use()
+        assert f"{__file__}:{f.__code__.co_firstlineno + 1}" in str(caught.value)
+
+
+def test_a_leaked_argument_is_refused():
+    def f(x: Any) -> Any:
+        Kept.value = x
+        return np.sum(x)
+
+    sad.vmap(f)(X[None])
+    with pytest.raises(LeakedTracerError):
+        np.sum(Kept.value)
+
+
+def test_a_value_of_an_inner_derivative_may_not_be_used_outside_it():
+    def f(x: Any) -> Any:
+        kept = []
+
+        def inner(y: Any) -> Any:
+            kept.append(x * y)
+            return x * y
+
+        return sad.grad(inner)(2.0) + kept[0]
+
+    with pytest.raises(LeakedTracerError):
+        sad.grad(f)(1.0)
+
+
+def test_a_leak_after_an_exception_is_refused_too():
+    def f(x: Any) -> Any:
+        Kept.value = x
+        raise KeyError("the user's")
+
+    with pytest.raises(KeyError, match="the user's"):
+        sad.grad(f)(X)
+    with pytest.raises(LeakedTracerError):
+        Kept.value + 1
+
+
+def test_copying_a_traced_value_keeps_it_traced():
+    assert sad.grad(lambda x: copy.copy(x) * x.copy() * 1.0)(3.0) == 6.0
+
+
+def test_the_text_of_a_traced_value_shows_its_type():
+    seen = []
+    sad.grad(lambda x: (seen.append(f"{x!r} {x}"), np.sum(x))[1])(X)
+    assert seen == ["Tracer<f64[2]> Tracer<f64[2]>"]

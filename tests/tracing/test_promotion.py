@@ -1,0 +1,137 @@
+"""Promotion: dtypes and values of operators and ufuncs on traced values are NumPy's (NEP 50).
+
+Invariant: what NumPy refuses is refused; what NumPy computes in an unsupported dtype is refused with advice.
+Start at ``test_operators_promote_as_numpy``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import staged_ad as sad
+from staged_ad.errors import DTypeError
+from staged_ad.ir.types import DTYPES
+from tests.backends import through_program
+from tests.numerics import assert_same
+
+BINARY: list[Callable[..., Any]] = [
+    *(operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow),
+    *(operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne),
+    *(operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift),
+    *(np.maximum, np.minimum, np.fmax, np.fmin, np.arctan2, np.hypot, np.logaddexp, np.copysign, np.float_power),
+    *(np.add, np.subtract, np.multiply, np.true_divide, np.power, np.equal, np.logical_and, np.heaviside),
+]
+UNARY: list[Callable[..., Any]] = [
+    *(operator.neg, operator.pos, operator.abs, operator.invert, np.sign, np.square, np.reciprocal, np.absolute),
+    *(np.fabs, np.exp, np.sqrt, np.sin, np.floor, np.ceil, np.trunc, np.rint, np.isnan, np.isinf, np.isfinite),
+    *(np.logical_not, np.negative, np.deg2rad, np.positive, np.log1p, np.sum, np.prod, np.mean, np.max, np.cbrt),
+]
+REFUSED = (TypeError, ValueError, OverflowError)
+
+
+@st.composite
+def arrays(draw: Any) -> Any:
+    """A short array or NumPy scalar of any dtype."""
+    dtype = draw(st.sampled_from(list(DTYPES)))
+    low = 0 if dtype.kind in "bu" else -3
+    numbers = np.array(draw(st.lists(st.integers(low, 7), min_size=3, max_size=3))).astype(dtype)
+    if dtype.kind == "f":
+        numbers = numbers + dtype.type(0.5)
+    return numbers if draw(st.booleans()) else numbers[0]
+
+
+floats = st.sampled_from([-1.5, 0.5, 2.0, 3.5])
+numbers = st.one_of(st.integers(-3, 7), floats, st.booleans(), st.sampled_from([300, -1, 2**40]))
+small_numbers = st.one_of(st.integers(0, 7), floats, st.booleans())  # they fit into every dtype
+
+
+def mixes_signs(*args: Any) -> bool:
+    """Whether NumPy may have loops of its own for signed and unsigned integers of 64 bits together."""
+    kinds = {np.asarray(x).dtype for x in args}
+    return np.dtype("uint64") in kinds and any(dtype.kind == "i" for dtype in kinds)
+
+
+def assert_as_numpy(f: Callable[..., Any], *args: Any, constants: tuple[Any, ...] = ()) -> None:
+    """`f` on traced values gives what it gives on arrays, or is refused where NumPy refuses."""
+    with np.errstate(all="ignore"):
+        try:
+            expected = np.asarray(f(*args))
+        except REFUSED:
+            with pytest.raises(REFUSED):
+                through_program(f, *args)
+            return
+    if expected.dtype not in DTYPES or f is np.reciprocal or mixes_signs(*args, *constants):
+        with suppress(DTypeError) if expected.dtype in DTYPES else pytest.raises(DTypeError, match="not supported"):
+            through_program(f, *args)
+        return
+    found = through_program(f, *args)
+    finite = np.isfinite(expected) if expected.dtype.kind == "f" else np.ones(expected.shape, bool)
+    assert_same(np.where(finite, found, expected), expected)
+
+
+@pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
+@given(x=arrays(), y=st.one_of(arrays(), small_numbers), swapped=st.booleans())
+def test_operators_promote_as_numpy(f: Callable[..., Any], x: Any, y: Any, swapped: bool):
+    first, second = (y, x) if swapped else (x, y)
+    assert_as_numpy(f, first, second)
+
+
+@pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
+@given(x=arrays(), y=st.one_of(arrays(), numbers), swapped=st.booleans())
+def test_operators_with_a_constant_promote_as_numpy(f: Callable[..., Any], x: Any, y: Any, swapped: bool):
+    assert_as_numpy((lambda x: f(y, x)) if swapped else (lambda x: f(x, y)), x, constants=(y,))
+
+
+@pytest.mark.parametrize("f", UNARY, ids=lambda f: f.__name__)
+@given(x=arrays())
+def test_functions_of_one_array_promote_as_numpy(f: Callable[..., Any], x: Any):
+    assert_as_numpy(f, x)
+
+
+@given(x=arrays(), y=arrays())
+def test_where_concatenate_and_products_promote_as_numpy(x: Any, y: Any):
+    assert_as_numpy(lambda x, y: np.where(x > 1, x, y), x, y)
+    assert_as_numpy(lambda x, y: np.stack([x, y]) if np.shape(x) == np.shape(y) else np.where(True, x, y), x, y)
+    if x.shape and y.shape:
+        assert_as_numpy(np.dot, x, y)
+        assert_as_numpy(operator.matmul, x, y)
+
+
+@given(number=st.one_of(st.integers(-3, 7), st.floats(-3, 3)), dtype=st.sampled_from(["float32", "float64"]))
+def test_arithmetic_of_python_numbers_stays_weak(number: Any, dtype: str):
+    x = np.arange(3, dtype=dtype)
+    for f in (lambda n, x: (n + 1) * x, lambda n, x: (2 * n - 0.5) * x, lambda n, x: -abs(n) / 2 + x):
+        assert_same(through_program(f, number, x), np.asarray(f(number, x)), 1e-6 if dtype == "float32" else 1e-14)
+
+
+@given(number=st.floats(-3, 3))
+def test_ufuncs_of_python_numbers_are_strong(number: float):
+    x = np.arange(3, dtype="float32")
+    assert_as_numpy(lambda n, x: np.sin(n) * x, number, x)
+    assert_as_numpy(lambda n, x: np.add(n, 1.0) * x, number, x)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32"])
+def test_a_python_integer_must_fit(dtype: str):
+    with pytest.raises(OverflowError):
+        through_program(lambda x: x + 2**40, np.zeros(2, dtype))
+
+
+def test_gradients_keep_float32():
+    x = np.linspace(0, 1, 5, dtype="float32")
+    value, gradient = sad.value_and_grad(lambda x: np.mean(np.tanh(2 * x + 1) ** 2) * 0.5)(x)
+    assert (value.dtype, gradient.dtype) == ("float32", "float32")
+
+
+def test_mixed_precision_promotes_and_gradients_return_to_the_dtype_of_their_argument():
+    a, b = np.ones(3, "float32"), np.ones(3)
+    gradients = sad.grad(lambda a, b: np.sum(a * b), argnums=(0, 1))(a, b)
+    assert [g.dtype for g in gradients] == ["float32", "float64"]
