@@ -32,6 +32,7 @@ DTYPES: dict[np.dtype[Any], str] = {
         ("float64", "f64"),
     ]
 }
+_SINGLETONS = {dtype: dtype for dtype in DTYPES}  # NumPy's own objects, which compiled code recognises by address
 BOOL, INT64, FLOAT64 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64")
 
 
@@ -76,13 +77,14 @@ class ArrayType:
 
 def canonical_dtype(dtype: Any) -> np.dtype[Any]:
     """The supported dtype equal to `dtype`; raises DTypeError, saying which dtypes there are."""
-    found = np.dtype(dtype).newbyteorder("=")
-    if found not in DTYPES:
+    found = np.dtype(dtype)
+    known = _SINGLETONS.get(found) or _SINGLETONS.get(found.newbyteorder("="))
+    if known is None:
         raise DTypeError(
             f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float32 and "
             f"float64{_dtype_advice(found)}"
         )
-    return found
+    return known
 
 
 def _dtype_advice(dtype: np.dtype[Any]) -> str:

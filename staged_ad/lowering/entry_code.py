@@ -82,6 +82,9 @@ declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 declare ptr @malloc(i64)
 declare void @free(ptr)
 
+; One block of workspace, the size in its first word, is kept for the next call: pages stay mapped.
+@kept = internal global ptr null
+
 define internal i64 @word(ptr %record, i64 %k) alwaysinline {
   %p = getelementptr i64, ptr %record, i64 %k
   %w = load i64, ptr %p
@@ -277,13 +280,28 @@ scratch:
   %scratchless = icmp eq i64 %workspace, 0
   br i1 %scratchless, label %run, label %allocate
 allocate:
-  %bytes = add i64 %workspace, 64
-  %block = call ptr @malloc(i64 %bytes)
-  %empty = icmp eq ptr %block, null
-  br i1 %empty, label %no.memory, label %align
+  %bytes = add i64 %workspace, 128
+  %kept = atomicrmw xchg ptr @kept, ptr null acq_rel
+  %nothing = icmp eq ptr %kept, null
+  br i1 %nothing, label %new.block, label %kept.block
+kept.block:
+  %kept.bytes = load i64, ptr %kept
+  %roomy = icmp sge i64 %kept.bytes, %bytes
+  br i1 %roomy, label %align, label %kept.small
+kept.small:
+  call void @free(ptr %kept)
+  br label %new.block
+new.block:
+  %made = call ptr @malloc(i64 %bytes)
+  %empty = icmp eq ptr %made, null
+  br i1 %empty, label %no.memory, label %made.block
+made.block:
+  store i64 %bytes, ptr %made
+  br label %align
 align:
+  %block = phi ptr [ %kept, %kept.block ], [ %made, %made.block ]
   %block.address = ptrtoint ptr %block to i64
-  %above = add i64 %block.address, 63
+  %above = add i64 %block.address, 127
   %aligned = and i64 %above, -64
   store i64 %aligned, ptr %scratch.slot
   br label %run
@@ -308,6 +326,10 @@ ran:
   %status = phi i64 [ %status.locked, %run.locked ], [ %status.free, %run.free ]
   br i1 %scratchless, label %ran.freed, label %free.block
 free.block:
+  %returned = cmpxchg ptr @kept, ptr null, ptr %allocated acq_rel monotonic
+  %returned.fine = extractvalue { ptr, i1 } %returned, 1
+  br i1 %returned.fine, label %ran.freed, label %free.second
+free.second:
   call void @free(ptr %allocated)
   br label %ran.freed
 ran.freed:

@@ -20,7 +20,7 @@ from staged_ad.lowering.indexing import flat, identity, splits_only, squeezed
 from staged_ad.lowering.matrices import matrix_product, wants_blas
 from staged_ad.lowering.regions import Nest, Reduce, Region, Store
 
-CHEAP = 6
+CHEAP = 16
 """Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
 
 Uses = dict[Var, bool]

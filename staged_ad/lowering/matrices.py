@@ -14,11 +14,15 @@ from typing import Any
 from staged_ad.ir import Atom, Equation, Program, Var
 from staged_ad.ir.lowerings import Product
 from staged_ad.lowering.regions import Matrix, MatrixProduct
+from staged_ad.primitives.arithmetic import and_
+from staged_ad.primitives.makers import mul
 from staged_ad.primitives.products import free_axes
-from staged_ad.primitives.shaping import _reshape, _transpose
+from staged_ad.primitives.shaping import _reshape, _transpose, broadcast
 
 SMALLEST = 2048
 """Multiplications per matrix below which a product is emitted inline."""
+SMALLEST_VECTOR = 65536
+"""The same for a matrix and a vector: inline, elementwise operands need not be stored."""
 
 
 def _lengths(equation: Equation) -> tuple[int, int, int, int]:
@@ -34,18 +38,51 @@ def wants_blas(equation: Equation) -> bool:
     if not isinstance(equation.primitive.lower, Product) or equation.outputs[0].type.dtype.kind != "f":
         return False
     m, n, k, count = _lengths(equation)
+    if count == 1 and k > 1 and min(m, n) == 1:
+        return max(m, n) > 1 and m * n * k >= SMALLEST_VECTOR
     return count > 0 and min(m, n, k) > 1 and m * n * k >= SMALLEST
 
 
 def canonical(program: Program) -> Program:
-    """Products for BLAS with their operands as stacks of matrices: views and copies as equations of their own."""
+    """Products for BLAS with their operands as stacks of matrices: views and copies as equations of their own.
+
+    Products that contract nothing become elementwise.
+    """
     equations: list[Equation] = []
     for equation in program.equations:
         if wants_blas(equation):
             equations.extend(_canonical(equation))
+        elif isinstance(equation.primitive.lower, Product) and _lengths(equation)[2] == 1:
+            equations.extend(_elementwise(equation))
         else:
             equations.append(equation)
     return Program(program.inputs, tuple(equations), program.outputs, program.name)
+
+
+def _elementwise(equation: Equation) -> list[Equation]:
+    """An outer product: each operand broadcast to the axes of the result, then multiplied."""
+    (output,) = equation.outputs
+    contract, batch = equation.params["contract"], equation.params["batch"]
+    shape, stack = output.type.shape, len(batch[0])
+    new: list[Equation] = []
+    operands: list[Atom] = []
+    start = stack
+    for k, x in enumerate(equation.inputs):
+        free = free_axes(x.type.ndim, contract[k], batch[k])
+        places = dict(zip((*batch[k], *free), (*range(stack), *range(start, start + len(free))), strict=True))
+        start += len(free)
+        kept = [axis for axis in range(x.type.ndim) if axis in places]
+        permutation = tuple(sorted(range(len(kept)), key=lambda j, kept=kept, places=places: places[kept[j]]))  # type: ignore[misc]
+        lengths = [x.type.shape[axis] for axis in kept]
+        if len(kept) < x.type.ndim:
+            x = _added(new, equation, _reshape.primitive, x, {"shape": tuple(lengths)}, lengths)
+        turned = [lengths[j] for j in permutation]
+        x = _added(new, equation, _transpose.primitive, x, {"permutation": permutation}, turned)
+        dims = tuple(places[kept[j]] for j in permutation)
+        operands.append(_added(new, equation, broadcast.primitive, x, {"shape": shape, "dims": dims}, shape))
+    primitive = and_.primitive if output.type.dtype.kind == "b" else mul.primitive
+    new.append(Equation(primitive, tuple(operands), {}, (output,), equation.source))
+    return new
 
 
 def _canonical(equation: Equation) -> list[Equation]:

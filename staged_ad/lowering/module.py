@@ -121,9 +121,6 @@ class _Writer:
 
     def _product(self, name: str, product: MatrixProduct) -> None:
         dtype = product.result.type.dtype
-        function = f"staged_gemm_f{8 * dtype.itemsize}"
-        kinds = "i64, i64, i64, i64, i64, ptr, i64, ptr, i64, ptr, i64"
-        self.externals.declarations[function] = f"declare void @{function}({kinds})"
         lines = [f"define internal void @{name}(i64 %index, ptr %slots) nounwind {{"]
         pointers = []
         operands = ((product.a, product.a.stack), (product.b, product.b.stack), (product.result, product.m * product.n))
@@ -137,18 +134,38 @@ class _Writer:
                 f"  %p{k} = getelementptr i8, ptr %base{k}, i64 %place{k}",
             ]
             pointers.append(f"%p{k}")
-        a, b = product.a, product.b
-        lines.append(
-            f"  call void @{function}(i64 {int(a.transposed)}, i64 {int(b.transposed)}, i64 {product.m}, i64 {product.n}, "
-            f"i64 {product.k}, ptr {pointers[0]}, i64 {a.leading}, ptr {pointers[1]}, i64 {b.leading}, "
-            f"ptr {pointers[2]}, i64 {product.n})"
-        )
+        lines.append(self._blas_call(product, pointers))
         self.functions.append("\n".join([*lines, "  ret void", "}"]))
         if product.count == 1:
             self.body.append(f"  call void @{name}(i64 0, ptr %slots)")
         else:
             self.functions.append(_task_text(name))
             self.body.append(f"  call void @{name}.task(i64 0, i64 {product.count}, ptr %slots)")
+
+    def _blas_call(self, product: MatrixProduct, pointers: list[str]) -> str:
+        """A matrix product, or a matrix and a vector: then `rows` and `columns` are those of the stored matrix."""
+        bits = 8 * product.result.type.dtype.itemsize
+        m, n, k, a, b = product.m, product.n, product.k, product.a, product.b
+        if min(m, n) > 1:
+            function, kinds = f"staged_gemm_f{bits}", "i64, i64, i64, i64, i64, ptr, i64, ptr, i64, ptr, i64"
+            arguments = (
+                f"i64 {int(a.transposed)}, i64 {int(b.transposed)}, i64 {m}, i64 {n}, i64 {k}, "
+                f"ptr {pointers[0]}, i64 {a.leading}, ptr {pointers[1]}, i64 {b.leading}, ptr {pointers[2]}, i64 {n}"
+            )
+        else:
+            function, kinds = f"staged_gemv_f{bits}", "i64, i64, i64, ptr, i64, ptr, ptr"
+            if n == 1:
+                matrix, vector, length, turned = a, pointers[1], m, a.transposed
+            else:
+                matrix, vector, length, turned = b, pointers[0], n, not b.transposed
+            stored = pointers[0] if matrix is a else pointers[1]
+            rows, columns = (k, length) if turned else (length, k)
+            arguments = (
+                f"i64 {int(turned)}, i64 {rows}, i64 {columns}, ptr {stored}, i64 {matrix.leading}, ptr {vector}, "
+                f"ptr {pointers[2]}"
+            )
+        self.externals.declarations[function] = f"declare void @{function}({kinds})"
+        return f"  call void @{function}({arguments})"
 
     def text(self) -> str:
         body = ["define i64 @body(ptr %slots) nounwind {", *self.body, "  ret i64 0", "}"]
@@ -167,7 +184,7 @@ class _Writer:
         found = dict(self.externals.symbols)
         if "staged_parallel" in self.externals.declarations:
             found.update(runtime.runtime_symbols())
-        if any(name.startswith("staged_gemm") for name in self.externals.declarations):
+        if any(name.startswith("staged_gem") for name in self.externals.declarations):
             found.update(blas.product_symbols())
         return found
 

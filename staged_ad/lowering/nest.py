@@ -112,6 +112,11 @@ class NestWriter:
 
     def _write(self) -> None:
         accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
+        self._write_body(accumulators)
+        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
+            self._finish(reduce, cells)
+
+    def _write_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
         shared: dict[int, Value] = {}
         for copy in range(self.schedule.copies):
             self._enter(copy)
@@ -120,8 +125,6 @@ class NestWriter:
                 self.memory.store(store.array, store.address, values[store.node], self.depth)
             for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
                 self._accumulate(reduce, cells[copy], values[reduce.node])
-        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
-            self._finish(reduce, cells)
 
     def _enter(self, copy: int) -> None:
         """Make the memory speak of vector number `copy` of the iteration."""

@@ -28,7 +28,7 @@ def staged(
         types.update((instruction.result, instruction.type) for instruction in block if instruction.result)
     stages = _cut(body)
     behind = {use for instruction in blocks[depth + 1] for use in instruction.uses}
-    cells: dict[str, str] = {}
+    cells: dict[str, int] = {}
     functions: list[str] = []
     calls: list[Instruction] = []
     outside = {register for register in types if not any(i.result == register for i in body)} if body else set()
@@ -40,17 +40,17 @@ def staged(
         inputs = [register for register in reads if register not in accumulators]
         for register in inputs:
             if register in outside and register not in cells:
-                cells[register] = _cell(len(cells))
-                calls.append(_save(register, types[register], cells[register]))
+                cells[register] = len(cells)
+                calls += _save(register, types[register], cells[register])
         leaving = sorted(made & wanted_later[number])
         for register in leaving:
-            cells.setdefault(register, _cell(len(cells)))
+            cells.setdefault(register, len(cells))
         used_accumulators = sorted(register for register in reads if register in accumulators)
         functions.append(_function(f"{name}.stage{number}", stage, inputs, leaving, cells, types, used_accumulators))
         arguments = ", ".join(["ptr %scratch", *(f"ptr {a}" for a in used_accumulators)])
         calls.append(Instruction("", "", f"call void @{name}.stage{number}({arguments})", ()))
     for register in sorted(behind & set(cells)):
-        calls.append(Instruction(register, types[register], _load(register, types[register], cells[register]), ()))
+        calls += _load(register, types[register], cells[register])
     allocas.append(f"  %scratch = alloca [{len(cells)} x [64 x i8]], align 64")
     return functions, calls
 
@@ -71,16 +71,24 @@ def _wanted_later(stages: list[list[Instruction]], behind: set[str]) -> list[set
     return wanted[::-1]
 
 
-def _cell(number: int) -> str:
-    return f"getelementptr ([64 x i8], ptr %scratch, i64 {number})"
+def _save(register: str, type: str, cell: int) -> list[Instruction]:
+    place = f"%save{cell}"
+    return [
+        Instruction(place, "ptr", f"{place} = {_at(cell)}", ("%scratch",)),
+        Instruction("", "", f"store {type} {register}, ptr {place}", (register, place)),
+    ]
 
 
-def _save(register: str, type: str, cell: str) -> Instruction:
-    return Instruction("", "", f"store {type} {register}, ptr {cell}", (register,))
+def _load(register: str, type: str, cell: int) -> list[Instruction]:
+    place = f"%load{cell}"
+    return [
+        Instruction(place, "ptr", f"{place} = {_at(cell)}", ("%scratch",)),
+        Instruction(register, type, f"{register} = load {type}, ptr {place}", (place,)),
+    ]
 
 
-def _load(register: str, type: str, cell: str) -> str:
-    return f"{register} = load {type}, ptr {cell}"
+def _at(cell: int) -> str:
+    return f"getelementptr [64 x i8], ptr %scratch, i64 {cell}"
 
 
 def _function(
@@ -88,17 +96,17 @@ def _function(
     stage: list[Instruction],
     inputs: list[str],
     leaving: list[str],
-    cells: dict[str, str],
+    cells: dict[str, int],
     types: dict[str, str],
     accumulators: list[str],
 ) -> str:
     parameters = ", ".join(["ptr noalias %scratch", *(f"ptr noalias {a}" for a in accumulators)])
     lines = [f"define internal void @{name}({parameters}) noinline nounwind {{"]
     for number, register in enumerate(inputs):
-        lines.append(f"  %from{number} = {cells[register]}")
+        lines.append(f"  %from{number} = {_at(cells[register])}")
         lines.append(f"  {register} = load {types[register]}, ptr %from{number}")
     lines += ["  " + instruction.text for instruction in stage]
     for number, register in enumerate(leaving):
-        lines.append(f"  %to{number} = {cells[register]}")
+        lines.append(f"  %to{number} = {_at(cells[register])}")
         lines.append(f"  store {types[register]} {register}, ptr %to{number}")
     return "\n".join([*lines, "  ret void", "}"])

@@ -23,6 +23,12 @@ from staged_ad.primitives.shaping import cast, iota, reshape, transpose
 from staged_ad.tracing.source import location, user_source
 
 
+def _strong(x: Any) -> Any:
+    """`x` without the weakness of Python numbers: np.dot and its kin make arrays of them first."""
+    value = as_value(x)
+    return to_dtype(value, typeof(value).dtype)
+
+
 def _product(a: Any, b: Any, contract: Any, batch: Any = ((), ())) -> Any:
     a, b = promote_dtypes(a, b)
     if typeof(a).dtype == BOOL:
@@ -61,7 +67,7 @@ def matmul(a: Any, b: Any, keep_weak: bool = False) -> Any:
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     if out is not None:
         raise UnsupportedError(f"np.dot(..., out=...) is not supported on traced values (at {location(user_source())})")
-    a, b = as_value(a), as_value(b)
+    a, b = _strong(a), _strong(b)
     m, n = typeof(a).ndim, typeof(b).ndim
     if m == 0 or n == 0:
         return multiply(a, b)
@@ -72,7 +78,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 
 
 def inner(a: Any, b: Any) -> Any:
-    a, b = as_value(a), as_value(b)
+    a, b = _strong(a), _strong(b)
     m, n = typeof(a).ndim, typeof(b).ndim
     if m == 0 or n == 0:
         return multiply(a, b)
@@ -82,7 +88,7 @@ def inner(a: Any, b: Any) -> Any:
 
 
 def _ravel(x: Any) -> Any:
-    value = as_value(x)
+    value = _strong(x)
     return reshape(value, shape=(typeof(value).size,))
 
 
@@ -100,7 +106,7 @@ def vdot(a: Any, b: Any, /) -> Any:
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    a, b = as_value(a), as_value(b)
+    a, b = _strong(a), _strong(b)
     m, n = typeof(a).ndim, typeof(b).ndim
     if isinstance(axes, int | np.integer):
         left, right = tuple(range(m - int(axes), m)), tuple(range(int(axes)))
@@ -124,7 +130,7 @@ def einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
         raise UnsupportedError(
             f"np.einsum on traced values (at {location(user_source())}) does not support {', '.join(options)}"
         )
-    values = promote_dtypes(*operands)
+    values = promote_dtypes(*map(_strong, operands))
     inputs, output = _parse(subscripts, [typeof(v).ndim for v in values])
     lengths: dict[str, int] = {}
     for labels, value in zip(inputs, values, strict=True):

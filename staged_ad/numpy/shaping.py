@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
-
+from staged_ad.ir import Literal
 from staged_ad.ir.types import canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
 from staged_ad.numpy.promotion import as_value, promote, promote_dtypes, to_dtype, to_shape
@@ -24,12 +24,21 @@ from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 
 
+def _plain(x: Any) -> Any:
+    """What users get: a literal, which is of this package alone, becomes an array."""
+    return np.array(x.array) if isinstance(x, Literal) else x
+
+
 def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
     """np.array for nested lists that may hold traced values."""
+    return _plain(_array(object, dtype, ndmin))
+
+
+def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
     if isinstance(object, list | tuple):
         if not object:
             return as_value(np.array(object, dtype=dtype))
-        rows = [array(item) for item in object]
+        rows = [_array(item) for item in object]
         if len({typeof(row).shape for row in rows}) > 1:
             shapes = ", ".join(str(typeof(row).shape) for row in rows)
             raise ArgumentError(
@@ -150,7 +159,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     values = [as_value(x) for x in args]
     shape = np.broadcast_shapes(*(typeof(v).shape for v in values))
-    return tuple(to_shape(v, shape) for v in values)
+    return tuple(_plain(to_shape(v, shape)) for v in values)
 
 
 def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
@@ -178,12 +187,12 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, cas
 
 def atleast_1d(*xs: Any) -> Any:
     values = [reshape(x, 1) if typeof(as_value(x)).ndim == 0 else as_value(x) for x in xs]
-    return values[0] if len(values) == 1 else tuple(values)
+    return _plain(values[0]) if len(values) == 1 else tuple(map(_plain, values))
 
 
 def atleast_2d(*xs: Any) -> Any:
     values = [expand_dims(v, 0) if typeof(v).ndim == 1 else v for v in map(atleast_1d, xs)]
-    return values[0] if len(values) == 1 else tuple(values)
+    return _plain(values[0]) if len(values) == 1 else tuple(map(_plain, values))
 
 
 def hstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Any:
@@ -322,7 +331,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     """np.full whose fill value may be traced."""
     value = array(fill_value, dtype=dtype)
     target = (shape,) if isinstance(shape, int) else tuple(shape)
-    return broadcast_to(value, target)
+    return _plain(broadcast_to(value, target))
 
 
 

@@ -6,6 +6,7 @@ Start at ``RULES``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from staged_ad.passes.rewriting import Substitution
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import makers as m
 from staged_ad.primitives import products as d
+from staged_ad.primitives import reductions as r
 from staged_ad.primitives import shaping as s
 
 Definitions = Mapping[Var, Equation]
@@ -54,14 +56,17 @@ def _made_by(atom: Atom, operation: m.Operation, definitions: Definitions) -> Eq
 
 
 def _product(equation: Equation, definitions: Definitions) -> Rewritten:
-    """x * 1 = x and x * -1 = -x; a strong product with 0 is 0."""
+    """x * 1 = x and x * -1 = -x; a strong product with 0 is 0, with another finite number a plain one."""
     for one, other in (equation.inputs, equation.inputs[::-1]):
         if _is(one, 1):
             return other
         if _is(one, -1):
             return a.neg.primitive, (other,), {}
-        if _is(one, 0) and equation.primitive is m.scale.primitive:
-            return filled(0, equation.outputs[0].type)
+        if equation.primitive is m.scale.primitive and isinstance(one, Literal) and one.is_splat:
+            if one.value == 0:
+                return filled(0, equation.outputs[0].type)
+            if math.isfinite(one.value):
+                return a.mul.primitive, equation.inputs, {}
     return None
 
 
@@ -169,6 +174,20 @@ def _dot_general(equation: Equation, definitions: Definitions) -> Rewritten:
     return equation.primitive, tuple(inputs), {"contract": tuple(contract), "batch": tuple(batch)}
 
 
+def _reduction(equation: Equation, definitions: Definitions) -> Rewritten:
+    """A reduction over axes of length 1 only moves elements."""
+    (x,), (output,) = equation.inputs, equation.outputs
+    if x.type.size != output.type.size or any(x.type.shape[axis] != 1 for axis in equation.params["axes"]):
+        return None
+    return s._reshape.primitive, (x,), {"shape": output.type.shape}
+
+
+def _position(equation: Equation, definitions: Definitions) -> Rewritten:
+    """Along an axis of length 1 the extremum is at 0."""
+    output = equation.outputs[0].type
+    return filled(0, output) if equation.inputs[0].type.shape[equation.params["axis"]] == 1 else None
+
+
 def _identity(equation: Equation, definitions: Definitions) -> Rewritten:
     return equation.inputs[0]
 
@@ -188,4 +207,10 @@ RULES: dict[Primitive, Callable[[Equation, Definitions], Rewritten]] = {
     s.broadcast.primitive: _broadcast,
     s.stop_gradient.primitive: _identity,
     d.dot_general.primitive: _dot_general,
+    r.argmax.primitive: _position,
+    r.argmin.primitive: _position,
+    **{
+        operation.primitive: _reduction
+        for operation in (r.reduce_sum, r.reduce_prod, r.reduce_max, r.reduce_min, r.reduce_or, r.reduce_and)
+    },
 }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import Linear, filled
+from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import BOOL
 from staged_ad.primitives.makers import (
     Operation,
@@ -28,10 +29,10 @@ from staged_ad.primitives.makers import (
 __all__ = ["add", "mul", "neg", "scale", "select", "sub"]
 
 
-def _transpose_div(ct: Any, inputs: Sequence[Any]) -> list[Any]:
+def _transpose_div(ct: Any, inputs: Sequence[Any]) -> Any:
     a, b = inputs
     if isinstance(b, Linear):
-        raise TypeError("division is not linear in its denominator")
+        return not_linear("div")(ct, inputs)
     return [div(ct, b), None]
 
 

@@ -181,11 +181,20 @@ sub = elementwise(
 neg = elementwise("neg", np.negative, lambda code, a: code.neg(a), -1, kinds="iuf", transpose=_transpose_sum(-1))
 
 
-def _transpose_mul(ct: Any, inputs: Sequence[Any]) -> list[Any]:
-    a, b = inputs
-    if isinstance(a, Linear):
-        return [mul(ct, b), None]
-    return [None, mul(ct, a)]
+def _transpose_product(name: str, product: Callable[..., Any]) -> Callable[..., Any]:
+    """The transpose rule of an elementwise product, linear in either operand but not in both."""
+
+    def transpose(ct: Any, inputs: Sequence[Any]) -> Any:
+        a, b = inputs
+        match isinstance(a, Linear), isinstance(b, Linear):
+            case True, True:
+                return not_linear(name)(ct, inputs)
+            case True, False:
+                return [product(ct, b), None]
+            case _:
+                return [None, product(ct, a)]
+
+    return transpose
 
 
 mul = elementwise(
@@ -195,7 +204,7 @@ mul = elementwise(
     lambda y, a, b: b,
     lambda y, a, b: a,
     kinds="iuf",
-    transpose=_transpose_mul,
+    transpose=_transpose_product("mul", lambda ct, x: mul(ct, x)),
 )
 
 
@@ -212,20 +221,13 @@ def _jvp_scale(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, An
     return scale(t, p), plus(y_dot, None if p_dot is None else scale(p_dot, t))
 
 
-def _transpose_scale(ct: Any, inputs: Sequence[Any]) -> list[Any]:
-    t, p = inputs
-    if isinstance(t, Linear):
-        return [scale(ct, p), None]
-    return [None, scale(ct, t)]
-
-
 scale = Operation(
     Primitive(
         "scale",
         abstract_eval=lambda *types: same_types("scale", types, "f"),
         evaluate=_evaluate_scale,
         jvp=_jvp_scale,
-        transpose=_transpose_scale,
+        transpose=_transpose_product("scale", lambda ct, x: scale(ct, x)),
         batch=batch_elementwise(lambda: scale.primitive),
         lower=Map(lambda code, t, p: code.strong_product(t, p), 3),
     )

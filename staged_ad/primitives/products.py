@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive
 from staged_ad.ir.lowerings import Product
+from staged_ad.ir.primitive import not_linear
 from staged_ad.primitives.makers import Operation, plus, typeof
 from staged_ad.primitives.shaping import Axes, transpose
 
@@ -61,7 +62,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **axes: Pairs) -> tupl
     return dot_general(a, b, **axes), plus(left, right)
 
 
-def _transpose(ct: Any, inputs: Sequence[Any], *, contract: Pairs, batch: Pairs) -> list[Any]:
+def _transpose(ct: Any, inputs: Sequence[Any], *, contract: Pairs, batch: Pairs) -> Any:
     """The cotangent contracted with the other operand over that one's free axes."""
     a, b = inputs
     if isinstance(a, Linear):
