@@ -110,6 +110,10 @@ class Code:
         self._splats: dict[str, Value] = {}
         self.prefix = "v"
 
+    def forget(self, depth: int) -> None:
+        """Drop what was repeated at a depth: another body is written there."""
+        self._splats = {key: value for key, value in self._splats.items() if value.depth < depth}
+
     # -- writing ------------------------------------------------------------------------------------------------
 
     def fresh(self) -> str:

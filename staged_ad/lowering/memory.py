@@ -33,8 +33,15 @@ class Memory:
         self.positions: dict[int, Value] = {}
         self.shift = 0
         self.mask: Value | None = None
+        self.unguarded = False  # where guards along the vector dimension are known to hold
         self._pointers: dict[Any, str] = {}
         self._sums: dict[Any, Value] = {}
+        self._loads: dict[Any, Value] = {}
+
+    def forget(self, depth: int) -> None:
+        """Drop what was computed at a depth: another body is written there."""
+        self._sums = {key: value for key, value in self._sums.items() if value.depth < depth}
+        self._loads = {key: value for key, value in self._loads.items() if value.depth < depth}
 
     def pointer(self, array: Atom) -> str:
         """The register with the address of an array."""
@@ -85,6 +92,8 @@ class Memory:
         """Whether all conditions hold; None if there are none."""
         result: Value | None = None
         for affine, n in conditions:
+            if self.unguarded and affine.coefficient(self.vector_or_none):
+                continue
             index, bound = self.code.aligned(self.index(affine), self.code.constant(n, INT64))
             holds = self.code.apply("icmp ult", (index, bound), BOOL)
             result = holds if result is None else self.code.and_(result, holds)
@@ -101,6 +110,14 @@ class Memory:
         return self.code.write(text, "ptr", (base, address), address.depth), address.depth
 
     def load(self, node: Load) -> Value:
+        guard = tuple(c for c in node.guard if not (self.unguarded and c[0].coefficient(self.vector_or_none)))
+        key = id(node.array), node.address, guard, self.shift if node.address.coefficient(self.vector_or_none) else 0
+        known = self._loads.get(key)
+        if known is None:
+            known = self._loads[key] = self._load(node)
+        return known
+
+    def _load(self, node: Load) -> Value:
         code = self.code
         step = node.address.coefficient(self.vector_or_none)
         if code.lanes == 1 or not step:

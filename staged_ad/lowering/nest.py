@@ -13,13 +13,16 @@ from typing import Any
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
-from staged_ad.lowering.code import Code, Externals, Value, vector_type
+from staged_ad.lowering.code import Code, Externals, Instruction, Value, vector_type
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Times
 from staged_ad.lowering.schedule import Schedule
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Storage
+
+PLAIN = 200
+"""Nodes up to which a body with guards is also written without them."""
 
 
 class NestWriter:
@@ -46,12 +49,15 @@ class NestWriter:
         self.allocas: list[str] = []
         self.start, self.end = self._bounds()
         self.masks: list[Value | None] = []
+        self.inside: list[Instruction] = []  # what comes before the choice between the two bodies
+        self.plain: list[Instruction] = []  # the body without guards and masks
 
     def text(self) -> str:
         """The function, preceded by those that it is split into."""
         self._write()
-        functions, inner = staged(self.name, self.code.blocks, self.depth, self.allocas)
-        self.code.blocks[self.depth] = inner
+        functions: list[str] = []
+        if not self.plain:
+            functions, self.code.blocks[self.depth] = staged(self.name, self.code.blocks, self.depth, self.allocas)
         lines = [f"define internal void @{self.name}(i64 %chunk, ptr %slots) nounwind {{", "entry:"]
         lines += self.allocas
         lines += self._block(0)
@@ -80,6 +86,8 @@ class NestWriter:
 
     def _block(self, depth: int) -> list[str]:
         lines = ["  " + instruction.text for instruction in self.code.blocks[depth]]
+        if depth == self.depth and self.plain:
+            lines = self._either(lines)
         if depth == self.first_reduced == self.depth:
             lines += self._block(self.after)
         return lines
@@ -112,9 +120,54 @@ class NestWriter:
 
     def _write(self) -> None:
         accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
+        self._write_plain_body(accumulators)
         self._write_body(accumulators)
         for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
             self._finish(reduce, cells)
+
+    def _either(self, guarded: list[str]) -> list[str]:
+        """A choice for each iteration: the plain body where all guards hold for all lanes, else the guarded one."""
+        return [
+            *("  " + instruction.text for instruction in self.inside),
+            f"  br i1 {self.inside[-1].result}, label %plain, label %guarded",
+            "plain:",
+            *("  " + instruction.text for instruction in self.plain),
+            "  br label %both",
+            "guarded:",
+            *guarded,
+            "  br label %both",
+            "both:",
+        ]
+
+    def _write_plain_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
+        """For stencils: most iterations are far from the edges that the guards are for."""
+        schedule, memory, code = self.schedule, self.memory, self.code
+        if schedule.vector is None or schedule.loops[-1] != schedule.vector or len(self.nest.nodes) > PLAIN:
+            return
+        guards = {c for node in self.nest.nodes if isinstance(node, Load | Guarded) for c in node.guard}
+        guards = {c for c in guards if c[0].coefficient(schedule.vector)}
+        if not guards:
+            return
+        reach = schedule.lanes * schedule.copies - 1
+        position = Affine(0, ((schedule.vector, 1),))
+        checks = [code.compare("lt", memory.scalar(position + reach), self._loop_bounds(self.depth - 1)[1])]
+        for affine, n in sorted(guards, key=str):
+            span = affine.coefficient(schedule.vector) * reach
+            low, high = affine + min(span, 0), affine + max(span, 0)
+            checks.append(code.compare("ge", memory.scalar(low), code.constant(0, INT64)))
+            checks.append(code.compare("lt", memory.scalar(high), code.constant(n, INT64)))
+        inside = checks[0]
+        for check in checks[1:]:
+            inside = code.and_(inside, check)
+        self.inside = code.blocks[self.depth]
+        code.blocks[self.depth] = []
+        memory.unguarded = True
+        self._write_body(accumulators)
+        self.plain, code.blocks[self.depth] = code.blocks[self.depth], []
+        memory.unguarded = False
+        memory.forget(self.depth)
+        code.forget(self.depth)
+        self.masks.clear()
 
     def _write_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
         shared: dict[int, Value] = {}
@@ -137,7 +190,7 @@ class NestWriter:
     def _mask(self) -> Value | None:
         schedule = self.schedule
         vector = schedule.vector
-        if vector is None:
+        if vector is None or self.memory.unguarded:
             return None
         length = self.nest.domain[vector]
         if length % (schedule.lanes * schedule.copies) == 0:

@@ -15,7 +15,7 @@ from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
 from staged_ad.ir.types import canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
-from staged_ad.numpy.promotion import as_value, promote, promote_dtypes, to_dtype, to_shape
+from staged_ad.numpy.promotion import as_value, common_shape, promote, promote_dtypes, to_dtype, to_shape
 from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import shaping as p
@@ -158,7 +158,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
 
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     values = [as_value(x) for x in args]
-    shape = np.broadcast_shapes(*(typeof(v).shape for v in values))
+    shape = common_shape([typeof(v) for v in values])
     return tuple(_plain(to_shape(v, shape)) for v in values)
 
 
@@ -272,7 +272,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if typeof(truth).dtype != bool:
         truth = not_equal(truth, 0)
     first, second = promote(x, y)
-    shape = np.broadcast_shapes(typeof(truth).shape, typeof(first).shape)
+    shape = common_shape([typeof(truth), typeof(first)])
     return select(to_shape(truth, shape), to_shape(first, shape), to_shape(second, shape))
 
 

@@ -65,6 +65,8 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **axes: Pairs) -> tupl
 def _transpose(ct: Any, inputs: Sequence[Any], *, contract: Pairs, batch: Pairs) -> Any:
     """The cotangent contracted with the other operand over that one's free axes."""
     a, b = inputs
+    if isinstance(a, Linear) and isinstance(b, Linear):
+        return not_linear("dot_general")(ct, inputs)
     if isinstance(a, Linear):
         return [_cotangent(ct, a.type.ndim, b, contract, batch, first=True), None]
     swapped = (contract[1], contract[0]), (batch[1], batch[0])
