@@ -27,9 +27,7 @@ def directional(f: Callable[..., Any], xs: Sequence[Any], x_dots: Sequence[Any],
 def gradient(f: Callable[..., Any], x: Any, step: float = 2e-3) -> Any:
     """The gradient of a scalar function of one array."""
     x = np.asarray(x, dtype=float)
-    columns = [
-        directional(f, [x], [unit.reshape(x.shape)], step) for unit in np.eye(x.size).reshape(x.size, x.size)
-    ]
+    columns = [directional(f, [x], [unit.reshape(x.shape)], step) for unit in np.eye(x.size).reshape(x.size, x.size)]
     return np.array(columns, dtype=float).reshape(x.shape)
 
 

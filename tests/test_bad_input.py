@@ -107,7 +107,9 @@ INTEGER_SENSITIVE = [name for name in CALLS if name not in ("vmap", "jit")]
 @pytest.mark.parametrize("call", INTEGER_SENSITIVE)
 @pytest.mark.parametrize("integers", [np.array([1, 2]), np.array([True, False]), np.array([1, 2], "uint8"), 3, True])
 def test_integer_arguments_of_derivatives_are_named(call: str, integers: Any):
-    with pytest.raises(NotDifferentiableError, match=r"needs floating-point inputs.*argument 1 \(data\) of model") as caught:
+    with pytest.raises(
+        NotDifferentiableError, match=r"needs floating-point inputs.*argument 1 \(data\) of model"
+    ) as caught:
         CALLS[call](integers)
     assert "x.astype(float)" in str(caught.value)
     assert isinstance(caught.value, TypeError)
@@ -157,6 +159,7 @@ def test_a_missing_auxiliary_result_is_named(f: Any):
 SHAPES: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: x + np.zeros(3), r"\(2,\) \(3,\)"),
     (lambda x: x @ np.zeros((3, 2)), r"matmul: shapes \(2,\) and \(3, 2\)"),
+    (lambda x: np.ones((3, 1, 2)) @ (x + np.zeros((4, 2, 1))), r"could not be broadcast.*\(3,\) \(4,\)"),
     (lambda x: np.dot(x, np.zeros(3)), "dot: shapes"),
     (lambda x: np.einsum("i,i->", x, np.zeros(3)), "label 'i'"),
     (lambda x: np.einsum("ij->i", x), "dimensions"),
@@ -191,7 +194,11 @@ TANGENTS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: sad.jvp(np.sin, X, X), ArgumentError, r"primals must be a tuple.*\(x,\)"),
     (lambda: sad.jvp(np.sin, (X,), X), ArgumentError, "tangents must be a tuple"),
     (lambda: sad.jvp(np.sin, (X,), (X, X)), ArgumentError, "1 primals, but 2 tangents"),
-    (lambda: sad.jvp(np.sin, (X,), (np.zeros(3),)), ShapeError, r"tangents at \[0\] must have shape \(2,\), got \(3,\)"),
+    (
+        lambda: sad.jvp(np.sin, (X,), (np.zeros(3),)),
+        ShapeError,
+        r"tangents at \[0\] must have shape \(2,\), got \(3,\)",
+    ),
     (lambda: sad.jvp(np.sin, (X,), (1.0,)), ShapeError, r"must have shape \(2,\), got \(\)"),
     (lambda: sad.jvp(np.sin, (X,), (X.astype("f4"),)), DTypeError, "must have dtype float64, got float32"),
     (lambda: sad.jvp(np.sin, (X,), (np.array([1, 0]),)), DTypeError, "must have dtype float64, got int64"),

@@ -151,7 +151,10 @@ class _Fusion:
         return isinstance(self.definitions[var].primitive.lower, Map | View | Alias)
 
     def _shift(self, result: _Result) -> int:
-        return 0 if result.piece is None and result.equation is None else hash((result.target, result.piece)) or 1
+        """0 where operands are read at the very index of the loops."""
+        if result.equation is None or isinstance(result.equation.primitive.lower, Fold | ArgFold):
+            return 0
+        return hash((result.target, result.piece)) or 1
 
     def _repeats(self, equation: Equation) -> bool:
         """A broadcast whose new axes are not all innermost: the operand would be computed for each of them."""

@@ -31,7 +31,7 @@ def staged(
     cells: dict[str, int] = {}
     functions: list[str] = []
     calls: list[Instruction] = []
-    outside = {register for register in types if not any(i.result == register for i in body)} if body else set()
+    outside = set(types).difference(instruction.result for instruction in body)
     wanted_later = _wanted_later(stages, behind)
     accumulators = {line.split(" = ")[0].strip() for line in allocas}
     for number, stage in enumerate(stages):

@@ -13,7 +13,7 @@ import numpy as np
 
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir.types import BOOL, check_axis
-from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_shape
+from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_shape
 from staged_ad.numpy.ufuncs import multiply
 from staged_ad.primitives.arithmetic import eq
 from staged_ad.primitives.makers import mul, typeof
@@ -57,7 +57,7 @@ def matmul(a: Any, b: Any, keep_weak: bool = False) -> Any:
         return _product(a, b, ((0,), (n - 2,)))
     if n == 2:
         return _product(a, b, ((m - 1,), (0,)))
-    stack = np.broadcast_shapes(typeof(a).shape[:-2], typeof(b).shape[:-2])
+    stack = common_shape([typeof(v).with_shape(typeof(v).shape[:-2]) for v in (a, b)])
     a = to_shape(a, (*stack, *typeof(a).shape[-2:]))
     b = to_shape(b, (*stack, *typeof(b).shape[-2:]))
     axes = tuple(range(len(stack)))

@@ -70,7 +70,9 @@ def test_constants_in_results_are_copies(backend: str):
     first = run(backend, program, constant)
     for array in first:
         array[:] = 7
-    for found, expected in zip(run(backend, program, constant), [np.arange(3.0), np.full(3, 2.0), np.arange(3.0)], strict=True):
+    for found, expected in zip(
+        run(backend, program, constant), [np.arange(3.0), np.full(3, 2.0), np.arange(3.0)], strict=True
+    ):
         assert_same(found, expected)
 
 

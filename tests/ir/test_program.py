@@ -121,9 +121,7 @@ def test_names_and_sources_do_not_count_for_equality():
 
 
 def test_a_fingerprint_is_the_same_in_every_process():
-    code = (
-        "import numpy as np; from tests.ir.test_program import sample; print(sample().fingerprint, end='')"
-    )
+    code = "import numpy as np; from tests.ir.test_program import sample; print(sample().fingerprint, end='')"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_root())
     assert found.stdout == sample().fingerprint
 

@@ -119,4 +119,6 @@ def test_programs_inside_programs_are_verified():
     outer = trace_flat(lambda x: call(inner, x), [F3], "outer")[0]
     bad = Program(inner.inputs, inner.equations, (Var(F3),), "inner")
     with pytest.raises(VerificationError, match="used before it is defined"):
-        verify(replaced(outer, 0, Equation(PRIMITIVES["call"], outer.inputs, {"program": bad}, outer.equations[0].outputs)))
+        verify(
+            replaced(outer, 0, Equation(PRIMITIVES["call"], outer.inputs, {"program": bad}, outer.equations[0].outputs))
+        )

@@ -27,14 +27,26 @@ C = np.array([[0.5, -1.0], [2.0, 0.25], [1.5, 3.0]])
 
 # calls on one array of shape (2, 3, 2) with distinct elements
 CALLS: dict[Callable[..., Any], list[Call]] = {
-    np.reshape: [lambda x: np.reshape(x, (3, 4)), lambda x: np.reshape(x, -1), lambda x: np.reshape(x, (4, -1), order="C")],
+    np.reshape: [
+        lambda x: np.reshape(x, (3, 4)),
+        lambda x: np.reshape(x, -1),
+        lambda x: np.reshape(x, (4, -1), order="C"),
+    ],
     np.ravel: [np.ravel],
     np.transpose: [np.transpose, lambda x: np.transpose(x, (1, 2, 0)), lambda x: np.transpose(x, axes=[-1, 0, 1])],
     np.permute_dims: [np.permute_dims, lambda x: np.permute_dims(x, (2, 0, 1))],
     np.matrix_transpose: [np.matrix_transpose],
     np.swapaxes: [lambda x: np.swapaxes(x, 0, -1)],
-    np.moveaxis: [lambda x: np.moveaxis(x, 0, -1), lambda x: np.moveaxis(x, [0, 1], [-1, 0]), lambda x: np.moveaxis(x, 2, 0)],
-    np.squeeze: [lambda x: np.squeeze(x[:1]), lambda x: np.squeeze(x[:, :1], axis=1), lambda x: np.squeeze(x[None], (0,))],
+    np.moveaxis: [
+        lambda x: np.moveaxis(x, 0, -1),
+        lambda x: np.moveaxis(x, [0, 1], [-1, 0]),
+        lambda x: np.moveaxis(x, 2, 0),
+    ],
+    np.squeeze: [
+        lambda x: np.squeeze(x[:1]),
+        lambda x: np.squeeze(x[:, :1], axis=1),
+        lambda x: np.squeeze(x[None], (0,)),
+    ],
     np.expand_dims: [lambda x: np.expand_dims(x, 0), lambda x: np.expand_dims(x, (1, -1))],
     np.broadcast_to: [lambda x: np.broadcast_to(x, (4, 2, 3, 2)), lambda x: np.broadcast_to(x[:, :1], (2, 3, 2))],
     np.broadcast_arrays: [lambda x: np.broadcast_arrays(x[0], x[1, 0], 2.0)],
@@ -47,9 +59,21 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
         lambda x: np.concatenate([x, x], dtype="float32"),
         lambda x: np.concatenate([x, np.arange(12).reshape(x.shape)]),
     ],
-    np.stack: [lambda x: np.stack([x, 2 * x]), lambda x: np.stack([x[0], C], axis=-1), lambda x: np.stack([x[0, 0, 0], 1.0])],
-    np.hstack: [lambda x: np.hstack([x, x]), lambda x: np.hstack([x[0, 0], x[1, 0]]), lambda x: np.hstack([x[0, 0, 0], 2.0])],
-    np.vstack: [lambda x: np.vstack([x, x]), lambda x: np.vstack([x[0, 0], x[1]]), lambda x: np.vstack([x[0, 0, 0], 2.0])],
+    np.stack: [
+        lambda x: np.stack([x, 2 * x]),
+        lambda x: np.stack([x[0], C], axis=-1),
+        lambda x: np.stack([x[0, 0, 0], 1.0]),
+    ],
+    np.hstack: [
+        lambda x: np.hstack([x, x]),
+        lambda x: np.hstack([x[0, 0], x[1, 0]]),
+        lambda x: np.hstack([x[0, 0, 0], 2.0]),
+    ],
+    np.vstack: [
+        lambda x: np.vstack([x, x]),
+        lambda x: np.vstack([x[0, 0], x[1]]),
+        lambda x: np.vstack([x[0, 0, 0], 2.0]),
+    ],
     np.column_stack: [lambda x: np.column_stack([x[0, 0], x[1].T]), lambda x: np.column_stack([x[0, 0], x[0, 1]])],
     np.split: [lambda x: np.split(x, 3, axis=1), lambda x: np.split(x, [1, 2], axis=1), lambda x: np.split(x, 2)],
     np.atleast_1d: [np.atleast_1d, lambda x: np.atleast_1d(x[0, 0, 0]), lambda x: np.atleast_1d(x, x[0, 0, 0])],
@@ -84,7 +108,11 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
     np.zeros_like: [np.zeros_like, lambda x: np.zeros_like(x, dtype=int), lambda x: np.zeros_like(x, shape=(2,))],
     np.ones_like: [np.ones_like, lambda x: np.ones_like(x, dtype="float32") * x],
     np.empty_like: [lambda x: np.empty_like(x) * 0],
-    np.full_like: [lambda x: np.full_like(x, 2), lambda x: np.full_like(x, x[0, 0, 0]), lambda x: np.full_like(x, 2.5, dtype=int)],
+    np.full_like: [
+        lambda x: np.full_like(x, 2),
+        lambda x: np.full_like(x, x[0, 0, 0]),
+        lambda x: np.full_like(x, 2.5, dtype=int),
+    ],
     np.shape: [lambda x: x * np.shape(x)[1]],
     np.ndim: [lambda x: x * np.ndim(x)],
     np.size: [lambda x: x * np.size(x), lambda x: x * np.size(x, 1)],
@@ -112,7 +140,12 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
         lambda x: np.linalg.norm(x, -np.inf, axis=1),
         lambda x: np.linalg.norm(x[0, :, 0], 0) + x[0, 0, 0],
     ],
-    np.dot: [lambda x: np.dot(x, C.T), lambda x: np.dot(x[0, :, 0], x[1, :, 1]), lambda x: np.dot(x, 2.0), lambda x: np.dot(C[:2], x[:, 0])],
+    np.dot: [
+        lambda x: np.dot(x, C.T),
+        lambda x: np.dot(x[0, :, 0], x[1, :, 1]),
+        lambda x: np.dot(x, 2.0),
+        lambda x: np.dot(C[:2], x[:, 0]),
+    ],
     np.inner: [lambda x: np.inner(x, C), lambda x: np.inner(x[0], x[1]), lambda x: np.inner(x, 3)],
     np.outer: [lambda x: np.outer(x, C), lambda x: np.outer(x[0, 0], x[1])],
     np.vdot: [lambda x: np.vdot(x[0], C), lambda x: np.vdot(x, x)],
@@ -123,7 +156,11 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
         lambda x: np.tensordot(x[0], C, axes=0),
         lambda x: np.tensordot(x, x, axes=(-1, -1)),
     ],
-    np.einsum: [lambda x: np.einsum("ijk,jk->i", x, C), lambda x: np.einsum("ijk->kji", x), lambda x: np.einsum("iji", x)],
+    np.einsum: [
+        lambda x: np.einsum("ijk,jk->i", x, C),
+        lambda x: np.einsum("ijk->kji", x),
+        lambda x: np.einsum("iji", x),
+    ],
 }
 RANDOM = [np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min, np.any, np.all, np.argmax, np.argmin]
 CASES = [(function.__name__, call) for function, calls in CALLS.items() for call in calls]
@@ -194,7 +231,9 @@ def test_reductions_give_what_numpy_gives(function: Any, case: Any, dtype: str):
 @given(reductions())
 def test_reductions_have_the_derivatives_of_finite_differences(function: Any, case: Any):
     shape, axis, keepdims = case
-    if function is np.std and (axis == () or np.prod([shape[k] for k in np.atleast_1d(axis)] if axis is not None else shape) == 1):
+    if function is np.std and (
+        axis == () or np.prod([shape[k] for k in np.atleast_1d(axis)] if axis is not None else shape) == 1
+    ):
         return  # a kink: the deviation of one number
     assert_derivatives(lambda x: function(x, axis=axis, keepdims=keepdims), array(shape), tolerance=1e-8)
 
@@ -242,7 +281,9 @@ def test_einsum_with_random_subscripts_is_numpys(data: Any):
 @settings(max_examples=40)
 @given(st.data())
 def test_matmul_with_random_stacks_is_numpys(data: Any):
-    shapes = data.draw(npst.mutually_broadcastable_shapes(signature="(m?,n),(n,p?)->(m?,p?)", max_dims=2, max_side=3, min_side=0))
+    shapes = data.draw(
+        npst.mutually_broadcastable_shapes(signature="(m?,n),(n,p?)->(m?,p?)", max_dims=2, max_side=3, min_side=0)
+    )
     xs = [array(shape) + k for k, shape in enumerate(shapes.input_shapes)]
     assert_value(np.matmul, *xs)
     assert_value(lambda a, b: a @ b, *(x.astype("float32") for x in xs), tolerance=1e-5)
@@ -265,7 +306,9 @@ def test_staged_array_holds_nested_lists_of_traced_values():
     np.testing.assert_array_equal(through_program(f, x), expected)
     np.testing.assert_array_equal(sad.jacfwd(f)(x), [[[1, 0], [0, 0]], [[0, 0], [4, 3]]])
     assert_same(through_program(lambda x: sad.numpy.array(x, dtype="float32", ndmin=3), x), x.astype("f4")[None, None])
-    assert_same(through_program(lambda x: sad.numpy.array([x, x], ndmin=2) + sad.numpy.array([]).sum(), x), np.array([x, x]))
+    assert_same(
+        through_program(lambda x: sad.numpy.array([x, x], ndmin=2) + sad.numpy.array([]).sum(), x), np.array([x, x])
+    )
 
 
 def test_staged_full_takes_a_traced_value():
@@ -288,4 +331,6 @@ def test_logsumexp_and_softmax_are_scipys(case: Any):
         directional(lambda x: scipy.special.logsumexp(x, axis=axis), [x], [np.ones(shape)]),
         rtol=1e-10,
     )
-    assert_same(through_program(lambda x: sad.numpy.softmax(x, axis=axis), x), np.asarray(scipy.special.softmax(x, axis=axis)))
+    assert_same(
+        through_program(lambda x: sad.numpy.softmax(x, axis=axis), x), np.asarray(scipy.special.softmax(x, axis=axis))
+    )

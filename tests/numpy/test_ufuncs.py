@@ -64,7 +64,9 @@ def test_every_ufunc_of_the_table_has_a_domain():
 def operands(draw: Any, intervals: Sequence[Interval], dtype: str = "float64") -> list[Any]:
     shapes = draw(npst.mutually_broadcastable_shapes(num_shapes=len(intervals), max_dims=3, max_side=3, min_side=0))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    return [np.asarray(rng.uniform(*i, shape), dtype)[()] for i, shape in zip(intervals, shapes.input_shapes, strict=True)]
+    return [
+        np.asarray(rng.uniform(*i, shape), dtype)[()] for i, shape in zip(intervals, shapes.input_shapes, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("ufunc", DOMAINS, ids=lambda u: u.__name__)
@@ -101,7 +103,9 @@ def test_polygamma_is_scipys(x: float, n: int):
     np.testing.assert_allclose(found, [scipy.special.polygamma(n, x), scipy.special.polygamma(n + 1, x)], rtol=1e-10)
 
 
-@pytest.mark.parametrize("exponent", [-3, -1, 0, 1, 2, 3, 5, 64, 65, 0.5, -0.5, 1.5, 2.0, -2.0, np.float64(2), np.int64(3)])
+@pytest.mark.parametrize(
+    "exponent", [-3, -1, 0, 1, 2, 3, 5, 64, 65, 0.5, -0.5, 1.5, 2.0, -2.0, np.float64(2), np.int64(3)]
+)
 def test_powers_with_constant_exponents(exponent: float):
     x = np.array([0.3, 0.9, 1.1])
     assert_value(lambda x: x**exponent, x)

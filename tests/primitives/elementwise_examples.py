@@ -90,7 +90,9 @@ def _unary() -> Iterator[Row]:
     yield from rows("log_expit", scipy.special.log_expit, ANYWHERE, edges=[(*SPECIAL, 40.0, -40.0, -800.0)])
     yield from rows("erf", scipy.special.erf, ANYWHERE, edges=[(*SPECIAL, 1e-10, 7.0)])
     yield from rows("erfc", scipy.special.erfc, ANYWHERE, edges=[(*SPECIAL, 7.0)])
-    yield from rows("lgamma", scipy.special.gammaln, ((0.6, 4.0), (-0.7, -0.3)), edges=[(0.0, 1.0, 2.0, 170.0, INF, NAN)])
+    yield from rows(
+        "lgamma", scipy.special.gammaln, ((0.6, 4.0), (-0.7, -0.3)), edges=[(0.0, 1.0, 2.0, 170.0, INF, NAN)]
+    )
     yield from rows("digamma", scipy.special.digamma, ((0.6, 4.0), (-0.7, -0.3)), edges=[(1.0, 2.0, 170.0, INF, NAN)])
     for n in (1, 2, 3):
         expected = _polygamma
@@ -118,7 +120,9 @@ def _binary() -> Iterator[Row]:
     yield from rows("copysign", np.copysign, OFF_ZERO, OFF_ZERO, edges=PAIRS)
     yield from rows("hypot", np.hypot, ANYWHERE, OFF_ZERO, edges=PAIRS)
     yield from rows("arctan2", np.arctan2, ANYWHERE, OFF_ZERO[:1], edges=PAIRS)
-    yield from rows("logaddexp", np.logaddexp, ANYWHERE, ANYWHERE, edges=[(*PAIRS[0], 1e3, 1e3), (*PAIRS[1], 1e3, -1e3)])
+    yield from rows(
+        "logaddexp", np.logaddexp, ANYWHERE, ANYWHERE, edges=[(*PAIRS[0], 1e3, 1e3), (*PAIRS[1], 1e3, -1e3)]
+    )
     small = lambda rng, dtype: [rng.integers(0, 4, 37).astype(dtype) for _ in range(2)]
     yield from rows("power", np.power, POSITIVE, ANYWHERE, kinds="iuf", edges=PAIRS, integers=small)
     yield from rows("maximum", np.maximum, WIDE, NARROW, kinds="biuf", edges=PAIRS, integers=signed)
@@ -144,13 +148,26 @@ _COMPARISONS = {
 
 def _select() -> Iterator[Row]:
     rng = generator("select")
-    for dtype, shape in [("float64", (19,)), ("float64", ()), ("float64", (0, 2)), ("float32", (2, 3)), ("int64", (5,))]:
+    for dtype, shape in [
+        ("float64", (19,)),
+        ("float64", ()),
+        ("float64", (0, 2)),
+        ("float32", (2, 3)),
+        ("int64", (5,)),
+    ]:
         a, b = (points(rng, ANYWHERE, shape, dtype) for _ in range(2))
         linear = ((1,), (2,), (1, 2)) if dtype.startswith("f") else ()
         yield Row("select", f"{dtype}{list(shape)}", (rng.random(shape) < 0.5, a, b), np.where, {}, True, linear)
     c, a, b = (rng.random(37) < 0.5 for _ in range(3))
     yield Row("select", "bool", (c, a, b), lambda c, a, b: (c & a) | (~c & b))
-    yield Row("select", "nan", (c, np.where(c, 1.0, NAN), np.where(c, NAN, 2.0)), lambda c, a, b: np.where(c, 1.0, 2.0), {}, False)
+    yield Row(
+        "select",
+        "nan",
+        (c, np.where(c, 1.0, NAN), np.where(c, NAN, 2.0)),
+        lambda c, a, b: np.where(c, 1.0, 2.0),
+        {},
+        False,
+    )
 
 
 def _cast() -> Iterator[Row]:
@@ -162,7 +179,15 @@ def _cast() -> Iterator[Row]:
             linear = ((0,),) if source.startswith("f") and target.startswith("f") else ()
             params = {"dtype": np.dtype(target), "weak": False}
             smooth = target.startswith("f")
-            yield Row("cast", f"{source}-{target}", (value,), lambda x, *, dtype, weak: x.astype(dtype), params, smooth, linear)
+            yield Row(
+                "cast",
+                f"{source}-{target}",
+                (value,),
+                lambda x, *, dtype, weak: x.astype(dtype),
+                params,
+                smooth,
+                linear,
+            )
     params = {"dtype": np.dtype("float32"), "weak": False}
     yield Row("cast", "0-d", (np.float64(1 / 3),), lambda x, **_: np.float32(1 / 3), params, False, ((0,),))
     yield Row("cast", "empty", (np.zeros((2, 0)),), lambda x, **_: np.zeros((2, 0), np.float32), params, True, ((0,),))
@@ -170,7 +195,9 @@ def _cast() -> Iterator[Row]:
 
 def _stop_gradient() -> Iterator[Row]:
     for x in (np.arange(3.0), np.float32(2), np.arange(4), np.array([True, False])):
-        yield Row("stop_gradient", f"{x.dtype}{list(x.shape)}", (x,), lambda x: x + x * 0 if x.dtype != bool else x, {}, False)
+        yield Row(
+            "stop_gradient", f"{x.dtype}{list(x.shape)}", (x,), lambda x: x + x * 0 if x.dtype != bool else x, {}, False
+        )
 
 
 ELEMENTWISE = [*_unary(), *_binary(), *_select(), *_cast(), *_stop_gradient()]

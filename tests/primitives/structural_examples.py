@@ -13,13 +13,15 @@ import numpy as np
 
 from staged_ad.ir import Program, type_of
 from staged_ad.tracing import trace_flat
-from tests.primitives.row import ANYWHERE, OFF_ZERO, Row, generator, points
+from tests.primitives.row import OFF_ZERO, Row, generator, points
 
 INF, NAN = np.inf, np.nan
 
 
 def _array(name: str, shape: tuple[int, ...], dtype: str = "float64") -> Any:
-    return points(generator(f"{name}{shape}{dtype}"), OFF_ZERO if dtype.startswith("f") else ((0.0, 9.0),), shape, dtype)
+    return points(
+        generator(f"{name}{shape}{dtype}"), OFF_ZERO if dtype.startswith("f") else ((0.0, 9.0),), shape, dtype
+    )
 
 
 def _moves(
@@ -130,7 +132,13 @@ def _iota() -> Iterator[Row]:
 
     for shape, axis in [((5,), 0), ((2, 3), 1), ((2, 3), 0), ((0, 2), 0), ((1, 4), 1)]:
         for dtype in ("int64", "int32", "float64", "float32"):
-            yield Row("iota", f"{dtype}{list(shape)}{axis}", (), index, {"shape": shape, "dtype": np.dtype(dtype), "axis": axis})
+            yield Row(
+                "iota",
+                f"{dtype}{list(shape)}{axis}",
+                (),
+                index,
+                {"shape": shape, "dtype": np.dtype(dtype), "axis": axis},
+            )
 
 
 REDUCED: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
@@ -149,7 +157,9 @@ REDUCED: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
 EMPTY: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((0,), (0,)), ((0, 3), (0,)), ((2, 0), (0, 1))]
 
 
-def _fold(name: str, expected: Callable[..., Any], kinds: str, empty: bool = True, linear: bool = False) -> Iterator[Row]:
+def _fold(
+    name: str, expected: Callable[..., Any], kinds: str, empty: bool = True, linear: bool = False
+) -> Iterator[Row]:
     def along(x: Any, *, axes: Any) -> Any:
         return np.asarray(expected(x, axis=axes)).astype(x.dtype)
 
@@ -229,7 +239,9 @@ def _products() -> Iterator[Row]:
                 return np.asarray(np.einsum(subscripts, a, b)).astype(a.dtype)
 
             params = {"contract": contract, "batch": batch}
-            yield Row("dot_general", f"{dtype}{list(left)}{list(right)}-{subscripts}", (a, b), expected, params, True, linear)
+            yield Row(
+                "dot_general", f"{dtype}{list(left)}{list(right)}-{subscripts}", (a, b), expected, params, True, linear
+            )
 
 
 def _program(f: Callable[..., Any], *arguments: Any) -> Program:
@@ -256,7 +268,13 @@ def _call() -> Iterator[Row]:
     yield Row("call", "linear", (x, y), expecting(straight), {"program": _program(straight, x, y)}, True, linear[2:])
     yield Row("call", "integers", (x, n), expecting(mixed), {"program": _program(mixed, x, n)}, False)
     single = np.float32(0.5)
-    yield Row("call", "f32[]", (single,), expecting(lambda x: [np.tanh(x)]), {"program": _program(lambda x: [np.tanh(x)], single)})
+    yield Row(
+        "call",
+        "f32[]",
+        (single,),
+        expecting(lambda x: [np.tanh(x)]),
+        {"program": _program(lambda x: [np.tanh(x)], single)},
+    )
 
 
 STRUCTURAL = [*_shapes(), *_concatenate(), *_iota(), *_reductions(), *_products(), *_call()]

@@ -99,7 +99,9 @@ def test_tangents_and_cotangents_have_the_types_of_their_values(row: Row):
 @pytest.mark.parametrize(("row", "operands"), LINEAR, ids=lambda v: v.id if isinstance(v, Row) else str(v))
 def test_transpose_is_the_adjoint(row: Row, operands: tuple[int, ...], backend: str):
     flags = [k in operands for k in range(len(row.arguments))]
-    xs = [new if flag else old for new, old, flag in zip(randomly(row, row.arguments), row.arguments, flags, strict=True)]
+    xs = [
+        new if flag else old for new, old, flag in zip(randomly(row, row.arguments), row.arguments, flags, strict=True)
+    ]
     y_bars = of_type(row, row.program, True, "cotangent")
     transposed = transpose_program(row.program, flags)
     x_bars = run(backend, transposed, *(x for x, flag in zip(xs, flags, strict=True) if not flag), *y_bars)
@@ -227,14 +229,19 @@ def test_a_program_survives_pickling(row: Row):
 @every_row
 def test_the_text_of_a_program_shows_its_types_and_its_primitive(row: Row):
     first, equation, last = str(row.program).split("\n\n")[0].splitlines()
-    assert first == "{ lambda " + " ".join(f"{n}:{type_of(x)}" for n, x in zip("abc", row.arguments, strict=False)) + " . let"
+    assert (
+        first
+        == "{ lambda " + " ".join(f"{n}:{type_of(x)}" for n, x in zip("abc", row.arguments, strict=False)) + " . let"
+    )
     left, right = equation.strip().split(" = ")
     assert [part.split(":")[1] for part in left.split()] == list(map(str, row.program.output_types))
     assert right.split("[")[0].split()[0] == row.primitive
     assert last == f"  in ({', '.join(part.split(':')[0] for part in left.split())}) }}"
 
 
-@pytest.mark.parametrize("name", sorted({row.primitive for row in ROWS} - {row.primitive for row, _ in LINEAR} - {"call"}))
+@pytest.mark.parametrize(
+    "name", sorted({row.primitive for row in ROWS} - {row.primitive for row, _ in LINEAR} - {"call"})
+)
 def test_transposing_what_is_not_linear_says_so(name: str):
     primitive = PRIMITIVES[name]
     row = next(row for row in ROWS if row.primitive == name)

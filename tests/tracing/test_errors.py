@@ -120,7 +120,11 @@ def test_a_leaked_result_names_the_line_that_made_it():
         return np.sum(x)
 
     sad.grad(f)(X)
-    for use in (lambda: Kept.value + 1, lambda: np.cos(Kept.value), lambda: sad.grad(lambda y: np.sum(y * Kept.value))(X)):
+    for use in (
+        lambda: Kept.value + 1,
+        lambda: np.cos(Kept.value),
+        lambda: sad.grad(lambda y: np.sum(y * Kept.value))(X),
+    ):
         with pytest.raises(LeakedTracerError, match="after the traced function had returned") as caught:
             use()
         assert f"{__file__}:{f.__code__.co_firstlineno + 1}" in str(caught.value)

@@ -55,7 +55,10 @@ def test_indexing_commutes_with_vmap(pair: Any):
 @given(st.integers(0, 4))
 def test_iteration_len_and_unpacking_follow_the_first_axis(n: int):
     x = np.arange(2.0 * n).reshape(n, 2)
-    assert_same(through_program(lambda x: np.stack([np.sum(row) for row in x] + [len(x) + 0 * np.sum(x)]), x), np.append(x.sum(1), n))
+    assert_same(
+        through_program(lambda x: np.stack([np.sum(row) for row in x] + [len(x) + 0 * np.sum(x)]), x),
+        np.append(x.sum(1), n),
+    )
     if n == 2:
         assert_same(through_program(lambda x: (lambda a, b: a - b)(*x), x), x[0] - x[1])
 

@@ -140,12 +140,24 @@ def test_equations_name_the_users_line_also_after_transforms():
 def test_methods_of_arrays_are_those_of_numpy():
     x = np.arange(6.0).reshape(2, 3) + 1
     calls: list[Callable[[Any], Any]] = [
-        *(lambda x: x.sum(axis=0), lambda x: x.mean(), lambda x: x.T, lambda x: x.reshape(3, 2), lambda x: x.reshape((6,))),
+        *(
+            lambda x: x.sum(axis=0),
+            lambda x: x.mean(),
+            lambda x: x.T,
+            lambda x: x.reshape(3, 2),
+            lambda x: x.reshape((6,)),
+        ),
         *(lambda x: x.ravel(), lambda x: x.flatten(), lambda x: x.transpose(), lambda x: x.transpose(1, 0)),
         *(lambda x: x.swapaxes(0, 1), lambda x: x[None].squeeze(), lambda x: x.max(axis=1), lambda x: x.min()),
         *(lambda x: x.prod(axis=1, keepdims=True), lambda x: x.std(), lambda x: x.var(axis=0), lambda x: x.dot(x.T)),
         *(lambda x: x.clip(2, 4), lambda x: x.clip(min=2), lambda x: x.astype("float32"), lambda x: x.copy()),
-        *(lambda x: x.argmax(), lambda x: x.argmin(axis=1), lambda x: x.any(), lambda x: x.all(axis=0), lambda x: x.round(1)),
+        *(
+            lambda x: x.argmax(),
+            lambda x: x.argmin(axis=1),
+            lambda x: x.any(),
+            lambda x: x.all(axis=0),
+            lambda x: x.round(1),
+        ),
         *(lambda x: x.mT, lambda x: x.real, lambda x: x.conj(), lambda x: x.transpose((1, 0)), lambda x: x.reshape(-1)),
         *(lambda x: x.reshape(3, -1), lambda x: x.transpose(None), lambda x: np.ptp(x)),
         *(lambda x: np.float64(x.shape[0] + x.ndim + x.size) + x, lambda x: np.zeros(1, x.dtype) + x),

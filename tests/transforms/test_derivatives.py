@@ -25,7 +25,9 @@ def f(x: Any, y: Any) -> Any:
 
 
 @by_mode
-@pytest.mark.parametrize(("argnums", "expected"), [(0, "x"), (1, "y"), (-1, "y"), ((0,), "(x,)"), ((1, 0), "(y, x)"), ([0, 1], "(x, y)")])
+@pytest.mark.parametrize(
+    ("argnums", "expected"), [(0, "x"), (1, "y"), (-1, "y"), ((0,), "(x,)"), ((1, 0), "(y, x)"), ([0, 1], "(x, y)")]
+)
 def test_argnums_choose_the_arguments(argnums: Any, expected: str, mode: str):
     gradients = eval(expected, {"x": np.cos(X) * Y**2, "y": 2 * np.sin(X) * Y})
     for derivative in (sad.grad, sad.jacfwd, sad.jacrev, sad.jacobian):
@@ -162,7 +164,9 @@ def test_linear_transpose_of_linear_functions():
     assert_same(y_bar, np.array([-10.0, -1.0]))
 
 
-@pytest.mark.parametrize("g", [np.sin, lambda x: x * x, lambda x: 1 / x, lambda x: x @ x, lambda x: np.max(x), np.hypot, lambda x: x**2])
+@pytest.mark.parametrize(
+    "g", [np.sin, lambda x: x * x, lambda x: 1 / x, lambda x: x @ x, lambda x: np.max(x), np.hypot, lambda x: x**2]
+)
 def test_linear_transpose_of_what_is_not_linear_says_so(g: Any):
     arguments = (X, X) if g is np.hypot else (X,)
     with pytest.raises(NotDifferentiableError, match="not linear"):
@@ -192,7 +196,10 @@ def test_nested_containers_go_through_every_transform():
     assert block.shape == (2, 2, 2)
 
     def moved(t: float) -> Any:
-        shifted = {"layers": [params["layers"][0], (params["layers"][1][0] + t * np.eye(2), params["layers"][1][1])], "scale": 0.5}
+        shifted = {
+            "layers": [params["layers"][0], (params["layers"][1][0] + t * np.eye(2), params["layers"][1][1])],
+            "scale": 0.5,
+        }
         return sad.grad(loss)(shifted, X)["layers"][0][1]
 
     assert_close(np.einsum("ijj->i", block), directional(moved, [0.0], [1.0]), 1e-10)

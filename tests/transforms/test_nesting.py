@@ -46,8 +46,8 @@ FIRST_ORDER: dict[str, Callable[[Function], Function]] = {
     "vmap of jvp": lambda f: lambda x: np.moveaxis(sad.vmap(lambda v: sad.jvp(f, (x,), (v,))[1])(np.eye(3)), 0, -1),
     "vmap of vjp": lambda f: lambda x: _rows(sad.vjp(f, x)),
     "loop of linearize": lambda f: lambda x: np.stack([sad.linearize(f, x)[1](v) for v in np.eye(3)], axis=-1),
-    "linear_transpose of linearize": lambda f: lambda x: _rows(
-        (f(x), sad.linear_transpose(sad.linearize(f, x)[1], np.zeros(3)))
+    "linear_transpose of linearize": lambda f: (
+        lambda x: _rows((f(x), sad.linear_transpose(sad.linearize(f, x)[1], np.zeros(3))))
     ),
 }
 
@@ -85,7 +85,9 @@ def test_hessian_and_hvp_agree_with_finite_differences(mode: str):
 
 
 @by_mode
-@pytest.mark.parametrize("order", list(itertools.product([sad.jacfwd, sad.jacrev], repeat=3)), ids=lambda o: " ".join(d.__name__ for d in o))
+@pytest.mark.parametrize(
+    "order", list(itertools.product([sad.jacfwd, sad.jacrev], repeat=3)), ids=lambda o: " ".join(d.__name__ for d in o)
+)
 def test_third_derivatives_agree_in_all_orders(order: Any, mode: str):
     f: Function = scalar
     for derivative in order:
@@ -181,7 +183,9 @@ def test_the_halves_of_partial_evaluation_make_the_whole(known: tuple[bool, ...]
     first = run("evaluate", split.known, *(v for v, flag in zip(values, known, strict=True) if flag))
     count = sum(split.outputs_known)
     assert len(first) == count + split.residuals
-    rest = run("evaluate", split.unknown, *first[count:], *(v for v, flag in zip(values, known, strict=True) if not flag))
+    rest = run(
+        "evaluate", split.unknown, *first[count:], *(v for v, flag in zip(values, known, strict=True) if not flag)
+    )
     sooner, later = iter(first[:count]), iter(rest)
     assert [next(sooner if flag else later) for flag in split.outputs_known] == run("evaluate", program, *values)
     names = lambda p: sorted(e.primitive.name for e in p.equations)
