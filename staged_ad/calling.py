@@ -55,9 +55,7 @@ def leaf_type(value: Any, where: Callable[[], str]) -> ArrayType:
     except DTypeError as error:
         if isinstance(value, np.ndarray | np.generic | int):
             raise DTypeError(f"{where()}: {error}") from None
-        raise ArgumentError(
-            f"{where()} must be an array, a number, or a nest of them, got {describe(value)}"
-        ) from None
+        raise ArgumentError(f"{where()} must be an array, a number, or a nest of them, got {describe(value)}") from None
 
 
 def argument_name(f: Callable[..., Any], position: int) -> str:
@@ -175,4 +173,3 @@ def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType
             raise DTypeError(f"{where} must have dtype {type.dtype}, got {leaf_found.dtype}")
         values.append(leaf if isinstance(leaf, Tracer) else np.asarray(leaf, type.dtype))
     return values
-

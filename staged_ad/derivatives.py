@@ -16,9 +16,9 @@ import numpy as np
 from staged_ad.calling import Traced, argument_name, check_match, function_name, leaf_name, trace_call
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
-from staged_ad.primitives.shaping import broadcast, cast, iota, reshape, transpose
 from staged_ad.primitives.arithmetic import eq
 from staged_ad.primitives.makers import typeof
+from staged_ad.primitives.shaping import broadcast, cast, iota, reshape, transpose
 from staged_ad.tracing import run
 from staged_ad.tracing.trees import unflatten
 from staged_ad.transforms.jvp import jvp_program
@@ -43,7 +43,9 @@ def _positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> 
     return found
 
 
-def _differentiable(what: str, f: Callable[..., Any], traced: Traced, positions: Sequence[int], holomorphic: bool) -> None:
+def _differentiable(
+    what: str, f: Callable[..., Any], traced: Traced, positions: Sequence[int], holomorphic: bool
+) -> None:
     """Inputs must be floating-point; the error names the argument."""
     types = traced.program.input_types[len(traced.captures) :]
     for k, type in enumerate(types):
@@ -54,7 +56,9 @@ def _differentiable(what: str, f: Callable[..., Any], traced: Traced, positions:
                 "x.astype(float), or leave it out of argnums"
             )
     if holomorphic:
-        raise NotDifferentiableError(f"{what}: holomorphic=True needs complex inputs, {argument_name(f, positions[0])} is real")
+        raise NotDifferentiableError(
+            f"{what}: holomorphic=True needs complex inputs, {argument_name(f, positions[0])} is real"
+        )
 
 
 def _one(argnums: Argnums, parts: Sequence[Any]) -> Any:
@@ -78,8 +82,8 @@ def value_and_grad(
 
     Returns
     -------
-    A function of the arguments of `f` that returns ``(value, gradient)``, or ``((value, aux), gradient)``. The gradient has the
-    structure, shapes and dtypes of the argument; it is a tuple when `argnums` is a sequence.
+    A function of the arguments of `f` that returns ``(value, gradient)``, or ``((value, aux), gradient)``. The
+    gradient has the structure, shapes and dtypes of the argument; it is a tuple when `argnums` is a sequence.
 
     Raises
     ------
@@ -291,7 +295,7 @@ def _jacobian_forward(traced: Traced) -> list[list[Any]]:
         outputs = Program(program.inputs, program.equations, program.outputs[count:], program.name)
         flags = [False] * len(traced.program.inputs) + [True]
         columns.append(_mapped(outputs, flags, [*traced.values, _basis(type, traced.values)], type.size))
-    blocks = []
+    blocks: list[list[Any]] = []
     for row, out in enumerate(t for t in traced.program.output_types if t.inexact):
         blocks.append([])
         for k, column in enumerate(columns):
@@ -328,7 +332,9 @@ def _repeat(value: Any, size: int) -> Any:
     return broadcast(value, shape=(size, *type.shape), dims=tuple(range(1, type.ndim + 1)))
 
 
-def _jacobian(what: str, f: Callable[..., Any], argnums: Argnums, choose: Callable[[Traced], Any]) -> Callable[..., Any]:
+def _jacobian(
+    what: str, f: Callable[..., Any], argnums: Argnums, choose: Callable[[Traced], Any]
+) -> Callable[..., Any]:
     @wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         positions = _positions(f, argnums, args)

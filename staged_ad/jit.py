@@ -29,7 +29,7 @@ KEPT = 256
 
 _INLINE = frozenset(
     [float, int, bool, np.float64, np.float32, np.bool_]
-    + [np.dtype(name).type for name in "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()]
+    + [np.dtype(name).type for name in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]]
 )
 _jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 
@@ -108,16 +108,20 @@ class Jitted:
         f = self._f
         for number in self._static:
             if number >= len(args):
-                raise ArgumentError(f"static_argnums={sorted(self._static)}, but {function_name(f)} got {len(args)} arguments")
+                raise ArgumentError(
+                    f"static_argnums={sorted(self._static)}, but {function_name(f)} got {len(args)} arguments"
+                )
         dynamic = [a for k, a in enumerate(args) if k not in self._static]
         named = {k: v for k, v in kwargs.items() if k not in self._static_names}
-        static = tuple((k, a) for k, a in enumerate(args) if k in self._static)
+        static: tuple[tuple[int | str, Any], ...] = tuple((k, a) for k, a in enumerate(args) if k in self._static)
         static += tuple((k, v) for k, v in sorted(kwargs.items()) if k in self._static_names)
         leaves, spec = flatten([dynamic, named])
         positions = [k for k in range(len(args)) if k not in self._static]
-        types = tuple(
-            [leaf_type(leaf, lambda k=k: describe_arguments(f, positions, dynamic, named, k)) for k, leaf in enumerate(leaves)]  # type: ignore[misc]
-        )
+
+        def name(number: int) -> Callable[[], str]:
+            return lambda: describe_arguments(f, positions, dynamic, named, number)
+
+        types = tuple([leaf_type(leaf, name(k)) for k, leaf in enumerate(leaves)])
         key = spec, types, static
         try:
             hash(key)
@@ -187,7 +191,7 @@ class _Prepared:
         leaves: list[Any],
         spec: TreeSpec,
         types: tuple[ArrayType, ...],
-        static: tuple[tuple[Any, Any], ...],
+        static: tuple[tuple[int | str, Any], ...],
         plain: bool,
     ) -> None:
         self.key = key
@@ -302,4 +306,3 @@ def clear_caches() -> None:
     """Forget everything that was traced and compiled; the next call of each jitted function compiles anew."""
     for jitted in list(_jitted):
         jitted.clear_cache()
-

@@ -18,7 +18,7 @@ from staged_ad.ir.types import check_axis
 from staged_ad.primitives.makers import typeof, with_batch
 from staged_ad.primitives.shaping import transpose
 from staged_ad.tracing import run
-from staged_ad.tracing.trees import TreeSpec, broadcast_prefix, flatten, unflatten
+from staged_ad.tracing.trees import broadcast_prefix, flatten, unflatten
 from staged_ad.transforms.vmap import vmap_program
 
 
@@ -49,7 +49,9 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     def mapped(*args: Any, **kwargs: Any) -> Any:
         per_argument = list(in_axes) if isinstance(in_axes, tuple | list) else [in_axes] * len(args)
         if len(per_argument) != len(args):
-            raise ArgumentError(f"vmap of {function_name(f)}: in_axes has {len(per_argument)} entries for {len(args)} arguments")
+            raise ArgumentError(
+                f"vmap of {function_name(f)}: in_axes has {len(per_argument)} entries for {len(args)} arguments"
+            )
         axes = broadcast_prefix(per_argument, list(args), "in_axes")
         leaves, spec = flatten(list(args))
         size, leading = _to_front(f, args, leaves, axes)
@@ -63,16 +65,21 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         results = run(program, [*traced.captures, *leading])
         outputs = unflatten(traced.out_spec, results)
         places = broadcast_prefix(out_axes, outputs, "out_axes")
-        return unflatten(traced.out_spec, [_placed(f, *item, size) for item in zip(results, flags, places, strict=True)])
+        return unflatten(
+            traced.out_spec, [_placed(f, *item, size) for item in zip(results, flags, places, strict=True)]
+        )
 
     return mapped
 
 
-def _to_front(f: Callable[..., Any], args: Sequence[Any], leaves: Sequence[Any], axes: Sequence[Any]) -> tuple[int, list[Any]]:
+def _to_front(
+    f: Callable[..., Any], args: Sequence[Any], leaves: Sequence[Any], axes: Sequence[Any]
+) -> tuple[int, list[Any]]:
     """The length of the mapped axes, and the leaves with their mapped axis first."""
     sizes: dict[int, str] = {}
     leading = []
     for k, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
+
         def name(k: int = k) -> str:
             return leaf_name(f, range(len(args)), args, k)
 
@@ -98,7 +105,9 @@ def _placed(f: Callable[..., Any], value: Any, batched: bool, axis: Any, size: i
     """A result with its batch axis where `axis` says."""
     if axis is None:
         if batched:
-            raise ArgumentError(f"vmap of {function_name(f)}: out_axes is None for a result that depends on the mapped axis")
+            raise ArgumentError(
+                f"vmap of {function_name(f)}: out_axes is None for a result that depends on the mapped axis"
+            )
         return value
     value = with_batch(size, value, batched)
     ndim = typeof(value).ndim
@@ -107,4 +116,3 @@ def _placed(f: Callable[..., Any], value: Any, batched: bool, axis: Any, size: i
     order.insert(place, 0)
     result = transpose(value, permutation=tuple(order))
     return np.array(result) if isinstance(result, np.ndarray) else result
-

@@ -1,6 +1,6 @@
 """Random NumPy programs for hypothesis: Python source that is drawn line by line, each line run as it is drawn.
 
-Invariant: values stay below 1e3 and arrays below 100 elements; smooth programs have no kink near their arguments.
+Invariant: values stay below 1e3 and arrays between 1 and 100 elements; smooth programs have no kink near their arguments.
 Start at ``numpy_programs``.
 """
 
@@ -119,7 +119,7 @@ KINKED = [
 
 def _tame(value: Any, dtypes: Sequence[str]) -> bool:
     value = np.asarray(value)
-    return bool(value.size <= LARGEST_SIZE and value.dtype.name in dtypes and np.all(np.abs(value) < LARGEST_VALUE))
+    return bool(0 < value.size <= LARGEST_SIZE and value.dtype.name in dtypes and np.all(np.abs(value) < LARGEST_VALUE))
 
 
 @st.composite

@@ -7,96 +7,27 @@ Start at ``Value``, then the arithmetic in ``Code``; ``memory.py`` loads and sto
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from staged_ad.errors import LoweringError
 from staged_ad.ir.types import BOOL
 from staged_ad.lowering import vecmath
+from staged_ad.lowering.values import (
+    Externals,
+    Instruction,
+    Value,
+    constant_text,
+    element_type,
+    integer_power,
+    lanewise_text,
+    vector_type,
+)
 
-_TYPES = {"f8": "double", "f4": "float", "b1": "i1"}
-_MEMORY = {"b1": "i8"}
 _SPECIAL = {"digamma": "psi", "lgamma": "gammaln", "zeta": "zeta"}
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
-
-
-def element_type(dtype: np.dtype[Any]) -> str:
-    """The LLVM type of one element in a register."""
-    key = f"{dtype.kind}{dtype.itemsize}"
-    return _TYPES.get(key) or f"i{8 * dtype.itemsize}"
-
-
-def memory_type(dtype: np.dtype[Any]) -> str:
-    """The LLVM type of one element in memory: booleans are bytes."""
-    return _MEMORY.get(f"{dtype.kind}{dtype.itemsize}") or element_type(dtype)
-
-
-def vector_type(element: str, lanes: int) -> str:
-    return element if lanes == 1 else f"<{lanes} x {element}>"
-
-
-def constant_text(value: Any, dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f":
-        number = float(dtype.type(value))
-        bits = 0x7FF8000000000000 if math.isnan(number) else struct.unpack("<Q", struct.pack("<d", number))[0]
-        return f"0x{bits:016X}"
-    if dtype.kind == "b":
-        return "true" if value else "false"
-    return str(int(value))
-
-
-class Value(NamedTuple):
-    """A register or a constant. `finite` says that it is known to be neither infinite nor NaN."""
-
-    name: str
-    dtype: np.dtype[Any]
-    lanes: int
-    depth: int
-    literal: Any = None
-    finite: bool = False
-
-    @property
-    def type(self) -> str:
-        return vector_type(element_type(self.dtype), self.lanes)
-
-    @property
-    def operand(self) -> str:
-        return f"{self.type} {self.name}"
-
-
-class Instruction(NamedTuple):
-    """A line of LLVM text; `result` is empty for a store. `uses` are the registers that it reads."""
-
-    result: str
-    type: str
-    text: str
-    uses: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Externals:
-    """What a module needs from outside: declarations and the addresses they stand for; helper functions."""
-
-    declarations: dict[str, str]
-    symbols: dict[str, int]
-    helpers: dict[str, str]
-    precise: bool = False
-
-    def intrinsic(self, name: str, signature: str) -> None:
-        """`signature` is the declaration with ``@`` where the name goes."""
-        self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}")
-
-    def function(self, symbol: vecmath.Symbol, signature: str) -> str:
-        name, address = symbol
-        pure = " nounwind willreturn memory(none)"
-        self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}{pure}")
-        self.symbols[name] = address
-        return name
 
 
 class Code:
@@ -158,7 +89,9 @@ class Code:
         lanes = max([v.lanes for v in values])
         return [v if v.lanes == lanes else self.splat(v, lanes) for v in values]
 
-    def apply(self, text: str, values: Sequence[Value], dtype: np.dtype[Any] | None = None, finite: bool = False) -> Value:
+    def apply(
+        self, text: str, values: Sequence[Value], dtype: np.dtype[Any] | None = None, finite: bool = False
+    ) -> Value:
         """One instruction ``text type a, b, ...`` on aligned values; the result has `dtype` or that of the first."""
         depth = max([v.depth for v in values])
         first = values[0]
@@ -275,7 +208,7 @@ class Code:
     def power(self, a: Value, b: Value) -> Value:
         if a.dtype.kind == "f":
             return self.math("pow", a, b)
-        return self.lanewise(_integer_power(self.externals, a.dtype), a, b)
+        return self.lanewise(integer_power(self.externals, a.dtype), a, b)
 
     # -- logic --------------------------------------------------------------------------------------------------
 
@@ -289,9 +222,7 @@ class Code:
     def select(self, condition: Value, a: Value, b: Value) -> Value:
         condition, a, b = self.aligned(condition, a, b)
         depth = max(condition.depth, a.depth, b.depth)
-        name = self.write(
-            f"select {condition.operand}, {a.operand}, {b.operand}", a.type, (condition, a, b), depth
-        )
+        name = self.write(f"select {condition.operand}, {a.operand}, {b.operand}", a.type, (condition, a, b), depth)
         return Value(name, a.dtype, a.lanes, depth, None, a.finite and b.finite)
 
     def and_(self, a: Value, b: Value) -> Value:
@@ -304,7 +235,7 @@ class Code:
         return self._binary("xor", "xor", a, b)
 
     def not_(self, a: Value) -> Value:
-        ones = self.constant(True, BOOL) if a.dtype == BOOL else Value("-1", a.dtype, 1, 0, a.dtype.type(0) - 1)
+        ones = self.constant(True, BOOL) if a.dtype == BOOL else Value("-1", a.dtype, 1, 0, ~a.dtype.type(0))
         return self.xor(a, ones)
 
     def shift_left(self, a: Value, b: Value) -> Value:
@@ -377,7 +308,7 @@ class Code:
         aligned = self.aligned(*values)
         first = aligned[0]
         if first.lanes > 1 and name not in _SPECIAL and not self.externals.precise:
-            vector = vecmath.vector_function(name, element_type(first.dtype), first.lanes)  # type: ignore[arg-type]  # float or double here
+            vector = vecmath.vector_function(name, element_type(first.dtype), first.lanes)
             if vector is not None:
                 return self._call(vector[0], aligned, lambda s: self.externals.function(vector, s))
         return self.lanewise(self._scalar(name, first.dtype, len(aligned)), *aligned)
@@ -399,67 +330,9 @@ class Code:
             return self._call(function, values, lambda signature: None)
         helper = f"lanes{first.lanes}.{function}"
         if helper not in self.externals.helpers:
-            self.externals.helpers[helper] = _lanewise_text(helper, function, first, len(values))
+            self.externals.helpers[helper] = lanewise_text(helper, function, first, len(values))
         return self._call(helper, values, lambda signature: None)
 
     def index(self, value: Value) -> Value:
         """An index as an int64 value; here for the ``emit`` rules of operations on indices."""
         return value
-
-
-def _lanewise_text(helper: str, function: str, like: Value, arity: int) -> str:
-    element, wide = element_type(like.dtype), like.type
-    lines = [f"define internal {wide} @{helper}({', '.join(f'{wide} %a{k}' for k in range(arity))}) noinline nounwind {{"]
-    result = "poison"
-    for lane in range(like.lanes):
-        for k in range(arity):
-            lines.append(f"  %x{lane}.{k} = extractelement {wide} %a{k}, i64 {lane}")
-        arguments = ", ".join(f"{element} %x{lane}.{k}" for k in range(arity))
-        lines.append(f"  %y{lane} = call {element} @{function}({arguments})")
-        lines.append(f"  %r{lane} = insertelement {wide} {result}, {element} %y{lane}, i64 {lane}")
-        result = f"%r{lane}"
-    return "\n".join([*lines, f"  ret {wide} {result}", "}"])
-
-
-def _integer_power(externals: Externals, dtype: np.dtype[Any]) -> str:
-    """A function of scalars: repeated squaring; negative exponents give 0, save of 1 and -1."""
-    t = element_type(dtype)
-    name = f"power.{dtype.kind}{t}"
-    shift = "lshr"
-    negative = f"icmp slt {t} %n, 0" if dtype.kind == "i" else f"icmp ult {t} %n, 0"
-    externals.helpers.setdefault(
-        name,
-        f"""define internal {t} @{name}({t} %x, {t} %n) nounwind {{
-start:
-  %negative = {negative}
-  br i1 %negative, label %reciprocal, label %loop
-reciprocal:
-  %is.one = icmp eq {t} %x, 1
-  %is.minus = icmp eq {t} %x, -1
-  %odd = and {t} %n, 1
-  %odd.one = icmp eq {t} %odd, 1
-  %minus = select i1 %odd.one, {t} -1, {t} 1
-  %unit = select i1 %is.minus, {t} %minus, {t} 0
-  %inverse = select i1 %is.one, {t} 1, {t} %unit
-  ret {t} %inverse
-loop:
-  %left = phi {t} [ %n, %start ], [ %left.next, %step ]
-  %square = phi {t} [ %x, %start ], [ %square.next, %step ]
-  %result = phi {t} [ 1, %start ], [ %result.next, %step ]
-  %done = icmp eq {t} %left, 0
-  br i1 %done, label %end, label %step
-step:
-  %bit = and {t} %left, 1
-  %take = icmp eq {t} %bit, 1
-  %product = mul {t} %result, %square
-  %result.next = select i1 %take, {t} %product, {t} %result
-  %square.next = mul {t} %square, %square
-  %left.next = {shift} {t} %left, 1
-  br label %loop
-end:
-  ret {t} %result
-}}""",
-    )
-    return name
-
-

@@ -101,5 +101,3 @@ def compile_program(program: Program, precise: bool = False) -> Compiled:
         When an operation has no machine code; the message names it.
     """
     return Compiled(program, precise)
-
-

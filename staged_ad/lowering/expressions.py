@@ -33,9 +33,7 @@ _Wanted = tuple[Atom, _Context]
 class Expressions:
     """Adds to `nest` the nodes for values at indices. `own` are stored values that this nest itself computes."""
 
-    def __init__(
-        self, definitions: Mapping[Var, Equation], stored: set[Var], own: set[Var], nest: Nest
-    ) -> None:
+    def __init__(self, definitions: Mapping[Var, Equation], stored: set[Var], own: set[Var], nest: Nest) -> None:
         self.definitions = definitions
         self.stored = stored
         self.own = own

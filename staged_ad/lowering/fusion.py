@@ -245,9 +245,9 @@ class _Fusion:
                 earliest = max(earliest, place if same and pointwise else place + 1)
             blas = result.equation is not None and wants_blas(result.equation)
             key = None if blas else (result.domain, result.reduced)
-            place = self._find(groups, keys, result, earliest, blas)
-            if place is None:
-                place = len(groups)
+            found = self._find(groups, keys, result, earliest, blas)
+            place = len(groups) if found is None else found
+            if found is None:
                 groups.append([])
                 keys.append(key)
             groups[place].append(result)

@@ -17,7 +17,7 @@ from staged_ad.lowering.regions import Matrix, MatrixProduct
 from staged_ad.primitives.arithmetic import and_
 from staged_ad.primitives.makers import mul
 from staged_ad.primitives.products import free_axes
-from staged_ad.primitives.shaping import _reshape, _transpose, broadcast
+from staged_ad.primitives.shaping import Axes, _reshape, _transpose, broadcast
 
 SMALLEST = 2048
 """Multiplications per matrix below which a product is emitted inline."""
@@ -96,7 +96,9 @@ def _canonical(equation: Equation) -> list[Equation]:
     axes = ((2 if a_order else 1,), (2 if b_order else 1,))
     product = Var(output.type.with_shape((count, m, n)))
     new.append(
-        Equation(equation.primitive, (left, right), {"contract": axes, "batch": ((0,), (0,))}, (product,), equation.source)
+        Equation(
+            equation.primitive, (left, right), {"contract": axes, "batch": ((0,), (0,))}, (product,), equation.source
+        )
     )
     shape = {"shape": output.type.shape}
     new.append(Equation(_reshape.primitive, (product,), shape, (output,), equation.source))
@@ -107,8 +109,8 @@ def _arranged(
     new: list[Equation],
     equation: Equation,
     x: Atom,
-    batch: Sequence[int],
-    contract: Sequence[int],
+    batch: Axes,
+    contract: Axes,
     order: Sequence[int],
     sizes: tuple[int, int, int],
 ) -> tuple[Atom, bool]:
@@ -119,7 +121,9 @@ def _arranged(
     rows_first = (*batch, *order, *free) != natural
     permutation = (*batch, *free, *order) if rows_first else natural
     if permutation != natural:
-        x = _added(new, equation, _transpose.primitive, x, {"permutation": permutation}, [x.type.shape[p] for p in permutation])
+        x = _added(
+            new, equation, _transpose.primitive, x, {"permutation": permutation}, [x.type.shape[p] for p in permutation]
+        )
     shape = (count, free_size, depth) if rows_first else (count, depth, free_size)
     if x.type.shape != shape:
         x = _added(new, equation, _reshape.primitive, x, {"shape": shape}, shape)

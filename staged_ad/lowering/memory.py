@@ -13,10 +13,11 @@ import numpy as np
 
 from staged_ad.ir import Atom
 from staged_ad.ir.types import BOOL, INT64
-from staged_ad.lowering.code import Code, Value, memory_type, vector_type
+from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import Affine, Condition
 from staged_ad.lowering.regions import Load
 from staged_ad.lowering.storage import Storage
+from staged_ad.lowering.values import Value, memory_type, vector_type
 
 
 class Memory:
@@ -164,8 +165,12 @@ class Memory:
         if dtype != BOOL:
             return Value(name, dtype, lanes, depth, None, dtype.kind != "f")
         wide = vector_type("i8", lanes)
-        bits = self.code.write(f"icmp ne {wide} {name}, zeroinitializer" if lanes > 1 else f"icmp ne i8 {name}, 0",
-                               vector_type("i1", lanes), (name,), depth)
+        bits = self.code.write(
+            f"icmp ne {wide} {name}, zeroinitializer" if lanes > 1 else f"icmp ne i8 {name}, 0",
+            vector_type("i1", lanes),
+            (name,),
+            depth,
+        )
         return Value(bits, dtype, lanes, depth, None, True)
 
     def _combined(self, condition: Value | None) -> Value | None:
@@ -227,5 +232,3 @@ def _suffix(dtype: np.dtype[Any], lanes: int) -> str:
     element = memory_type(dtype)
     short = {"double": "f64", "float": "f32"}.get(element, element)
     return f"v{lanes}{short}"
-
-

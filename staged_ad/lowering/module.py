@@ -10,18 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
-from staged_ad.ir import ArrayType, Program, Var
+from staged_ad.ir import ArrayType, Atom, Program, Var
 from staged_ad.lowering import blas, native, runtime
-from staged_ad.lowering.code import Externals
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
 from staged_ad.lowering.nest import NestWriter
-from staged_ad.lowering.regions import Load, Matrix, MatrixProduct, Nest, Reduce, Region
+from staged_ad.lowering.regions import Load, MatrixProduct, Nest, Reduce, Region
 from staged_ad.lowering.schedule import Schedule, schedule
 from staged_ad.lowering.storage import Storage, assign
-
+from staged_ad.lowering.values import Externals
 
 
 @dataclass(slots=True)
@@ -63,7 +61,9 @@ def _steps(region: Region) -> list[Step]:
     plan = schedule(region)
     if not plan.partial:
         return [Step(plan.nest, plan, {})]
-    partials = {r.array: Var(ArrayType((plan.chunks, r.array.type.size), r.array.type.dtype)) for r in plan.nest.reduces}
+    partials = {
+        r.array: Var(ArrayType((plan.chunks, r.array.type.size), r.array.type.dtype)) for r in plan.nest.reduces
+    }
     steps = [Step(plan.nest, plan, partials)]
     for reduce in plan.nest.reduces:
         steps.append(_joining(reduce, partials[reduce.array]))
@@ -73,7 +73,9 @@ def _steps(region: Region) -> list[Step]:
 def _joining(reduce: Reduce, partial: Var) -> Step:
     chunks, kept = partial.type.shape
     load = Load(partial, Affine(0, ((0, kept), (1, 1))), (), partial.type.dtype)
-    nest = Nest((chunks, kept), frozenset({0}), [load], [], [Reduce(0, reduce.array, Affine(0, ((1, 1),)), reduce.rule)])
+    nest = Nest(
+        (chunks, kept), frozenset({0}), [load], [], [Reduce(0, reduce.array, Affine(0, ((1, 1),)), reduce.rule)]
+    )
     plan = schedule(nest)
     plan.chunks, plan.parallel = 1, False
     return Step(plan.nest, plan, {})
@@ -123,9 +125,13 @@ class _Writer:
         dtype = product.result.type.dtype
         lines = [f"define internal void @{name}(i64 %index, ptr %slots) nounwind {{"]
         pointers = []
-        operands = ((product.a, product.a.stack), (product.b, product.b.stack), (product.result, product.m * product.n))
+        operands: list[tuple[Atom, int]] = [
+            (product.a.array, product.a.stack),
+            (product.b.array, product.b.stack),
+            (product.result, product.m * product.n),
+        ]
         for k, (operand, stack) in enumerate(operands):
-            place = self.storage.place(operand.array if isinstance(operand, Matrix) else operand)
+            place = self.storage.place(operand)
             lines += [
                 f"  %cell{k} = getelementptr ptr, ptr %slots, i64 {place.slot}",
                 f"  %base{k} = load ptr, ptr %cell{k}, align 8",
@@ -205,5 +211,3 @@ body:
 exit:
   ret void
 }}"""
-
-

@@ -182,6 +182,7 @@ def _compiler() -> llvm.LLJIT:
 def _optimise(text: str) -> llvm.ModuleRef:
     # A context of its own: the global one would keep every type and constant until the process ends.
     module = llvm.parse_assembly(text, llvm.create_context())
+    module.verify()  # LLVM's passes end the process on text that is not well formed
     passes = _passes()
     # A builder of its own: each run leaves callbacks behind in it, which the next run calls.
     builder = llvm.create_pass_builder(target_machine(), passes.options)

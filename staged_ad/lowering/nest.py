@@ -13,13 +13,14 @@ from typing import Any
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
-from staged_ad.lowering.code import Code, Externals, Instruction, Value, vector_type
+from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Times
 from staged_ad.lowering.schedule import Schedule
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Storage
+from staged_ad.lowering.values import Externals, Instruction, Value, vector_type
 
 PLAIN = 200
 """Nodes up to which a body with guards is also written without them."""
@@ -37,9 +38,7 @@ class NestWriter:
         self.partials = partials
         self.depth = len(schedule.loops)
         self.after = self.depth + 1
-        self.first_reduced = next(
-            (k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth
-        )
+        self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
         self.code = Code(externals, schedule.lanes, self.depth + 2)
         self.memory = Memory(self.code, storage, schedule.vector)
         for k, dim in enumerate(schedule.loops):
@@ -309,8 +308,7 @@ class NestWriter:
     def _beats(self, rule: ArgFold, new: tuple[Value, Value], old: tuple[Value, Value]) -> Value:
         """Whether a later element takes the place: it is better, or the first NaN, or the first at all."""
         code = self.code
-        wins = code.or_(self._better(rule, new[0], old[0]), code.compare("lt", old[1], code.constant(0, INT64)))
-        return wins
+        return code.or_(self._better(rule, new[0], old[0]), code.compare("lt", old[1], code.constant(0, INT64)))
 
     def _better(self, rule: ArgFold, new: Value, old: Value) -> Value:
         code = self.code
@@ -329,9 +327,7 @@ class NestWriter:
             address = address + Affine(0, ((self.chunk_dim, reduce.array.type.size),))
         across = self.schedule.vector is None or self.schedule.vector in self.nest.reduced
         kinds = [dtype, INT64] if isinstance(reduce.rule, ArgFold) else [dtype]
-        parts = [
-            [self._read(cell, kind, self.after) for cell, kind in zip(copy, kinds, strict=True)] for copy in cells
-        ]
+        parts = [[self._read(cell, kind, self.after) for cell, kind in zip(copy, kinds, strict=True)] for copy in cells]
         if not across:
             for copy, part in enumerate(parts):
                 self._enter(copy)

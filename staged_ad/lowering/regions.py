@@ -111,7 +111,7 @@ class Nest:
 
     @property
     def writes(self) -> set[Var]:
-        return {result.array for result in (*self.stores, *self.reduces)}
+        return {store.array for store in self.stores} | {reduce.array for reduce in self.reduces}
 
 
 @dataclass(slots=True)

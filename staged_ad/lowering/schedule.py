@@ -80,10 +80,11 @@ def _affines(nest: Nest) -> Iterable[Affine]:
                 yield from node.index
             case _:
                 pass
-    for result in (*nest.stores, *nest.reduces):
-        yield result.address
-        if isinstance(result, Reduce) and result.position is not None:
-            yield result.position
+    yield from (store.address for store in nest.stores)
+    for reduce in nest.reduces:
+        yield reduce.address
+        if reduce.position is not None:
+            yield reduce.position
 
 
 def _merged(nest: Nest) -> Nest:
@@ -113,9 +114,7 @@ def _through(affine: Affine, names: dict[int, int]) -> Affine:
     return Affine(affine.offset, tuple(sorted((names[d], c) for d, c in affine.terms if d in names)))
 
 
-def _renamed(
-    nest: Nest, domain: tuple[int, ...], reduced: frozenset[int], rename: Callable[[Affine], Affine]
-) -> Nest:
+def _renamed(nest: Nest, domain: tuple[int, ...], reduced: frozenset[int], rename: Callable[[Affine], Affine]) -> Nest:
     def guard(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
         return tuple((rename(affine), n) for affine, n in conditions)
 
@@ -157,10 +156,8 @@ def _vector_dimension(nest: Nest) -> int | None:
         for node in nest.nodes:
             if isinstance(node, Load):
                 total += _access(node.address.coefficient(dim))
-        for result in nest.stores:
-            total += 2 * _access(result.address.coefficient(dim))
-        for result in nest.reduces:
-            total += 0.5 * _access(result.address.coefficient(dim))
+        total += 2 * sum(_access(store.address.coefficient(dim)) for store in nest.stores)
+        total += 0.5 * sum(_access(reduce.address.coefficient(dim)) for reduce in nest.reduces)
         if nest.domain[dim] < 4:
             total -= 4.0
         return total, dim
@@ -204,9 +201,7 @@ def _cost_per_point(nest: Nest) -> float:
     return total + len(nest.stores) + len(nest.reduces)
 
 
-def _chunks(
-    nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, cost: float
-) -> tuple[int, int, bool]:
+def _chunks(nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, cost: float) -> tuple[int, int, bool]:
     """How the first loop is cut, and whether several threads are worth it."""
     if not loops or 0 in nest.domain:
         return 1, nest.domain[loops[0]] if loops else 1, False

@@ -8,7 +8,7 @@ Start at ``staged``.
 
 from __future__ import annotations
 
-from staged_ad.lowering.code import Instruction
+from staged_ad.lowering.values import Instruction
 
 LONGEST = 600
 """Instructions in one body before it is cut."""

@@ -21,12 +21,10 @@ from staged_ad.numpy.ufuncs import UFUNCS as _UFUNCS
 from staged_ad.numpy.ufuncs import polygamma as polygamma
 from staged_ad.tracing.protocol import OPERATIONS as _OPERATIONS
 
-_REDUCTIONS = (
-    "sum prod max min any all argmax argmin mean var std ptp average".split()
-)
-_PRODUCTS = "matmul dot inner outer vdot tensordot einsum".split()
+_REDUCTIONS = ["sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "mean", "var", "std", "ptp", "average"]
+_PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
-_OPERATIONS.functions.update(_UFUNCS)
+_OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})

@@ -96,7 +96,9 @@ def _check(part: Any) -> None:
     if isinstance(part, slice):
         for bound in (part.start, part.stop, part.step):
             if isinstance(bound, Tracer):
-                raise UnsupportedError(f"a slice bound that is a traced value is not supported {where}: shapes are static")
+                raise UnsupportedError(
+                    f"a slice bound that is a traced value is not supported {where}: shapes are static"
+                )
         return
     if part is None or part is Ellipsis or isinstance(part, int | np.integer):
         return

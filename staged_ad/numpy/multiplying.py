@@ -32,7 +32,9 @@ def _strong(x: Any) -> Any:
 def _product(a: Any, b: Any, contract: Any, batch: Any = ((), ())) -> Any:
     a, b = promote_dtypes(a, b)
     if typeof(a).dtype == BOOL:
-        counts = dot_general(to_dtype(a, np.dtype("int64")), to_dtype(b, np.dtype("int64")), contract=contract, batch=batch)
+        counts = dot_general(
+            to_dtype(a, np.dtype("int64")), to_dtype(b, np.dtype("int64")), contract=contract, batch=batch
+        )
         return counts != 0
     return dot_general(a, b, contract=contract, batch=batch)
 

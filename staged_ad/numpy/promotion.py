@@ -102,7 +102,7 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
         return Literal(value, type)
     if x.type.weak and type.dtype.kind in "iu":  # a Python integer must fit, as in NumPy
         bounds = np.iinfo(type.dtype)
-        if not bounds.min <= x.value <= bounds.max:
+        if not bounds.min <= int(x.value) <= bounds.max:
             raise OverflowError(f"Python integer {x.value} out of bounds for {type.dtype}")
     return Literal(x.value.astype(type.dtype), type)
 
@@ -173,5 +173,3 @@ def apply_ufunc(ufunc: np.ufunc, operation: Operation, xs: Sequence[Any], keep_w
     shape = common_shape(types)
     operands = [to_shape(to_dtype(v, d, weak), shape) for v, d in zip(values, dtypes, strict=False)]
     return operation(*operands)
-
-

@@ -53,7 +53,13 @@ def _refuse(name: str, **options: Any) -> None:
 
 def _accumulating(name: str, operation: Operation) -> Callable[..., Any]:
     def reduce(
-        a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = None
+        a: Any,
+        axis: Axis = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = None,
+        where: Any = None,
     ) -> Any:
         _refuse(name, out=out, initial=initial, where=where)
         value = as_value(a)
@@ -74,7 +80,9 @@ prod = _accumulating("prod", r.reduce_prod)
 
 
 def _extremum(name: str, operation: Operation) -> Callable[..., Any]:
-    def reduce(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = None) -> Any:
+    def reduce(
+        a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = None
+    ) -> Any:
         _refuse(name, out=out, initial=initial, where=where)
         return _reduce(operation, as_value(a), axis, keepdims is True)
 
@@ -126,7 +134,9 @@ def _count(value: Any, axis: Axis) -> int:
     return count
 
 
-def mean(a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None) -> Any:
+def mean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
+) -> Any:
     _refuse("mean", out=out, where=where)
     value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
     return true_divide(sum(value, axis=axis, keepdims=keepdims), float(_count(value, axis)))
@@ -221,5 +231,3 @@ def softmax(x: Any, axis: Axis = None) -> Any:
     value = to_float(x)
     weights = e.exp(subtract(value, stop_gradient(max(value, axis=axis, keepdims=True))))
     return true_divide(weights, sum(weights, axis=axis, keepdims=True))
-
-

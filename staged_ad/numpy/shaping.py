@@ -7,6 +7,7 @@ Start at ``array``, which holds what np.array cannot: nested lists of traced val
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -152,8 +153,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     found = typeof(value).shape
     if len(found) > len(target) or any(m not in (1, n) for m, n in zip(found[::-1], target[::-1], strict=False)):
         raise ShapeError(f"cannot broadcast shape {found} to {target} (at {location(user_source())})")
-    result = to_shape(value, target)
-    return result
+    return to_shape(value, target)
 
 
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
@@ -167,7 +167,7 @@ def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: An
         raise UnsupportedError(
             f"np.concatenate(..., out=...) is not supported on traced values (at {location(user_source())})"
         )
-    values = promote_dtypes(*(list(arrays) if not isinstance(arrays, Tracer) else list(arrays)))
+    values = promote_dtypes(*arrays)
     if dtype is not None:
         values = [to_dtype(v, canonical_dtype(dtype)) for v in values]
     if axis is None:
@@ -220,7 +220,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     else:
         bounds = [0, *indices_or_sections, n]
     whole = (slice(None),) * k
-    return [getitem(value, (*whole, slice(i, j))) for i, j in zip(bounds, bounds[1:], strict=False)]
+    return [getitem(value, (*whole, slice(i, j))) for i, j in pairwise(bounds)]
 
 
 def flip(m: Any, axis: Any = None) -> Any:
@@ -234,14 +234,18 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     value = as_value(a)
     if axis is None:
         return reshape(roll(ravel(value), shift, 0), typeof(value).shape)
-    pairs = [(shift, axis)] if isinstance(axis, int) else list(zip(np.broadcast_to(shift, len(axis)), axis, strict=True))
+    pairs = (
+        [(shift, axis)] if isinstance(axis, int) else list(zip(np.broadcast_to(shift, len(axis)), axis, strict=True))
+    )
     for amount, k in pairs:
         k = check_axis(k, typeof(value).ndim)
         n = typeof(value).shape[k]
         cut = (-int(amount)) % n if n else 0
         if cut:
             whole = (slice(None),) * k
-            value = concatenate([getitem(value, (*whole, slice(cut, None))), getitem(value, (*whole, slice(0, cut)))], k)
+            value = concatenate(
+                [getitem(value, (*whole, slice(cut, None))), getitem(value, (*whole, slice(0, cut)))], k
+            )
     return value
 
 
@@ -334,7 +338,6 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     return _plain(broadcast_to(value, target))
 
 
-
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.reshape: _reshape_function,
     np.ravel: ravel,
@@ -374,4 +377,3 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.size: lambda a_, axis=None: typeof(as_value(a_)).size if axis is None else shape_of(a_)[axis],
 }
 """NumPy functions on shapes that work on traced values."""
-

@@ -244,7 +244,7 @@ def _does_not_fit(x: Any, dtype: np.dtype[Any]) -> bool:
     """Whether x is a Python integer outside the range of an integer dtype."""
     if not (isinstance(x, Literal) and x.type.weak and x.type.dtype.kind == "i" and dtype.kind in "iu"):
         return False
-    return not np.iinfo(dtype).min <= x.value <= np.iinfo(dtype).max
+    return not np.iinfo(dtype).min <= int(x.value) <= np.iinfo(dtype).max
 
 
 def _direct(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:

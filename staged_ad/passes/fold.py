@@ -21,7 +21,8 @@ def fold(program: Program) -> Program:
     kept = []
     for equation in program.equations:
         inputs = substitution.atoms(equation.inputs)
-        literal = _folded(equation, inputs) if all(type(atom) is Literal for atom in inputs) else None
+        literals = [atom for atom in inputs if isinstance(atom, Literal)]
+        literal = _folded(equation, literals) if len(literals) == len(inputs) else None
         if literal is not None:
             substitution[equation.outputs[0]] = literal
         else:
@@ -29,7 +30,7 @@ def fold(program: Program) -> Program:
     return Program(program.inputs, tuple(kept), substitution.atoms(program.outputs), program.name)
 
 
-def _folded(equation: Equation, inputs: tuple[Literal, ...]) -> Literal | None:
+def _folded(equation: Equation, inputs: list[Literal]) -> Literal | None:
     if equation.primitive.multiple_results or not inputs:
         return None
     type = equation.outputs[0].type

@@ -30,13 +30,13 @@ __all__ = ["add", "mul", "neg", "scale", "select", "sub"]
 
 
 def _transpose_div(ct: Any, inputs: Sequence[Any]) -> Any:
-    a, b = inputs
+    b = inputs[1]
     if isinstance(b, Linear):
         return not_linear("div")(ct, inputs)
     return [div(ct, b), None]
 
 
-div = elementwise(
+div: Operation = elementwise(
     "div",
     np.true_divide,
     lambda code, a, b: code.div(a, b),
@@ -45,10 +45,10 @@ div = elementwise(
     cost=4,
     transpose=_transpose_div,
 )
-floor_div = elementwise(
+floor_div: Operation = elementwise(
     "floor_div", np.floor_divide, lambda code, a, b: code.floor_div(a, b), None, None, kinds="iuf", cost=8
 )
-remainder = elementwise(
+remainder: Operation = elementwise(
     "remainder",
     np.remainder,
     lambda code, a, b: code.remainder(a, b),
@@ -57,13 +57,13 @@ remainder = elementwise(
     kinds="iuf",
     cost=8,
 )
-sign = elementwise("sign", np.sign, lambda code, a: code.sign(a), None, kinds="iuf", cost=3)
-abs_ = elementwise("abs", np.abs, lambda code, a: code.abs(a), lambda y, a: sign(a), kinds="iuf")  # 0 at 0
-floor = elementwise("floor", np.floor, lambda code, a: code.intrinsic("floor", a), None)
-ceil = elementwise("ceil", np.ceil, lambda code, a: code.intrinsic("ceil", a), None)
-trunc = elementwise("trunc", np.trunc, lambda code, a: code.intrinsic("trunc", a), None)
-rint = elementwise("rint", np.rint, lambda code, a: code.intrinsic("rint", a), None)
-copysign = elementwise(
+sign: Operation = elementwise("sign", np.sign, lambda code, a: code.sign(a), None, kinds="iuf", cost=3)
+abs_: Operation = elementwise("abs", np.abs, lambda code, a: code.abs(a), lambda y, a: sign(a), kinds="iuf")  # 0 at 0
+floor: Operation = elementwise("floor", np.floor, lambda code, a: code.intrinsic("floor", a), None)
+ceil: Operation = elementwise("ceil", np.ceil, lambda code, a: code.intrinsic("ceil", a), None)
+trunc: Operation = elementwise("trunc", np.trunc, lambda code, a: code.intrinsic("trunc", a), None)
+rint: Operation = elementwise("rint", np.rint, lambda code, a: code.intrinsic("rint", a), None)
+copysign: Operation = elementwise(
     "copysign",
     np.copysign,
     lambda code, a, b: code.intrinsic("copysign", a, b),
@@ -83,26 +83,34 @@ def _share(won: Operation) -> tuple[Any, Any]:
 
 
 def _comparison(name: str, evaluate: np.ufunc, kinds: str = "biuf") -> Operation:
-    return elementwise(name, evaluate, lambda code, a, b: code.compare(name, a, b), None, None, kinds=kinds, result=BOOL)
+    return elementwise(
+        name, evaluate, lambda code, a, b: code.compare(name, a, b), None, None, kinds=kinds, result=BOOL
+    )
 
 
-eq = _comparison("eq", np.equal)
-ne = _comparison("ne", np.not_equal)
-lt = _comparison("lt", np.less)
-le = _comparison("le", np.less_equal)
-gt = _comparison("gt", np.greater)
-ge = _comparison("ge", np.greater_equal)
+eq: Operation = _comparison("eq", np.equal)
+ne: Operation = _comparison("ne", np.not_equal)
+lt: Operation = _comparison("lt", np.less)
+le: Operation = _comparison("le", np.less_equal)
+gt: Operation = _comparison("gt", np.greater)
+ge: Operation = _comparison("ge", np.greater_equal)
 
 # NaN in either operand gives NaN, as in NumPy
-maximum = elementwise("maximum", np.maximum, lambda code, a, b: code.maximum(a, b), *_share(gt), kinds="biuf", cost=2)
-minimum = elementwise("minimum", np.minimum, lambda code, a, b: code.minimum(a, b), *_share(lt), kinds="biuf", cost=2)
+maximum: Operation = elementwise(
+    "maximum", np.maximum, lambda code, a, b: code.maximum(a, b), *_share(gt), kinds="biuf", cost=2
+)
+minimum: Operation = elementwise(
+    "minimum", np.minimum, lambda code, a, b: code.minimum(a, b), *_share(lt), kinds="biuf", cost=2
+)
 
-and_ = elementwise("and", np.bitwise_and, lambda code, a, b: code.and_(a, b), None, None, kinds="biu")
-or_ = elementwise("or", np.bitwise_or, lambda code, a, b: code.or_(a, b), None, None, kinds="biu")
-xor = elementwise("xor", np.bitwise_xor, lambda code, a, b: code.xor(a, b), None, None, kinds="biu")
-not_ = elementwise("not", np.invert, lambda code, a: code.not_(a), None, kinds="biu")
-shift_left = elementwise("shift_left", np.left_shift, lambda code, a, b: code.shift_left(a, b), None, None, kinds="iu")
-shift_right = elementwise(
+and_: Operation = elementwise("and", np.bitwise_and, lambda code, a, b: code.and_(a, b), None, None, kinds="biu")
+or_: Operation = elementwise("or", np.bitwise_or, lambda code, a, b: code.or_(a, b), None, None, kinds="biu")
+xor: Operation = elementwise("xor", np.bitwise_xor, lambda code, a, b: code.xor(a, b), None, None, kinds="biu")
+not_: Operation = elementwise("not", np.invert, lambda code, a: code.not_(a), None, kinds="biu")
+shift_left: Operation = elementwise(
+    "shift_left", np.left_shift, lambda code, a, b: code.shift_left(a, b), None, None, kinds="iu"
+)
+shift_right: Operation = elementwise(
     "shift_right", np.right_shift, lambda code, a, b: code.shift_right(a, b), None, None, kinds="iu"
 )
 
@@ -138,6 +146,6 @@ def _partial_integer_pow(y: Any, x: Any, *, n: int) -> Any:
             return mul(float(n), integer_pow(x, n=n - 1))
 
 
-integer_pow = elementwise(
+integer_pow: Operation = elementwise(
     "integer_pow", _evaluate_integer_pow, _emit_integer_pow, _partial_integer_pow, kinds="iuf", cost=4
 )

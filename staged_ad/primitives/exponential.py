@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 
 from staged_ad.primitives.arithmetic import div, eq
-from staged_ad.primitives.makers import Operation, Partial, add, elementwise, mul, neg, scale, select, sub, typeof, zeros
+from staged_ad.primitives.makers import (
+    Operation,
+    Partial,
+    add,
+    elementwise,
+    mul,
+    neg,
+    scale,
+    select,
+    sub,
+    typeof,
+    zeros,
+)
 
 _LN2, _LN10 = math.log(2), math.log(10)
 
@@ -21,22 +33,26 @@ def _math(name: str, evaluate: Any, partial: Partial, cost: int = 20, symbol: st
     return elementwise(name, evaluate, lambda code, x: code.math(symbol or name, x), partial, cost=cost)
 
 
-exp = _math("exp", np.exp, lambda y, x: y)
-exp2 = _math("exp2", np.exp2, lambda y, x: mul(_LN2, y))
-expm1 = _math("expm1", np.expm1, lambda y, x: exp(x))  # not y + 1, which cancels for x << 0
-log = _math("log", np.log, lambda y, x: div(1.0, x))
-log2 = _math("log2", np.log2, lambda y, x: div(1 / _LN2, x))
-log10 = _math("log10", np.log10, lambda y, x: div(1 / _LN10, x))
-log1p = _math("log1p", np.log1p, lambda y, x: div(1.0, add(1.0, x)))
-sqrt = elementwise("sqrt", np.sqrt, lambda code, x: code.intrinsic("sqrt", x), lambda y, x: div(0.5, y), cost=6)  # inf at 0
-cbrt = _math("cbrt", np.cbrt, lambda y, x: div(1.0, mul(3.0, mul(y, y))))  # inf at 0
+exp: Operation = _math("exp", np.exp, lambda y, x: y)
+exp2: Operation = _math("exp2", np.exp2, lambda y, x: mul(_LN2, y))
+expm1: Operation = _math("expm1", np.expm1, lambda y, x: exp(x))  # not y + 1, which cancels for x << 0
+log: Operation = _math("log", np.log, lambda y, x: div(1.0, x))
+log2: Operation = _math("log2", np.log2, lambda y, x: div(1 / _LN2, x))
+log10: Operation = _math("log10", np.log10, lambda y, x: div(1 / _LN10, x))
+log1p: Operation = _math("log1p", np.log1p, lambda y, x: div(1.0, add(1.0, x)))
+sqrt: Operation = elementwise(
+    "sqrt", np.sqrt, lambda code, x: code.intrinsic("sqrt", x), lambda y, x: div(0.5, y), cost=6
+)  # inf at 0
+cbrt: Operation = _math("cbrt", np.cbrt, lambda y, x: div(1.0, mul(3.0, mul(y, y))))  # inf at 0
 
-sinh = _math("sinh", np.sinh, lambda y, x: cosh(x))
-cosh = _math("cosh", np.cosh, lambda y, x: sinh(x))
-tanh = _math("tanh", np.tanh, lambda y, x: sub(1.0, mul(y, y)))
-arcsinh = _math("arcsinh", np.arcsinh, lambda y, x: div(1.0, hypot(1.0, x)), symbol="asinh")
-arccosh = _math("arccosh", np.arccosh, lambda y, x: div(1.0, sqrt(mul(sub(x, 1.0), add(x, 1.0)))), symbol="acosh")
-arctanh = _math("arctanh", np.arctanh, lambda y, x: div(1.0, mul(sub(1.0, x), add(1.0, x))), symbol="atanh")
+sinh: Operation = _math("sinh", np.sinh, lambda y, x: cosh(x))
+cosh: Operation = _math("cosh", np.cosh, lambda y, x: sinh(x))
+tanh: Operation = _math("tanh", np.tanh, lambda y, x: sub(1.0, mul(y, y)))
+arcsinh: Operation = _math("arcsinh", np.arcsinh, lambda y, x: div(1.0, hypot(1.0, x)), symbol="asinh")
+arccosh: Operation = _math(
+    "arccosh", np.arccosh, lambda y, x: div(1.0, sqrt(mul(sub(x, 1.0), add(x, 1.0)))), symbol="acosh"
+)
+arctanh: Operation = _math("arctanh", np.arctanh, lambda y, x: div(1.0, mul(sub(1.0, x), add(1.0, x))), symbol="atanh")
 
 
 def _ratio(y: Any, x: Any) -> Any:
@@ -45,7 +61,7 @@ def _ratio(y: Any, x: Any) -> Any:
     return select(eq(y, zero), zero, div(x, y))
 
 
-hypot = elementwise(
+hypot: Operation = elementwise(
     "hypot",
     np.hypot,
     lambda code, a, b: code.math("hypot", a, b),
@@ -68,7 +84,7 @@ def _emit_logaddexp(code: Any, a: Any, b: Any) -> Any:
     return code.select(code.compare("eq", a, b), code.add(a, code.constant(_LN2, a.dtype)), stable)
 
 
-logaddexp = elementwise(
+logaddexp: Operation = elementwise(
     "logaddexp",
     np.logaddexp,
     _emit_logaddexp,
@@ -84,7 +100,7 @@ def _expit(x: Any) -> Any:
     return (1 / (1 + np.exp(-x))).astype(x.dtype)
 
 
-expit = elementwise(
+expit: Operation = elementwise(
     "expit",
     _expit,
     lambda code, x: code.div(
@@ -99,7 +115,7 @@ def _log_expit(x: Any) -> Any:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
-log_expit = elementwise(
+log_expit: Operation = elementwise(
     "log_expit",
     _log_expit,
     lambda code, x: code.sub(
@@ -111,7 +127,7 @@ log_expit = elementwise(
 
 
 # The partials are strong products, so (x, y) = (0, 2) gives (0, 0), and x ** 0 has derivative 0 in x everywhere.
-power = elementwise(
+power: Operation = elementwise(
     "power",
     np.power,
     lambda code, a, b: code.power(a, b),

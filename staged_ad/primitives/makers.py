@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import DTypeError, ShapeError
-from staged_ad.ir import ArrayType, Linear, Literal, Primitive, filled, type_of
+from staged_ad.ir import PRIMITIVES, ArrayType, Linear, Literal, Primitive, filled, type_of
 from staged_ad.ir.lowerings import Map
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import BOOL
@@ -21,7 +21,13 @@ from staged_ad.tracing import Tracer, bind
 Partial = Callable[..., Any] | float | None
 """A partial derivative: ``(y, *operands, **params) -> array``, the number 1 or -1, or None for zero."""
 
-KINDS = {"f": "a floating-point", "iu": "an integer", "iuf": "a numeric", "biuf": "a numeric or boolean", "b": "a boolean"}
+KINDS = {
+    "f": "a floating-point",
+    "iu": "an integer",
+    "iuf": "a numeric",
+    "biuf": "a numeric or boolean",
+    "b": "a boolean",
+}
 KINDS["biu"] = "an integer or boolean"
 
 
@@ -30,12 +36,20 @@ def typeof(value: Any) -> ArrayType:
 
 
 class Operation:
-    """A primitive as a function of values."""
+    """A primitive as a function of values. Given by its name, it is looked up when first used: rules of two
+    families may refer to each other.
+    """
 
-    __slots__ = ("primitive",)
+    __slots__ = ("_found",)
 
-    def __init__(self, primitive: Primitive) -> None:
-        self.primitive = primitive
+    def __init__(self, primitive: Primitive | str) -> None:
+        self._found = primitive
+
+    @property
+    def primitive(self) -> Primitive:
+        if isinstance(self._found, str):
+            self._found = PRIMITIVES[self._found]
+        return self._found
 
     def __call__(self, *values: Any, **params: Any) -> Any:
         return bind(self.primitive, *_coerced(values), **params)
@@ -86,7 +100,9 @@ def same_types(name: str, types: Sequence[ArrayType], kinds: str) -> ArrayType:
 
 def batch_elementwise(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
     def batch(size: int, values: Sequence[Any], batched: Sequence[bool], **params: Any) -> tuple[Any, bool]:
-        return bind(primitive(), *[with_batch(size, v, b) for v, b in zip(values, batched, strict=True)], **params), True
+        return bind(
+            primitive(), *[with_batch(size, v, b) for v, b in zip(values, batched, strict=True)], **params
+        ), True
 
     return batch
 
@@ -100,7 +116,7 @@ def with_batch(size: int, value: Any, batched: bool) -> Any:
         value = value.atom
     if isinstance(value, Literal) and value.is_splat:
         return Literal(value.value, type.with_shape((size, *type.shape)))
-    return broadcast(value, shape=(size, *type.shape), dims=tuple(range(1, type.ndim + 1)))
+    return _broadcast(value, shape=(size, *type.shape), dims=tuple(range(1, type.ndim + 1)))
 
 
 def elementwise(
@@ -168,17 +184,22 @@ def structural(
 def _transpose_sum(*signs: int) -> Callable[..., Any]:
     def transpose(ct: Any, inputs: Sequence[Any]) -> list[Any]:
         return [
-            (ct if sign > 0 else neg(ct)) if isinstance(x, Linear) else None for x, sign in zip(inputs, signs, strict=True)
+            (ct if sign > 0 else neg(ct)) if isinstance(x, Linear) else None
+            for x, sign in zip(inputs, signs, strict=True)
         ]
 
     return transpose
 
 
-add = elementwise("add", np.add, lambda code, a, b: code.add(a, b), 1, 1, kinds="iuf", transpose=_transpose_sum(1, 1))
-sub = elementwise(
+add: Operation = elementwise(
+    "add", np.add, lambda code, a, b: code.add(a, b), 1, 1, kinds="iuf", transpose=_transpose_sum(1, 1)
+)
+sub: Operation = elementwise(
     "sub", np.subtract, lambda code, a, b: code.sub(a, b), 1, -1, kinds="iuf", transpose=_transpose_sum(1, -1)
 )
-neg = elementwise("neg", np.negative, lambda code, a: code.neg(a), -1, kinds="iuf", transpose=_transpose_sum(-1))
+neg: Operation = elementwise(
+    "neg", np.negative, lambda code, a: code.neg(a), -1, kinds="iuf", transpose=_transpose_sum(-1)
+)
 
 
 def _transpose_product(name: str, product: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,7 +218,7 @@ def _transpose_product(name: str, product: Callable[..., Any]) -> Callable[..., 
     return transpose
 
 
-mul = elementwise(
+mul: Operation = elementwise(
     "mul",
     np.multiply,
     lambda code, a, b: code.mul(a, b),
@@ -221,7 +242,7 @@ def _jvp_scale(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, An
     return scale(t, p), plus(y_dot, None if p_dot is None else scale(p_dot, t))
 
 
-scale = Operation(
+scale: Operation = Operation(
     Primitive(
         "scale",
         abstract_eval=lambda *types: same_types("scale", types, "f"),
@@ -260,7 +281,7 @@ def _transpose_select(ct: Any, inputs: Sequence[Any]) -> list[Any]:
     ]
 
 
-select = Operation(
+select: Operation = Operation(
     Primitive(
         "select",
         abstract_eval=_abstract_select,
@@ -272,4 +293,4 @@ select = Operation(
     )
 )
 
-from staged_ad.primitives.shaping import broadcast  # noqa: E402  # with_batch above needs it, and it needs the makers
+_broadcast = Operation("broadcast")

@@ -33,7 +33,7 @@ def _abstract(a: ArrayType, b: ArrayType, *, contract: Pairs, batch: Pairs) -> A
     for left, right in (contract, batch):
         if [a.shape[k] for k in left] != [b.shape[k] for k in right]:
             raise ShapeError(
-                f"shapes {a.shape} and {b.shape} do not fit: axes {left} of the first go with axes {right} of the second"
+                f"shapes {a.shape} and {b.shape} do not fit: axes {left} of the first meet axes {right} of the second"
             )
     shape = [a.shape[k] for k in batch[0]]
     shape += [a.shape[k] for k in free_axes(a.ndim, contract[0], batch[0])]
@@ -114,7 +114,7 @@ def _batch(
     return transpose(product, permutation=(place, *rest)), True
 
 
-dot_general = Operation(
+dot_general: Operation = Operation(
     Primitive(
         "dot_general",
         abstract_eval=_abstract,
@@ -125,5 +125,3 @@ dot_general = Operation(
         lower=Product(),
     )
 )
-
-

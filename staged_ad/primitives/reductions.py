@@ -121,17 +121,17 @@ def _transpose_reduce_sum(ct: Any, inputs: Sequence[Any], *, axes: Axes) -> list
     return [broadcast(ct, shape=shape, dims=_kept(shape, axes))]
 
 
-reduce_sum = _reduction(
+reduce_sum: Operation = _reduction(
     "reduce_sum",
     np.sum,
     _jvp_sum,
     Fold(lambda code, a, b: code.add(a, b), lambda dtype: 0, reassociate=True),
     transpose=_transpose_reduce_sum,
 )
-reduce_prod = _reduction(
+reduce_prod: Operation = _reduction(
     "reduce_prod", np.prod, _jvp_prod, Fold(lambda code, a, b: code.mul(a, b), lambda dtype: 1, reassociate=True)
 )
-reduce_max = _reduction(
+reduce_max: Operation = _reduction(
     "reduce_max",
     np.max,
     _jvp_extremum(lambda: reduce_max),
@@ -139,7 +139,7 @@ reduce_max = _reduction(
     kinds="biuf",
     empty=False,
 )
-reduce_min = _reduction(
+reduce_min: Operation = _reduction(
     "reduce_min",
     np.min,
     _jvp_extremum(lambda: reduce_min),
@@ -147,14 +147,14 @@ reduce_min = _reduction(
     kinds="biuf",
     empty=False,
 )
-reduce_or = _reduction(
+reduce_or: Operation = _reduction(
     "reduce_or",
     np.any,
     _no_tangent(lambda: reduce_or),
     Fold(lambda code, a, b: code.or_(a, b), lambda dtype: False),
     kinds="b",
 )
-reduce_and = _reduction(
+reduce_and: Operation = _reduction(
     "reduce_and",
     np.all,
     _no_tangent(lambda: reduce_and),
@@ -185,7 +185,5 @@ def _arg_extremum(name: str, evaluate: Callable[..., Any], better: str) -> Opera
     return operation
 
 
-argmax = _arg_extremum("argmax", np.argmax, "gt")
-argmin = _arg_extremum("argmin", np.argmin, "lt")
-
-
+argmax: Operation = _arg_extremum("argmax", np.argmax, "gt")
+argmin: Operation = _arg_extremum("argmin", np.argmin, "lt")

@@ -23,6 +23,8 @@ from staged_ad.tracing.trace import bind, innermost
 Axes = tuple[int, ...]
 Batched = tuple[Any, bool]
 
+_sum = Operation("reduce_sum")
+
 
 # cast(x, dtype): as ndarray.astype; `weak` marks the result as born from a Python scalar.
 def _jvp_cast(primals: Sequence[Any], tangents: Sequence[Any], *, dtype: Any, weak: bool) -> tuple[Any, Any]:
@@ -30,7 +32,7 @@ def _jvp_cast(primals: Sequence[Any], tangents: Sequence[Any], *, dtype: Any, we
     return y, cast(tangents[0], dtype=dtype, weak=False) if dtype.kind == "f" else None
 
 
-cast = Operation(
+cast: Operation = Operation(
     Primitive(
         "cast",
         abstract_eval=lambda x, *, dtype, weak: x.with_dtype(dtype, weak),
@@ -62,7 +64,7 @@ def _evaluate_broadcast(x: Any, *, shape: Shape, dims: Axes) -> Any:
 def _transpose_broadcast(ct: Any, inputs: Sequence[Any], *, shape: Shape, dims: Axes) -> list[Any]:
     (x,) = inputs
     repeated = [d for d in range(len(shape)) if d not in dims or x.type.shape[dims.index(d)] != shape[d]]
-    summed = reduce_sum(ct, axes=tuple(repeated)) if repeated else ct
+    summed = _sum(ct, axes=tuple(repeated)) if repeated else ct
     return [reshape(summed, shape=x.type.shape)]
 
 
@@ -70,7 +72,7 @@ def _index_broadcast(index: Any, x: ArrayType, *, shape: Shape, dims: Axes) -> A
     return [index[d] if x.shape[k] == shape[d] else index[d].constant(0) for k, d in enumerate(dims)], []
 
 
-broadcast = structural(
+broadcast: Operation = structural(
     "broadcast",
     _abstract_broadcast,
     _evaluate_broadcast,
@@ -90,7 +92,7 @@ def _abstract_reshape(x: ArrayType, *, shape: Shape) -> ArrayType:
     return x.with_shape(shape)
 
 
-_reshape = structural(
+_reshape: Operation = structural(
     "reshape",
     _abstract_reshape,
     lambda x, *, shape: np.reshape(x, shape),
@@ -115,7 +117,7 @@ def _invert(permutation: Axes) -> Axes:
     return tuple(int(k) for k in np.argsort(permutation))
 
 
-_transpose = structural(
+_transpose: Operation = structural(
     "transpose",
     _abstract_transpose,
     lambda x, *, permutation: np.transpose(x, permutation),
@@ -138,7 +140,9 @@ def _slice_shape(start: Axes, stop: Axes, step: Axes) -> Shape:
 
 
 def _abstract_slice(x: ArrayType, *, start: Axes, stop: Axes, step: Axes) -> ArrayType:
-    if len(start) != x.ndim or any(a < 0 or b > n or s < 1 for a, b, s, n in zip(start, stop, step, x.shape, strict=True)):
+    if len(start) != x.ndim or any(
+        a < 0 or b > n or s < 1 for a, b, s, n in zip(start, stop, step, x.shape, strict=True)
+    ):
         raise ShapeError(f"slice {start}:{stop}:{step} does not fit shape {x.shape}")
     return x.with_shape(_slice_shape(start, stop, step))
 
@@ -167,7 +171,7 @@ def _transpose_slice(ct: Any, inputs: Sequence[Any], *, start: Axes, stop: Axes,
     return [pad(ct, low=low, high=tuple(n - a - k for n, a, k in zip(shape, low, kept, strict=True)))]
 
 
-slice_ = structural(
+slice_: Operation = structural(
     "slice",
     _abstract_slice,
     _evaluate_slice,
@@ -180,7 +184,7 @@ slice_ = structural(
 )
 
 
-reverse = structural(
+reverse: Operation = structural(
     "reverse",
     lambda x, *, axes: x,
     lambda x, *, axes: np.flip(x, axes),
@@ -213,7 +217,7 @@ def _index_pad(index: Any, x: ArrayType, *, low: Axes, high: Axes) -> Any:
     return shifted, inside
 
 
-_pad = structural(
+_pad: Operation = structural(
     "pad",
     _abstract_pad,
     lambda x, *, low, high: np.pad(x, tuple(zip(low, high, strict=True))),
@@ -254,7 +258,9 @@ def _transpose_concatenate(ct: Any, inputs: Sequence[Any], *, axis: int) -> list
         start, stop = [0] * len(shape), list(shape)
         start[axis], stop[axis] = offset, offset + length
         offset += length
-        piece = slice_(ct, start=tuple(start), stop=tuple(stop), step=(1,) * len(shape)) if isinstance(x, Linear) else None
+        piece = (
+            slice_(ct, start=tuple(start), stop=tuple(stop), step=(1,) * len(shape)) if isinstance(x, Linear) else None
+        )
         cotangents.append(piece)
     return cotangents
 
@@ -264,7 +270,7 @@ def _batch_concatenate(size: int, values: Sequence[Any], batched: Sequence[bool]
     return concatenate(*repeated, axis=axis + 1), True
 
 
-concatenate = Operation(
+concatenate: Operation = Operation(
     Primitive(
         "concatenate",
         abstract_eval=_abstract_concatenate,
@@ -291,7 +297,7 @@ def _evaluate_iota(*, shape: Shape, dtype: Any, axis: int) -> Any:
     return np.broadcast_to(np.arange(shape[axis], dtype=dtype).reshape(aligned), shape)
 
 
-_iota = Primitive(
+_iota: Primitive = Primitive(
     "iota",
     abstract_eval=lambda *, shape, dtype, axis: ArrayType(shape, dtype),
     evaluate=_evaluate_iota,
@@ -302,7 +308,7 @@ _iota = Primitive(
 )
 
 # stop_gradient(x): x with derivative zero.
-stop_gradient = Operation(
+stop_gradient: Operation = Operation(
     Primitive(
         "stop_gradient",
         abstract_eval=lambda x: x,
@@ -313,5 +319,3 @@ stop_gradient = Operation(
         lower=Map(lambda code, x: x, 0),
     )
 )
-
-from staged_ad.primitives.reductions import reduce_sum  # noqa: E402  # the adjoint of broadcast is a sum and vice versa

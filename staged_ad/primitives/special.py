@@ -12,7 +12,7 @@ import numpy as np
 import scipy.special
 
 from staged_ad.primitives.exponential import _math, exp
-from staged_ad.primitives.makers import elementwise, mul, neg
+from staged_ad.primitives.makers import Operation, elementwise, mul, neg
 
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 
@@ -21,10 +21,10 @@ def _gauss(x: Any) -> Any:
     return mul(_TWO_OVER_SQRT_PI, exp(neg(mul(x, x))))
 
 
-erf = _math("erf", scipy.special.erf, lambda y, x: _gauss(x))
-erfc = _math("erfc", scipy.special.erfc, lambda y, x: neg(_gauss(x)))
-lgamma = _math("lgamma", scipy.special.gammaln, lambda y, x: digamma(x), cost=200)
-digamma = _math("digamma", scipy.special.digamma, lambda y, x: polygamma(x, n=1), cost=200)
+erf: Operation = _math("erf", scipy.special.erf, lambda y, x: _gauss(x))
+erfc: Operation = _math("erfc", scipy.special.erfc, lambda y, x: neg(_gauss(x)))
+lgamma: Operation = _math("lgamma", scipy.special.gammaln, lambda y, x: digamma(x), cost=200)
+digamma: Operation = _math("digamma", scipy.special.digamma, lambda y, x: polygamma(x, n=1), cost=200)
 
 
 def _polygamma(x: Any, *, n: int) -> Any:
@@ -39,6 +39,6 @@ def _emit_polygamma(code: Any, x: Any, *, n: int) -> Any:
     return code.mul(code.constant(sign * math.factorial(n), x.dtype), zeta)
 
 
-polygamma = elementwise(
+polygamma: Operation = elementwise(
     "polygamma", _polygamma, _emit_polygamma, lambda y, x, *, n: polygamma(x, n=n + 1), cost=300
 )

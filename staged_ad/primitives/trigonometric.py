@@ -12,14 +12,14 @@ import numpy as np
 
 from staged_ad.primitives.arithmetic import div, eq
 from staged_ad.primitives.exponential import _math, sqrt
-from staged_ad.primitives.makers import add, elementwise, mul, neg, select, sub, typeof, zeros
+from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, sub, typeof, zeros
 
-sin = _math("sin", np.sin, lambda y, x: cos(x))
-cos = _math("cos", np.cos, lambda y, x: neg(sin(x)))
-tan = _math("tan", np.tan, lambda y, x: add(1.0, mul(y, y)))
-arcsin = _math("arcsin", np.arcsin, lambda y, x: div(1.0, _leg(x)), symbol="asin")  # inf at -1 and 1
-arccos = _math("arccos", np.arccos, lambda y, x: div(-1.0, _leg(x)), symbol="acos")
-arctan = _math("arctan", np.arctan, lambda y, x: div(1.0, add(1.0, mul(x, x))), symbol="atan")
+sin: Operation = _math("sin", np.sin, lambda y, x: cos(x))
+cos: Operation = _math("cos", np.cos, lambda y, x: neg(sin(x)))
+tan: Operation = _math("tan", np.tan, lambda y, x: add(1.0, mul(y, y)))
+arcsin: Operation = _math("arcsin", np.arcsin, lambda y, x: div(1.0, _leg(x)), symbol="asin")  # inf at -1 and 1
+arccos: Operation = _math("arccos", np.arccos, lambda y, x: div(-1.0, _leg(x)), symbol="acos")
+arctan: Operation = _math("arctan", np.arctan, lambda y, x: div(1.0, add(1.0, mul(x, x))), symbol="atan")
 
 
 def _leg(x: Any) -> Any:
@@ -34,7 +34,7 @@ def _over_square(numerator: Any, y: Any, x: Any) -> Any:
     return select(eq(square, zero), zero, div(numerator, square))
 
 
-arctan2 = elementwise(
+arctan2: Operation = elementwise(
     "arctan2",
     np.arctan2,
     lambda code, y, x: code.math("atan2", y, x),

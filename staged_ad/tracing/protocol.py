@@ -23,7 +23,9 @@ class Operations:
 
     operators
         by the name of the Python operator without underscores ('add', 'getitem', ...).
-    methods
+
+    Methods
+    -------
         array methods and properties by name ('sum', 'T', ...); the tracer is the first argument.
     functions
         by the NumPy or SciPy callable itself, ufuncs included.
@@ -84,8 +86,8 @@ class ArrayProtocol:
     __rshift__, __rrshift__ = _binary("rshift")
     __lt__, __gt__ = _binary("lt")
     __le__, __ge__ = _binary("le")
-    __eq__ = _binary("eq")[0]  # type: ignore[assignment]  # elementwise, as in NumPy
-    __ne__ = _binary("ne")[0]  # type: ignore[assignment]  # elementwise, as in NumPy
+    __eq__ = _binary("eq")[0]
+    __ne__ = _binary("ne")[0]
     __neg__, __pos__, __abs__, __invert__ = map(_unary, ("neg", "pos", "abs", "invert"))
     __hash__ = None  # type: ignore[assignment]  # as for ndarray
 
@@ -99,13 +101,13 @@ class ArrayProtocol:
         )
 
     def __len__(self) -> int:
-        shape = self.shape  # type: ignore[attr-defined]  # a property of Tracer
+        shape = self.shape
         if not shape:
             raise TypeError("len() of unsized object")
         return int(shape[0])
 
     def __iter__(self) -> Iterator[Any]:
-        if not self.shape:  # type: ignore[attr-defined]  # a property of Tracer
+        if not self.shape:
             raise TypeError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 
 import numpy as np
 import optree
@@ -37,9 +37,9 @@ def _is_internal(code: CodeType) -> bool:
 
 def user_source() -> Source | None:
     """The innermost frame that belongs to the user."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_internal(frame.f_code):
-        frame = frame.f_back  # type: ignore[assignment]  # None above the outermost frame
+        frame = frame.f_back
     if frame is None:
         return None
     return Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import optree
@@ -35,13 +36,14 @@ def _register(cls: type) -> None:
     def children(instance: Any) -> tuple[list[Any], None, list[str]]:
         return [getattr(instance, name) for name in names], None, names
 
-    def rebuild(_: None, values: Sequence[Any]) -> Any:
-        instance = object.__new__(cls)  # not __init__: fields may hold tracers, types or None on the way
+    def rebuild(_: Any, values: Any) -> Any:
+        instance: Any = object.__new__(cls)  # not __init__: fields may hold tracers, types or None on the way
         for name, value in zip(names, values, strict=True):
             object.__setattr__(instance, name, value)
         return instance
 
-    optree.register_pytree_node(cls, children, rebuild, namespace=NAMESPACE)
+    with suppress(ValueError):  # another thread was faster
+        optree.register_pytree_node(cls, children, rebuild, namespace=NAMESPACE)
 
 
 def unflatten(spec: TreeSpec, leaves: Sequence[Any]) -> Any:

@@ -11,12 +11,12 @@ from typing import Any
 
 from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate
 from staged_ad.ir.lowerings import Inlined
+from staged_ad.primitives.makers import instantiate
 from staged_ad.tracing import bind
 from staged_ad.transforms.jvp import jvp_program
 from staged_ad.transforms.partial_eval import partial_eval
 from staged_ad.transforms.transpose import transpose_program
 from staged_ad.transforms.vmap import vmap_program
-from staged_ad.primitives.makers import instantiate
 
 
 def call(program: Program, *values: Any) -> list[Any]:
@@ -28,7 +28,9 @@ def call(program: Program, *values: Any) -> list[Any]:
 def _abstract(*types: ArrayType, program: Program) -> list[ArrayType]:
     expected = program.input_types
     if [(t.shape, t.dtype) for t in types] != [(t.shape, t.dtype) for t in expected]:
-        raise TypeError(f"call of {program.name}: operands {list(map(str, types))}, expected {list(map(str, expected))}")
+        raise TypeError(
+            f"call of {program.name}: operands {list(map(str, types))}, expected {list(map(str, expected))}"
+        )
     return program.output_types
 
 

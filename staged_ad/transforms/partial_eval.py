@@ -42,10 +42,7 @@ def partial_eval(program: Program, known: Sequence[bool]) -> Split:
     outputs_known = tuple(not isinstance(atom, Var) or atom in defined for atom in program.outputs)
     later = [atom for atom, flag in zip(program.outputs, outputs_known, strict=True) if not flag]
     needed = dict.fromkeys(
-        atom
-        for equation in second
-        for atom in equation.inputs
-        if isinstance(atom, Var) and atom in defined
+        atom for equation in second for atom in equation.inputs if isinstance(atom, Var) and atom in defined
     )
     residuals = tuple(needed)
     sooner = [atom for atom, flag in zip(program.outputs, outputs_known, strict=True) if flag]

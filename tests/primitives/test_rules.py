@@ -245,7 +245,7 @@ def test_the_text_of_a_program_shows_its_types_and_its_primitive(row: Row):
 def test_transposing_what_is_not_linear_says_so(name: str):
     primitive = PRIMITIVES[name]
     row = next(row for row in ROWS if row.primitive == name)
-    with pytest.raises(TypeError, match="not linear|not differentiable"):
+    with pytest.raises(TypeError, match=r"not linear|not differentiable"):
         primitive.transpose(0.0, [Linear(type_of(x)) for x in row.arguments], **row.params)
 
 

@@ -70,9 +70,9 @@ def test_writing_a_traced_value_into_an_array_is_refused():
 
 
 def test_an_unknown_attribute_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="tobytes.*although ndarray has"):
+    with pytest.raises(AttributeError, match=r"tobytes.*although ndarray has"):
         sad.grad(lambda x: x.tobytes())(X)
-    with pytest.raises(AttributeError, match="no attribute 'banana'$"):
+    with pytest.raises(AttributeError, match=r"no attribute 'banana'$"):
         sad.grad(lambda x: x.banana)(X)
     assert not sad.jvp(lambda x: x * hasattr(x, "banana"), (X,), (X,))[0].any()
 

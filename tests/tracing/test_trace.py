@@ -185,9 +185,8 @@ def test_a_traced_value_may_not_cross_threads_after_its_trace():
 
 
 def test_objects_that_hold_no_arrays_are_refused_by_name():
+    def f(x: Any, options: Any) -> Any:
+        return x
+
     with pytest.raises(ArgumentError, match=r"argument 1 \(options\) of f"):
-
-        def f(x: Any, options: Any) -> Any:
-            return x
-
         sad.jvp(f, (1.0, object()), (1.0, 1.0))
