@@ -21,7 +21,7 @@ LAYERS = [
     ["passes"],
     ["lowering"],
     ["calling"],
-    ["derivatives", "mapping"],
+    ["derivatives", "jit", "mapping"],
     ["api"],
     ["optimize", "implicit", "sparse", "diagnostics"],
     ["__init__"],

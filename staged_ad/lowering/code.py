@@ -139,12 +139,7 @@ class Code:
     def floor_div(self, a: Value, b: Value) -> Value:
         """NumPy's: rounds towards minus infinity; integers by zero give zero."""
         if a.dtype.kind == "f":
-            rest = self.remainder(a, b)
-            quotient = self.div(self.sub(a, rest), b)
-            floor = self.intrinsic("floor", quotient)
-            half = self.compare("gt", self.sub(quotient, floor), self.constant(0.5, a.dtype))
-            rounded = self.select(half, self.add(floor, self.constant(1, a.dtype)), floor)
-            return self.select(self.compare("eq", b, self.constant(0, a.dtype)), self.div(a, b), rounded)
+            return self._float_floor_div(a, b)
         zero, one = self.constant(0, a.dtype), self.constant(1, a.dtype)
         by_zero = self.compare("eq", b, zero)
         if a.dtype.kind == "u":
@@ -158,6 +153,25 @@ class Code:
         floored = self.select(lower, self.sub(quotient, one), quotient)
         return self.select(by_zero, zero, self.select(minus, self.neg(a), floored))
 
+    def _float_floor_div(self, a: Value, b: Value) -> Value:
+        """As npy_divmod does it: exact for infinite divisors, where the remainder itself is not."""
+        zero, one = self.constant(0, a.dtype), self.constant(1, a.dtype)
+        rest = self.math("fmod", a, b)
+        quotient = self.div(self.sub(a, rest), b)
+        quotient = self.select(self._signs_differ(rest, b), self.sub(quotient, one), quotient)
+        floor = self.intrinsic("floor", quotient)
+        half = self.compare("gt", self.sub(quotient, floor), self.constant(0.5, a.dtype))
+        whole = self.select(half, self.add(floor, one), floor)
+        ratio = self.div(a, b)
+        signed = self.select(self.compare("eq", quotient, zero), self.intrinsic("copysign", zero, ratio), whole)
+        return self.select(self.compare("eq", b, zero), ratio, signed)
+
+    def _signs_differ(self, rest: Value, b: Value) -> Value:
+        """Whether a remainder other than zero has not the sign of the divisor."""
+        zero = self.constant(0, rest.dtype)
+        apart = self.xor(self.compare("lt", b, zero), self.compare("lt", rest, zero))
+        return self.and_(apart, self.compare("ne", rest, zero))
+
     def _integer_division(self, name: str, a: Value, b: Value) -> Value:
         a, b = self.aligned(a, b)
         return self.apply(name, (a, b))
@@ -170,8 +184,7 @@ class Code:
             return self.select(self.compare("eq", b, zero), zero, rest)
         zero = self.constant(0, a.dtype)
         rest = self.math("fmod", a, b)
-        apart = self.xor(self.compare("lt", b, zero), self.compare("lt", rest, zero))
-        moved = self.select(apart, self.add(rest, b), rest)
+        moved = self.select(self._signs_differ(rest, b), self.add(rest, b), rest)
         return self.select(self.compare("eq", rest, zero), self.intrinsic("copysign", zero, b), moved)
 
     def abs(self, a: Value) -> Value:

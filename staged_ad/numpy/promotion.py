@@ -97,7 +97,7 @@ def to_dtype(x: Any, dtype: np.dtype[Any], weak: bool = False) -> Any:
 
 def _cast_literal(x: Literal, type: ArrayType) -> Literal:
     if not x.is_splat:
-        value = x.value.astype(type.dtype)
+        value = x.value.astype(type.dtype, order="C")
         value.flags.writeable = False
         return Literal(value, type)
     if x.type.weak and type.dtype.kind in "iu":  # a Python integer must fit, as in NumPy

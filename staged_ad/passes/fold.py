@@ -48,6 +48,6 @@ def _folded(equation: Equation, inputs: list[Literal]) -> Literal | None:
         result = np.asarray(equation.primitive.evaluate(*operands, **equation.params), type.dtype)
     if result.shape == ():
         return Literal(result[()], type)
-    result = np.array(result)
+    result = np.array(result, order="C")
     result.flags.writeable = False
     return Literal(result, type)
