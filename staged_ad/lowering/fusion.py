@@ -23,6 +23,9 @@ from staged_ad.lowering.regions import Nest, Reduce, Region, Store
 CHEAP = 16
 """Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
 
+SHORT = 64
+"""Iterations of an inner loop up to which what is constant in it is rather computed in vectors of its own."""
+
 Uses = dict[Var, bool]
 """Stored values that an expression reads, and whether always at the very index it is computed at."""
 
@@ -115,8 +118,12 @@ class _Fusion:
         contexts: dict[Var, set[tuple[int, int]]] = {}
         for number, group in enumerate(placed):
             for result in group:
+                shift = self._shift(result)
                 for atom in self._operands(result):
-                    self._add(contexts, atom, {(number, self._shift(result))})
+                    found = {(number, shift)}
+                    if self._multiplies(result, atom):
+                        found.add((number, hash((shift, 1))))
+                    self._add(contexts, atom, found)
         added = False
         for equation in reversed(self.program.equations):
             (output,) = equation.outputs
@@ -156,11 +163,23 @@ class _Fusion:
             return 0
         return hash((result.target, result.piece)) or 1
 
+    def _multiplies(self, result: _Result, atom: Atom) -> bool:
+        """Whether an inline product reads each element of an operand more than once."""
+        equation = result.equation
+        if equation is None or not isinstance(equation.primitive.lower, Product):
+            return False
+        loops = 1
+        for n in result.domain:
+            loops *= n
+        return loops > atom.type.size
+
     def _repeats(self, equation: Equation) -> bool:
-        """A broadcast whose new axes are not all innermost: the operand would be computed for each of them."""
+        """A broadcast whose operand would be computed for each new element, or one by one outside of a short loop."""
         (x,), (y,) = equation.inputs, equation.outputs
         if y.type.size <= x.type.size:
             return False
+        if y.type.size < SHORT * x.type.size:
+            return True
         dims = equation.params.get("dims", ())
         inner = [d for k, d in enumerate(dims) if x.type.shape[k] != 1]
         return inner != list(range(len(inner)))
