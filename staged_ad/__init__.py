@@ -13,6 +13,7 @@ from staged_ad.derivatives import jacrev as jacrev
 from staged_ad.derivatives import jvp as jvp
 from staged_ad.derivatives import linear_transpose as linear_transpose
 from staged_ad.derivatives import linearize as linearize
+from staged_ad.derivatives import trace as trace
 from staged_ad.derivatives import value_and_grad as value_and_grad
 from staged_ad.derivatives import vjp as vjp
 from staged_ad.jit import clear_caches as clear_caches

@@ -410,3 +410,21 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     gradient = grad(f, tuple(range(len(primals))))
     products = jvp(gradient, primals, tangents)[1]
     return products[0] if len(primals) == 1 else products
+
+
+def trace(f: Callable[..., Any]) -> Callable[..., Program]:
+    """A function that returns the program of `f` for the given arguments, to print or to look at.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> program = sad.trace(lambda x: x + 1.0)(np.zeros(3))
+    >>> [equation.primitive.name for equation in program.equations]
+    ['add']
+    """
+
+    @wraps(f)
+    def traced(*args: Any, **kwargs: Any) -> Program:
+        return trace_call(f, args, kwargs).program
+
+    return traced

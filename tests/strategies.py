@@ -1,6 +1,6 @@
 """Random NumPy programs for hypothesis: Python source that is drawn line by line, each line run as it is drawn.
 
-Invariant: values stay below 1e3 and arrays between 1 and 100 elements; smooth programs have no kink near their arguments.
+Invariant: values stay below 1e3, arrays have 1 to 100 elements; smooth programs have no kink near their arguments.
 Start at ``numpy_programs``.
 """
 
