@@ -4,22 +4,22 @@ The public names; each is documented where it is defined.
 """
 
 from staged_ad import numpy as numpy
-from staged_ad.derivatives import grad as grad
-from staged_ad.derivatives import hessian as hessian
-from staged_ad.derivatives import hvp as hvp
-from staged_ad.derivatives import jacfwd as jacfwd
-from staged_ad.derivatives import jacobian as jacobian
-from staged_ad.derivatives import jacrev as jacrev
-from staged_ad.derivatives import jvp as jvp
-from staged_ad.derivatives import linear_transpose as linear_transpose
-from staged_ad.derivatives import linearize as linearize
-from staged_ad.derivatives import trace as trace
-from staged_ad.derivatives import value_and_grad as value_and_grad
-from staged_ad.derivatives import vjp as vjp
-from staged_ad.jit import clear_caches as clear_caches
-from staged_ad.jit import jit as jit
+from staged_ad.api.compilation import clear_caches as clear_caches
+from staged_ad.api.compilation import jit as jit
+from staged_ad.api.derivatives import grad as grad
+from staged_ad.api.derivatives import hessian as hessian
+from staged_ad.api.derivatives import hvp as hvp
+from staged_ad.api.derivatives import jacfwd as jacfwd
+from staged_ad.api.derivatives import jacobian as jacobian
+from staged_ad.api.derivatives import jacrev as jacrev
+from staged_ad.api.derivatives import jvp as jvp
+from staged_ad.api.derivatives import linear_transpose as linear_transpose
+from staged_ad.api.derivatives import linearize as linearize
+from staged_ad.api.derivatives import trace as trace
+from staged_ad.api.derivatives import value_and_grad as value_and_grad
+from staged_ad.api.derivatives import vjp as vjp
+from staged_ad.api.mapping import vmap as vmap
 from staged_ad.lowering.runtime import get_num_threads as get_num_threads
 from staged_ad.lowering.runtime import set_num_threads as set_num_threads
-from staged_ad.mapping import vmap as vmap
 
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import staged_ad
-from staged_ad.calling import trace_call
+from staged_ad.api.calling import trace_call
 from staged_ad.ir import Program, evaluate, verify
 from staged_ad.lowering import compile_program
 from staged_ad.tracing.trees import unflatten

@@ -20,8 +20,6 @@ LAYERS = [
     ["transforms"],
     ["passes"],
     ["lowering"],
-    ["calling"],
-    ["derivatives", "jit", "mapping"],
     ["api"],
     ["optimize", "implicit", "sparse", "diagnostics"],
     ["__init__"],

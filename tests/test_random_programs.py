@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import staged_ad as sad
-from staged_ad.calling import trace_call
+from staged_ad.api.calling import trace_call
 from staged_ad.ir import evaluate, verify
 from staged_ad.passes import PIPELINE, optimize
 from staged_ad.transforms.jvp import jvp_program

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
-from staged_ad.calling import trace_call
+from staged_ad.api.calling import trace_call
 from staged_ad.transforms.jvp import jvp_program
 from staged_ad.transforms.vjp import value_and_grad_program
 from tests.backends import MODES, in_mode

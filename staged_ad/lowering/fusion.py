@@ -120,10 +120,10 @@ class _Fusion:
             for result in group:
                 shift = self._shift(result)
                 for atom in self._operands(result):
-                    found = {(number, shift)}
+                    reading = {(number, shift)}
                     if self._multiplies(result, atom):
-                        found.add((number, hash((shift, 1))))
-                    self._add(contexts, atom, found)
+                        reading.add((number, hash((shift, 1))))
+                    self._add(contexts, atom, reading)
         added = False
         for equation in reversed(self.program.equations):
             (output,) = equation.outputs

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import staged_ad as sad
-from staged_ad.calling import trace_call
+from staged_ad.api.calling import trace_call
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import type_of
 from staged_ad.tracing import Tracer, trace_flat

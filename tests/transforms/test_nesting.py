@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
-from staged_ad.calling import trace_call
+from staged_ad.api.calling import trace_call
 from staged_ad.ir import Program, verify
 from staged_ad.transforms.jvp import jvp_program
 from staged_ad.transforms.partial_eval import partial_eval

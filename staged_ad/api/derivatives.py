@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.calling import Traced, argument_name, check_match, function_name, leaf_name, trace_call
+from staged_ad.api.calling import Traced, argument_name, check_match, function_name, leaf_name, trace_call
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.primitives.arithmetic import eq

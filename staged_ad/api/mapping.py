@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.calling import function_name, leaf_name, leaf_type, trace_prepared
+from staged_ad.api.calling import function_name, leaf_name, leaf_type, trace_prepared
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.ir.types import check_axis
 from staged_ad.primitives.makers import typeof, with_batch

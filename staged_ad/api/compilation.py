@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.calling import Traced, describe_arguments, function_name, leaf_type, trace_prepared
+from staged_ad.api.calling import Traced, describe_arguments, function_name, leaf_type, trace_prepared
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.lowering import Compiled, compile_program
