@@ -41,6 +41,7 @@ class Traced:
 
 
 def function_name(f: Any) -> str:
+    """What error messages call a function."""
     return getattr(f, "__name__", type(f).__name__)
 
 

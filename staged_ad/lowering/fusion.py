@@ -176,11 +176,11 @@ class _Fusion:
     def _repeats(self, equation: Equation) -> bool:
         """A broadcast whose operand would be computed for each new element, or one by one outside of a short loop."""
         (x,), (y,) = equation.inputs, equation.outputs
-        if y.type.size <= x.type.size:
+        dims = equation.params.get("dims")
+        if dims is None or y.type.size <= x.type.size:
             return False
         if y.type.size < SHORT * x.type.size:
             return True
-        dims = equation.params.get("dims", ())
         inner = [d for k, d in enumerate(dims) if x.type.shape[k] != 1]
         return inner != list(range(len(inner)))
 
