@@ -16,14 +16,14 @@ from staged_ad.ir.types import BOOL, INT64
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import Affine, Condition
 from staged_ad.lowering.regions import Load
-from staged_ad.lowering.storage import Storage
+from staged_ad.lowering.storage import Place, Storage
 from staged_ad.lowering.values import Value, memory_type, vector_type
 
 
 class Memory:
-    """Addresses arrays through `slots`; `positions` gives the register of each loop variable.
+    """Addresses arrays through the table `arrays`, in the order of `places`.
 
-    While a vector is emitted, `shift` is how far it is from the first vector of the iteration, and `mask` says which
+    `positions` gives the register of each loop variable. While a vector is emitted, `shift` is how far it is from the first vector of the iteration, and `mask` says which
     of its lanes exist (None: all).
     """
 
@@ -35,7 +35,8 @@ class Memory:
         self.shift = 0
         self.mask: Value | None = None
         self.unguarded = False  # where guards along the vector dimension are known to hold
-        self._pointers: dict[Any, str] = {}
+        self.places: dict[Place, int] = {}
+        self._pointers: dict[Place, str] = {}
         self._sums: dict[Any, Value] = {}
         self._loads: dict[Any, Value] = {}
 
@@ -50,10 +51,9 @@ class Memory:
         known = self._pointers.get(place)
         if known is None:
             code = self.code
-            cell = code.write(f"getelementptr ptr, ptr %slots, i64 {place.slot}", "ptr", ("%slots",), 0)
+            number = self.places.setdefault(place, len(self.places))
+            cell = code.write(f"getelementptr ptr, ptr %arrays, i64 {number}", "ptr", ("%arrays",), 0)
             known = code.write(f"load ptr, ptr {cell}, align 8", "ptr", (cell,), 0)
-            if place.offset:
-                known = code.write(f"getelementptr i8, ptr {known}, i64 {place.offset}", "ptr", (known,), 0)
             self._pointers[place] = known
         return known
 

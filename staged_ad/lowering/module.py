@@ -6,19 +6,19 @@ Start at ``emit``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from staged_ad.ir import ArrayType, Atom, Program, Var
+from staged_ad.ir import ArrayType, Program, Var
 from staged_ad.lowering import blas, native, runtime
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
-from staged_ad.lowering.nest import NestWriter
+from staged_ad.lowering.nest import REGION, NestWriter
 from staged_ad.lowering.regions import Load, MatrixProduct, Nest, Reduce, Region
 from staged_ad.lowering.schedule import Schedule, schedule
-from staged_ad.lowering.storage import Storage, assign
+from staged_ad.lowering.storage import Place, Storage, assign
 from staged_ad.lowering.values import Externals
 
 
@@ -49,8 +49,8 @@ def emit(program: Program, precise: bool = False) -> Module:
     regions = [_Footprint.of(step) for step in steps]
     storage = assign(fused.program, regions, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
     writer = _Writer(storage, precise)
-    for number, step in enumerate(steps):
-        writer.add(f"region{number}", step)
+    for step in steps:
+        writer.add(step)
     return Module(writer.text(), writer.symbols(), storage, steps, fused)
 
 
@@ -97,56 +97,74 @@ class _Footprint:
 
 
 class _Writer:
+    """Writes functions of a table of arrays, each distinct text once, and the body that calls them."""
+
     def __init__(self, storage: Storage, precise: bool) -> None:
         self.storage = storage
         self.externals = Externals({}, {}, {}, precise)
+        self.names: dict[str, str] = {}
         self.functions: list[str] = []
-        self.body: list[str] = []
+        self.tasks: set[str] = set()
+        self.calls: list[str] = []
+        self.slots: set[int] = set()
+        self.widest = 1
 
-    def add(self, name: str, step: Step) -> None:
+    def add(self, step: Step) -> None:
         if isinstance(step.region, MatrixProduct):
-            self._product(name, step.region)
+            product = step.region
+            places = [self.storage.place(atom) for atom in (product.a.array, product.b.array, product.result)]
+            self._call(self._named(self._product(product)), places, product.count, False)
             return
         assert step.schedule is not None
-        writer = NestWriter(name, step.schedule, self.storage, self.externals, step.partials)
-        self.functions.append(writer.text())
-        chunks = step.schedule.chunks
-        if chunks == 1:
-            self.body.append(f"  call void @{name}(i64 0, ptr %slots)")
-            return
-        self.functions.append(_task_text(name))
-        if step.schedule.parallel:
-            self.externals.declarations["staged_parallel"] = "declare void @staged_parallel(ptr, i64, ptr)"
-            self.body.append(f"  call void @staged_parallel(ptr @{name}.task, i64 {chunks}, ptr %slots)")
-        else:
-            self.body.append(f"  call void @{name}.task(i64 0, i64 {chunks}, ptr %slots)")
+        writer = NestWriter(step.schedule, self.storage, self.externals, step.partials)
+        name = self._named(writer.text())
+        self._call(name, writer.places, step.schedule.chunks, step.schedule.parallel)
 
-    def _product(self, name: str, product: MatrixProduct) -> None:
-        dtype = product.result.type.dtype
-        lines = [f"define internal void @{name}(i64 %index, ptr %slots) nounwind {{"]
-        pointers = []
-        operands: list[tuple[Atom, int]] = [
-            (product.a.array, product.a.stack),
-            (product.b.array, product.b.stack),
-            (product.result, product.m * product.n),
-        ]
-        for k, (operand, stack) in enumerate(operands):
-            place = self.storage.place(operand)
-            lines += [
-                f"  %cell{k} = getelementptr ptr, ptr %slots, i64 {place.slot}",
-                f"  %base{k} = load ptr, ptr %cell{k}, align 8",
-                f"  %step{k} = mul i64 %index, {stack * dtype.itemsize}",
-                f"  %place{k} = add i64 %step{k}, {place.offset}",
-                f"  %p{k} = getelementptr i8, ptr %base{k}, i64 %place{k}",
-            ]
-            pointers.append(f"%p{k}")
-        lines.append(self._blas_call(product, pointers))
-        self.functions.append("\n".join([*lines, "  ret void", "}"]))
-        if product.count == 1:
-            self.body.append(f"  call void @{name}(i64 0, ptr %slots)")
+    def _named(self, text: str) -> str:
+        """The function with this text; in an unrolled loop most steps share theirs."""
+        name = self.names.get(text)
+        if name is None:
+            name = self.names[text] = f"region{len(self.names)}"
+            self.functions.append(text.replace(f"@{REGION}", f"@{name}"))
+        return name
+
+    def _call(self, name: str, places: Sequence[Place], chunks: int, parallel: bool) -> None:
+        serial = len(self.calls)
+        self.widest = max(self.widest, len(places))
+        lines = []
+        for k, place in enumerate(places):
+            self.slots.add(place.slot)
+            pointer = f"%base{place.slot}"
+            if place.offset:
+                pointer = f"%array{serial}.{k}"
+                lines.append(f"  {pointer} = getelementptr i8, ptr %base{place.slot}, i64 {place.offset}")
+            lines.append(f"  store ptr {pointer}, ptr %cell{k}, align 8")
+        if chunks == 1:
+            lines.append(f"  call void @{name}(i64 0, ptr %arrays)")
         else:
-            self.functions.append(_task_text(name))
-            self.body.append(f"  call void @{name}.task(i64 0, i64 {product.count}, ptr %slots)")
+            if name not in self.tasks:
+                self.tasks.add(name)
+                self.functions.append(_task_text(name))
+            if parallel:
+                self.externals.declarations["staged_parallel"] = "declare void @staged_parallel(ptr, i64, ptr)"
+                lines.append(f"  call void @staged_parallel(ptr @{name}.task, i64 {chunks}, ptr %arrays)")
+            else:
+                lines.append(f"  call void @{name}.task(i64 0, i64 {chunks}, ptr %arrays)")
+        self.calls.append("\n".join(lines))
+
+    def _product(self, product: MatrixProduct) -> str:
+        """A function of the number of the matrix in its stack."""
+        size = product.result.type.dtype.itemsize
+        lines = [f"define internal void @{REGION}(i64 %index, ptr %arrays) nounwind {{"]
+        for k, stack in enumerate((product.a.stack, product.b.stack, product.m * product.n)):
+            lines += [
+                f"  %cell{k} = getelementptr ptr, ptr %arrays, i64 {k}",
+                f"  %base{k} = load ptr, ptr %cell{k}, align 8",
+                f"  %step{k} = mul i64 %index, {stack * size}",
+                f"  %p{k} = getelementptr i8, ptr %base{k}, i64 %step{k}",
+            ]
+        lines.append(self._blas_call(product, ["%p0", "%p1", "%p2"]))
+        return "\n".join([*lines, "  ret void", "}"])
 
     def _blas_call(self, product: MatrixProduct, pointers: list[str]) -> str:
         """A matrix product, or a matrix and a vector: then `rows` and `columns` are those of the stored matrix."""
@@ -174,7 +192,13 @@ class _Writer:
         return f"  call void @{function}({arguments})"
 
     def text(self) -> str:
-        body = ["define i64 @body(ptr %slots) nounwind {", *self.body, "  ret i64 0", "}"]
+        body = ["define i64 @body(ptr %slots) nounwind {", f"  %arrays = alloca [{self.widest} x ptr], align 64"]
+        for k in range(self.widest):
+            body.append(f"  %cell{k} = getelementptr ptr, ptr %arrays, i64 {k}")
+        for slot in sorted(self.slots):
+            body.append(f"  %slot{slot} = getelementptr ptr, ptr %slots, i64 {slot}")
+            body.append(f"  %base{slot} = load ptr, ptr %slot{slot}, align 8")
+        body += [*self.calls, "  ret i64 0", "}"]
         return "\n".join(
             [
                 native.header(),
@@ -196,8 +220,8 @@ class _Writer:
 
 
 def _task_text(name: str) -> str:
-    """``name.task(first, last, slots)``: a range of chunks one after another."""
-    return f"""define internal void @{name}.task(i64 %first, i64 %last, ptr %slots) nounwind {{
+    """``name.task(first, last, arrays)``: a range of chunks one after another."""
+    return f"""define internal void @{name}.task(i64 %first, i64 %last, ptr %arrays) nounwind {{
 entry:
   br label %head
 head:
@@ -205,7 +229,7 @@ head:
   %go = icmp slt i64 %k, %last
   br i1 %go, label %body, label %exit
 body:
-  call void @{name}(i64 %k, ptr %slots)
+  call void @{name}(i64 %k, ptr %arrays)
   %next = add nsw i64 %k, 1
   br label %head
 exit:

@@ -1,4 +1,4 @@
-"""A scheduled loop nest as an LLVM function ``void name(i64 chunk, ptr slots)``.
+"""A scheduled loop nest as an LLVM function ``void name(i64 chunk, ptr arrays)``.
 
 Invariant: instructions of depth d stand in the body of loop d - 1, before the loop inside it; those of the depth
 after the innermost stand behind the reduced loops.
@@ -19,9 +19,11 @@ from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Times
 from staged_ad.lowering.schedule import Schedule
 from staged_ad.lowering.stages import staged
-from staged_ad.lowering.storage import Storage
+from staged_ad.lowering.storage import Place, Storage
 from staged_ad.lowering.values import Externals, Instruction, Value, vector_type
 
+REGION = "REGION"
+"""Stands for the name of the function: nests with equal text become one function."""
 PLAIN = 200
 """Nodes up to which a body with guards is also written without them."""
 
@@ -29,10 +31,7 @@ PLAIN = 200
 class NestWriter:
     """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest."""
 
-    def __init__(
-        self, name: str, schedule: Schedule, storage: Storage, externals: Externals, partials: dict[Var, Var]
-    ) -> None:
-        self.name = name
+    def __init__(self, schedule: Schedule, storage: Storage, externals: Externals, partials: dict[Var, Var]) -> None:
         self.schedule = schedule
         self.nest = schedule.nest
         self.partials = partials
@@ -51,13 +50,18 @@ class NestWriter:
         self.inside: list[Instruction] = []  # what comes before the choice between the two bodies
         self.plain: list[Instruction] = []  # the body without guards and masks
 
+    @property
+    def places(self) -> list[Place]:
+        """What the table of arrays must hold, once the text is written."""
+        return list(self.memory.places)
+
     def text(self) -> str:
-        """The function, preceded by those that it is split into."""
+        """The function, called ``@REGION``, preceded by those that it is split into."""
         self._write()
         functions: list[str] = []
         if not self.plain:
-            functions, self.code.blocks[self.depth] = staged(self.name, self.code.blocks, self.depth, self.allocas)
-        lines = [f"define internal void @{self.name}(i64 %chunk, ptr %slots) nounwind {{", "entry:"]
+            functions, self.code.blocks[self.depth] = staged(REGION, self.code.blocks, self.depth, self.allocas)
+        lines = [f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{", "entry:"]
         lines += self.allocas
         lines += self._block(0)
         lines += self._loops(0, "entry")

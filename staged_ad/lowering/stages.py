@@ -22,7 +22,7 @@ def staged(
     body = blocks[depth]
     if len(body) <= LONGEST:
         return [], body
-    types = {"%slots": "ptr", "%chunk": "i64"}
+    types = {"%arrays": "ptr", "%chunk": "i64"}
     types.update({f"%i{k}": "i64" for k in range(depth)})
     for block in blocks:
         types.update((instruction.result, instruction.type) for instruction in block if instruction.result)
