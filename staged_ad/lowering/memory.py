@@ -23,8 +23,8 @@ from staged_ad.lowering.values import Value, memory_type, vector_type
 class Memory:
     """Addresses arrays through the table `arrays`, in the order of `places`.
 
-    `positions` gives the register of each loop variable. While a vector is emitted, `shift` is how far it is from the first vector of the iteration, and `mask` says which
-    of its lanes exist (None: all).
+    `positions` gives the register of each loop variable. While a vector is emitted, `shift` is how far it is from the
+    first vector of the iteration, and `mask` says which of its lanes exist (None: all).
     """
 
     def __init__(self, code: Code, storage: Storage, vector: int | None) -> None:
