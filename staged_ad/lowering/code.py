@@ -324,7 +324,32 @@ class Code:
             vector = vecmath.vector_function(name, element_type(first.dtype), first.lanes)
             if vector is not None:
                 return self._call(vector[0], aligned, lambda s: self.externals.function(vector, s))
+            half = first.lanes // 2
+            if half > 1:
+                low = self.math(name, *[self.part(v, 0, half) for v in aligned])
+                high = self.math(name, *[self.part(v, half, half) for v in aligned])
+                return self._joined(low, high)
         return self.lanewise(self._scalar(name, first.dtype, len(aligned)), *aligned)
+
+    def part(self, value: Value, start: int, lanes: int) -> Value:
+        """Some neighbouring lanes of a vector."""
+        element = element_type(value.dtype)
+        if lanes == 1:
+            name = self.write(f"extractelement {value.operand}, i64 {start}", element, (value,), value.depth)
+        else:
+            chosen = ", ".join(f"i32 {start + k}" for k in range(lanes))
+            text = f"shufflevector {value.operand}, {value.type} poison, <{lanes} x i32> <{chosen}>"
+            name = self.write(text, vector_type(element, lanes), (value,), value.depth)
+        return Value(name, value.dtype, lanes, value.depth)
+
+    def _joined(self, low: Value, high: Value) -> Value:
+        """The lanes of two vectors, one behind the other."""
+        lanes = 2 * low.lanes
+        depth = max(low.depth, high.depth)
+        chosen = ", ".join(f"i32 {k}" for k in range(lanes))
+        text = f"shufflevector {low.operand}, {high.operand}, <{lanes} x i32> <{chosen}>"
+        name = self.write(text, vector_type(element_type(low.dtype), lanes), (low, high), depth)
+        return Value(name, low.dtype, lanes, depth)
 
     def _scalar(self, name: str, dtype: np.dtype[Any], arity: int) -> str:
         item: Any = element_type(dtype)

@@ -20,7 +20,7 @@ from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfI
 from staged_ad.lowering.schedule import Schedule
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Place, Storage
-from staged_ad.lowering.values import Externals, Instruction, Value, vector_type
+from staged_ad.lowering.values import Externals, Instruction, Value
 
 REGION = "REGION"
 """Stands for the name of the function: nests with equal text become one function."""
@@ -345,22 +345,11 @@ class NestWriter:
         lanes = self.schedule.lanes
         while lanes > 1:
             lanes //= 2
-            low = [self._half(v, 0, lanes) for v in whole]
-            high = [self._half(v, lanes, lanes) for v in whole]
+            low = [self.code.part(v, 0, lanes) for v in whole]
+            high = [self.code.part(v, lanes, lanes) for v in whole]
             whole = self._join(reduce, low, high)
         self.memory.shift = 0
         self.memory.store(target, address, whole[-1], self.after)
-
-    def _half(self, value: Value, start: int, lanes: int) -> Value:
-        code = self.code
-        element = value.type.removeprefix(f"<{value.lanes} x ").removesuffix(">")
-        if lanes == 1:
-            name = code.write(f"extractelement {value.operand}, i64 {start}", element, (value,), self.after)
-        else:
-            chosen = ", ".join(f"i32 {start + k}" for k in range(lanes))
-            text = f"shufflevector {value.operand}, {value.type} poison, <{lanes} x i32> <{chosen}>"
-            name = code.write(text, vector_type(element, lanes), (value,), self.after)
-        return Value(name, value.dtype, lanes, self.after)
 
     def _join(self, reduce: Reduce, a: list[Value], b: list[Value]) -> list[Value]:
         code = self.code

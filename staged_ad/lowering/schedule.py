@@ -141,9 +141,17 @@ def _renamed(nest: Nest, domain: tuple[int, ...], reduced: frozenset[int], renam
 
 
 def _lanes(nest: Nest) -> int:
+    """Elements per vector: those of one register, or of two where the latency of functions is to be hidden."""
     sizes = [node.dtype.itemsize for node in nest.nodes if node.dtype.kind != "b"]
     sizes += [8 for r in nest.reduces if isinstance(r.rule, ArgFold)]
-    return max(1, min(16, native.simd_bytes() // max(sizes, default=4)))
+    lanes = max(1, min(16, native.simd_bytes() // max(sizes, default=4)))
+    return 2 * lanes if lanes > 1 and _calls(nest) > 1 and max(nest.domain, default=1) >= 4 * lanes else lanes
+
+
+def _calls(nest: Nest) -> int:
+    """How many mathematical functions, with a latency of many cycles, a body calls."""
+    rules = [node.equation.primitive.lower for node in nest.nodes if isinstance(node, Apply)]
+    return sum(isinstance(rule, Map) and rule.cost >= 20 for rule in rules)
 
 
 def _vector_dimension(nest: Nest) -> int | None:
