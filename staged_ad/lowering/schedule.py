@@ -21,6 +21,8 @@ PARALLEL_NS = 60_000
 CHUNK_NS = 25_000
 LARGEST_SUM = 8192
 """Terms per partial sum along a reduced dimension: the error grows with the length of a chunk, not of the array."""
+INTERLEAVED = 200
+"""Nodes in a body up to which a value takes four registers."""
 LIGHT = 16
 """Nodes in a body up to which it is repeated in the loop, for independent accumulators."""
 
@@ -145,7 +147,17 @@ def _lanes(nest: Nest) -> int:
     sizes = [node.dtype.itemsize for node in nest.nodes if node.dtype.kind != "b"]
     sizes += [8 for r in nest.reduces if isinstance(r.rule, ArgFold)]
     lanes = max(1, min(16, native.simd_bytes() // max(sizes, default=4)))
-    return 2 * lanes if lanes > 1 and _calls(nest) > 1 and max(nest.domain, default=1) >= 4 * lanes else lanes
+    return lanes * _registers(nest, lanes)
+
+
+def _registers(nest: Nest, lanes: int) -> int:
+    """More registers per value overlap the latencies of functions that call one another, and take longer to compile."""
+    if lanes == 1 or _calls(nest) < 2:
+        return 1
+    wanted = 4 if len(nest.nodes) <= INTERLEAVED else 2
+    while wanted > 1 and max(nest.domain) < 8 * wanted * lanes:
+        wanted //= 2
+    return wanted
 
 
 def _calls(nest: Nest) -> int:

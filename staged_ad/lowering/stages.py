@@ -13,6 +13,8 @@ from staged_ad.lowering.values import Instruction
 LONGEST = 600
 """Instructions in one body before it is cut."""
 STAGE = 400
+CELL = 512
+"""Bytes of scratch per value: the largest vector there is, 64 lanes of 8 bytes (four registers of float32, indexed)."""
 
 
 def staged(
@@ -51,7 +53,7 @@ def staged(
         calls.append(Instruction("", "", f"call void @{name}.stage{number}({arguments})", ()))
     for register in sorted(behind & set(cells)):
         calls += _load(register, types[register], cells[register])
-    allocas.append(f"  %scratch = alloca [{len(cells)} x [64 x i8]], align 64")
+    allocas.append(f"  %scratch = alloca [{len(cells)} x [{CELL} x i8]], align 64")
     return functions, calls
 
 
@@ -88,7 +90,7 @@ def _load(register: str, type: str, cell: int) -> list[Instruction]:
 
 
 def _at(cell: int) -> str:
-    return f"getelementptr [64 x i8], ptr %scratch, i64 {cell}"
+    return f"getelementptr [{CELL} x i8], ptr %scratch, i64 {cell}"
 
 
 def _function(
