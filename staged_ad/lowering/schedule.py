@@ -152,7 +152,7 @@ def _lanes(nest: Nest) -> int:
 
 def _registers(nest: Nest, lanes: int) -> int:
     """More registers per value overlap the latencies of functions that call one another, and take longer to compile."""
-    if lanes == 1 or _calls(nest) < 2:
+    if lanes == 1 or not nest.domain or _calls(nest) < 2:
         return 1
     wanted = 4 if len(nest.nodes) <= INTERLEAVED else 2
     while wanted > 1 and max(nest.domain) < 8 * wanted * lanes:
