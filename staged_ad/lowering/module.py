@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from staged_ad.ir import ArrayType, Program, Var
+from staged_ad.ir import ArrayType, Atom, Program, Var
 from staged_ad.lowering import blas, native, runtime
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
@@ -30,6 +29,14 @@ class Step:
     schedule: Schedule | None
     partials: dict[Var, Var]
 
+    @property
+    def reads(self) -> list[Atom]:
+        return self.region.reads
+
+    @property
+    def writes(self) -> list[Var]:
+        return [self.partials.get(var, var) for var in self.region.writes]
+
 
 @dataclass(slots=True)
 class Module:
@@ -46,8 +53,7 @@ def emit(program: Program, precise: bool = False) -> Module:
     fused = fuse(canonical(program))
     steps = [step for region in fused.regions for step in _steps(region)]
     outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
-    regions = [_Footprint.of(step) for step in steps]
-    storage = assign(fused.program, regions, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
+    storage = assign(fused.program, steps, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
     writer = _Writer(storage, precise)
     for step in steps:
         writer.add(step)
@@ -79,21 +85,6 @@ def _joining(reduce: Reduce, partial: Var) -> Step:
     plan = schedule(nest)
     plan.chunks, plan.parallel = 1, False
     return Step(plan.nest, plan, {})
-
-
-@dataclass(slots=True)
-class _Footprint:
-    """What a step reads and writes, partial results included."""
-
-    reads: set[Any]
-    writes: set[Var]
-
-    @classmethod
-    def of(cls, step: Step) -> _Footprint:
-        writes = {step.partials.get(var, var) for var in step.region.writes}
-        if isinstance(step.region, Nest) and step.partials:
-            writes |= {store.array for store in step.region.stores}
-        return cls(set(step.region.reads), writes)
 
 
 class _Writer:

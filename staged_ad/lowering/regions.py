@@ -106,12 +106,13 @@ class Nest:
     reduces: list[Reduce] = field(default_factory=list)
 
     @property
-    def reads(self) -> set[Atom]:
-        return {node.array for node in self.nodes if isinstance(node, Load)}
+    def reads(self) -> list[Atom]:
+        return list(dict.fromkeys(node.array for node in self.nodes if isinstance(node, Load)))
 
     @property
-    def writes(self) -> set[Var]:
-        return {store.array for store in self.stores} | {reduce.array for reduce in self.reduces}
+    def writes(self) -> list[Var]:
+        arrays = [store.array for store in self.stores] + [reduce.array for reduce in self.reduces]
+        return list(dict.fromkeys(arrays))
 
 
 @dataclass(slots=True)
@@ -137,12 +138,12 @@ class MatrixProduct:
     result: Var
 
     @property
-    def reads(self) -> set[Atom]:
-        return {self.a.array, self.b.array}
+    def reads(self) -> list[Atom]:
+        return [self.a.array, self.b.array]
 
     @property
-    def writes(self) -> set[Var]:
-        return {self.result}
+    def writes(self) -> list[Var]:
+        return [self.result]
 
 
 Region = Nest | MatrixProduct

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from staged_ad.ir import Atom, Literal, Program, Var
-from staged_ad.lowering.regions import Region
 
 ALIGNMENT = 64
+
+
+class Footprint(Protocol):
+    """A step of the computation, as storage sees it."""
+
+    @property
+    def reads(self) -> list[Atom]: ...
+
+    @property
+    def writes(self) -> list[Var]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class Storage:
         return self.places[atom]
 
 
-def assign(program: Program, regions: Sequence[Region], outputs: Sequence[Var]) -> Storage:
+def assign(program: Program, regions: Sequence[Footprint], outputs: Sequence[Var]) -> Storage:
     """`outputs` are the variables whose storage is that of each program output."""
     places: dict[Atom, Place] = {var: Place(k, 0) for k, var in enumerate(program.inputs)}
     constants: list[np.ndarray[Any, Any]] = []
@@ -60,7 +69,7 @@ def assign(program: Program, regions: Sequence[Region], outputs: Sequence[Var]) 
     return Storage(places, constants, size)
 
 
-def _pack(regions: Sequence[Region], places: dict[Atom, Place], slot: int) -> int:
+def _pack(regions: Sequence[Footprint], places: dict[Atom, Place], slot: int) -> int:
     """First fit over the life of each temporary: from the region that writes it to the last that reads it."""
     last: dict[Atom, int] = {}
     for number, region in enumerate(regions):
