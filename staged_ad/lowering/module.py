@@ -83,7 +83,7 @@ def _joining(reduce: Reduce, partial: Var) -> Step:
         (chunks, kept), frozenset({0}), [load], [], [Reduce(0, reduce.array, Affine(0, ((1, 1),)), reduce.rule)]
     )
     plan = schedule(nest)
-    plan.chunks, plan.parallel = 1, False
+    plan.chunked, plan.chunks, plan.parallel = None, 1, False
     return Step(plan.nest, plan, {})
 
 

@@ -71,21 +71,20 @@ class NestWriter:
     # -- loops --------------------------------------------------------------------------------------------------
 
     def _bounds(self) -> tuple[Value, Value]:
-        """Where the first loop starts and ends in this chunk."""
+        """Where the chunked dimension starts and ends in this chunk."""
         schedule, code = self.schedule, self.code
-        if not schedule.loops:
-            return code.constant(0, INT64), code.constant(1, INT64)
-        length = code.constant(self.nest.domain[schedule.loops[0]], INT64)
-        if schedule.chunks == 1:
-            return code.constant(0, INT64), length
+        if schedule.chunked is None:
+            return code.constant(0, INT64), code.constant(0, INT64)
+        length = code.constant(self.nest.domain[schedule.chunked], INT64)
         start = code.mul(Value("%chunk", INT64, 1, 0), code.constant(schedule.chunk, INT64))
         limit = code.add(start, code.constant(schedule.chunk, INT64))
         return start, code.select(code.compare("lt", limit, length), limit, length)
 
     def _loop_bounds(self, k: int) -> tuple[Value, Value]:
-        if k == 0:
+        dim = self.schedule.loops[k]
+        if dim == self.schedule.chunked:
             return self.start, self.end
-        return self.code.constant(0, INT64), self.code.constant(self.nest.domain[self.schedule.loops[k]], INT64)
+        return self.code.constant(0, INT64), self.code.constant(self.nest.domain[dim], INT64)
 
     def _block(self, depth: int) -> list[str]:
         lines = ["  " + instruction.text for instruction in self.code.blocks[depth]]
@@ -198,7 +197,7 @@ class NestWriter:
         length = self.nest.domain[vector]
         if length % (schedule.lanes * schedule.copies) == 0:
             return None
-        end = self.end if schedule.loops[0] == vector else self.code.constant(length, INT64)
+        end = self.end if schedule.chunked == vector else self.code.constant(length, INT64)
         return self.memory.lanes_below(vector, end)
 
     def _values(self, shared: dict[int, Value]) -> list[Value]:

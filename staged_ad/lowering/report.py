@@ -56,7 +56,7 @@ def _region(step: Step, arrays: _Arrays) -> Iterator[str]:
         notes = ["reduced"] if dim in region.reduced else []
         if dim == plan.vector:
             notes.append(f"vectors of {plan.lanes}" + (f" x {plan.copies}" if plan.copies > 1 else ""))
-        if depth == 0 and plan.chunks > 1:
+        if dim == plan.chunked:
             notes.append(f"{plan.chunks} chunks" + (" in parallel" if plan.parallel else ""))
         note = f"    # {', '.join(notes)}" if notes else ""
         yield f"{'  ' * depth}for i{dim} in range({region.domain[dim]}):{note}"

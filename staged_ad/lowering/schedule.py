@@ -31,8 +31,8 @@ LIGHT = 16
 class Schedule:
     """`loops` are dimensions of the nest, outermost first; `vector` is one of them or None.
 
-    The first loop is cut into `chunks` of `chunk` iterations; `copies` vectors are handled per iteration of
-    the vector loop.
+    The dimension `chunked` is cut into `chunks` of `chunk` iterations; `copies` vectors are handled per iteration
+    of the vector loop.
     """
 
     nest: Nest
@@ -40,13 +40,10 @@ class Schedule:
     vector: int | None
     lanes: int
     copies: int
+    chunked: int | None
     chunks: int
     chunk: int
     parallel: bool
-
-    @property
-    def chunked(self) -> int | None:
-        return self.loops[0] if self.chunks > 1 else None
 
     @property
     def partial(self) -> bool:
@@ -56,15 +53,17 @@ class Schedule:
 
 def schedule(nest: Nest) -> Schedule:
     nest = _merged(nest)
-    lanes = _lanes(nest)
-    vector = _vector_dimension(nest) if lanes > 1 else None
+    native_lanes = _native_lanes(nest)
+    vector = _vector_dimension(nest) if native_lanes > 1 else None
     if vector is None:
-        lanes = 1
+        native_lanes = 1
+    lanes = native_lanes * _registers(nest, native_lanes)
     loops = _order(nest, vector)
     cost = _cost_per_point(nest)
     copies = _copies(nest, vector, lanes)
-    chunks, chunk, parallel = _chunks(nest, loops, vector, lanes * copies, cost / lanes)
-    return Schedule(nest, loops, vector, lanes, copies, chunks, chunk, parallel)
+    return Schedule(
+        nest, loops, vector, lanes, copies, *_chunks(nest, loops, vector, lanes * copies, cost / native_lanes)
+    )
 
 
 # -- merging dimensions -------------------------------------------------------------------------------------------
@@ -142,12 +141,11 @@ def _renamed(nest: Nest, domain: tuple[int, ...], reduced: frozenset[int], renam
 # -- order and vectors --------------------------------------------------------------------------------------------
 
 
-def _lanes(nest: Nest) -> int:
-    """Elements per vector: those of one register, or of two where the latency of functions is to be hidden."""
+def _native_lanes(nest: Nest) -> int:
+    """Elements in one register."""
     sizes = [node.dtype.itemsize for node in nest.nodes if node.dtype.kind != "b"]
     sizes += [8 for r in nest.reduces if isinstance(r.rule, ArgFold)]
-    lanes = max(1, min(16, native.simd_bytes() // max(sizes, default=4)))
-    return lanes * _registers(nest, lanes)
+    return max(1, min(16, native.simd_bytes() // max(sizes, default=4)))
 
 
 def _registers(nest: Nest, lanes: int) -> int:
@@ -221,15 +219,29 @@ def _cost_per_point(nest: Nest) -> float:
     return total + len(nest.stores) + len(nest.reduces)
 
 
-def _chunks(nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, cost: float) -> tuple[int, int, bool]:
-    """How the first loop is cut, and whether several threads are worth it."""
+def _chunked_dimension(nest: Nest, loops: tuple[int, ...]) -> int:
+    """The first loop, unless it is short or sums are long: then the longest reduced dimension."""
+    first = loops[0]
+    longest = max(nest.reduced, key=lambda dim: nest.domain[dim], default=first)
+    if any(isinstance(reduce.rule, ArgFold) for reduce in nest.reduces):
+        return first  # positions have no partial results
+    if nest.domain[longest] > 4 * LARGEST_SUM or nest.domain[first] < 8 < nest.domain[longest]:
+        return longest
+    return first
+
+
+def _chunks(
+    nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, cost: float
+) -> tuple[int | None, int, int, bool]:
+    """The dimension that is cut, into how many pieces of what length, and whether several threads are worth it."""
     if not loops or 0 in nest.domain:
-        return 1, nest.domain[loops[0]] if loops else 1, False
-    first, length = loops[0], nest.domain[loops[0]]
+        return None, 1, 0, False
+    dim = _chunked_dimension(nest, loops)
+    length = nest.domain[dim]
     work = math.prod(nest.domain) * cost
-    positions = any(isinstance(r.rule, ArgFold) for r in nest.reduces)
-    reducing = first in nest.reduced
-    parallel = work > PARALLEL_NS and not (reducing and positions)
+    reducing = dim in nest.reduced
+    positions = reducing and any(isinstance(reduce.rule, ArgFold) for reduce in nest.reduces)
+    parallel = work > PARALLEL_NS and not positions
     pieces = 1.0
     if parallel:
         pieces = min(64.0, work / CHUNK_NS)
@@ -237,9 +249,9 @@ def _chunks(nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, c
         pieces = max(pieces, length / LARGEST_SUM)
     pieces = min(pieces, length)
     if pieces <= 1:
-        return 1, length, False
+        return None, 1, length, False
     chunk = math.ceil(length / pieces)
-    if first == vector:
+    if dim == vector:
         chunk = -(-chunk // step) * step
     chunks = -(-length // chunk)
-    return chunks, chunk, parallel and chunks > 1
+    return (dim if chunks > 1 else None), chunks, chunk, parallel and chunks > 1
