@@ -62,9 +62,9 @@ class Literal:
 
     @property
     def key(self) -> Any:
-        """Equal keys mean equal literals; arrays are compared by identity."""
-        if isinstance(self.value, np.generic):
-            return self.value.tobytes(), self.type
+        """Equal keys mean equal literals; large arrays are compared by identity."""
+        if self.value.nbytes <= 1024:
+            return self.value.tobytes(), self.value.shape, self.type
         return id(self.value), self.type
 
 

@@ -94,14 +94,9 @@ def _canonical(equation: Equation) -> list[Equation]:
     left, a_order = _arranged(new, equation, a, batch[0], contract[0], contract[0], (count, m, k))
     right, b_order = _arranged(new, equation, b, batch[1], contract[1], contract[1], (count, n, k))
     axes = ((2 if a_order else 1,), (2 if b_order else 1,))
-    product = Var(output.type.with_shape((count, m, n)))
-    new.append(
-        Equation(
-            equation.primitive, (left, right), {"contract": axes, "batch": ((0,), (0,))}, (product,), equation.source
-        )
-    )
-    shape = {"shape": output.type.shape}
-    new.append(Equation(_reshape.primitive, (product,), shape, (output,), equation.source))
+    # the result is (stack, m, n) in memory, whatever shape the output gives it
+    params = {"contract": axes, "batch": ((0,), (0,))}
+    new.append(Equation(equation.primitive, (left, right), params, (output,), equation.source))
     return new
 
 

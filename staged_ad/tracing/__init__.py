@@ -4,10 +4,10 @@ Invariant: there is one kind of trace and one kind of tracer.
 Start at trace.py.
 """
 
+from staged_ad.tracing.snapshots import literal_of as literal_of
 from staged_ad.tracing.trace import Trace as Trace
 from staged_ad.tracing.trace import Tracer as Tracer
 from staged_ad.tracing.trace import bind as bind
 from staged_ad.tracing.trace import building as building
-from staged_ad.tracing.trace import literal_of as literal_of
 from staged_ad.tracing.trace import run as run
 from staged_ad.tracing.trace import trace_flat as trace_flat

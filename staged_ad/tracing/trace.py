@@ -19,6 +19,7 @@ from staged_ad.errors import LeakedTracerError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Var, type_of
 from staged_ad.ir.evaluate import evaluate
 from staged_ad.tracing.protocol import ArrayProtocol
+from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source
 
 _tags = count(1)
@@ -117,18 +118,6 @@ class Trace:
         tracers = [tracer for tracer, _ in self.captured.values()]
         captures = [var for _, var in self.captured.values()]
         return Program((*captures, *self.inputs), tuple(self.equations), atoms, name), tracers
-
-
-def literal_of(value: Any) -> Literal:
-    """A literal with a copy of `value`: later changes of the array do not change the program."""
-    if isinstance(value, Literal):
-        return value
-    type = type_of(value)
-    if type.shape:
-        snapshot = np.array(value, dtype=type.dtype, order="C", copy=True, subok=False)
-        snapshot.flags.writeable = False
-        return Literal(snapshot, type)
-    return Literal(type.dtype.type(value), type)
 
 
 def _check_open(tracer: Tracer) -> None:

@@ -1,0 +1,71 @@
+"""The passes, one by one: what they remove, and that they keep the meaning (random programs do the rest).
+
+Invariant: each test runs ``verify`` on what a pass made.
+Start at ``after``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import staged_ad as sad
+from staged_ad.ir import Program, evaluate, verify
+from staged_ad.passes.cse import cse
+from staged_ad.passes.dce import dce
+from staged_ad.passes.fold import fold
+from staged_ad.passes.inline import inline_calls
+from staged_ad.passes.simplify import simplify
+
+
+def after(rewrite: Callable[[Program], Program], f: Callable[..., Any], *args: Any) -> list[str]:
+    """The names of the equations left, once the result is known to be well formed and to mean the same."""
+    before = sad.trace(f)(*args)
+    program = verify(rewrite(before))
+    for found, expected in zip(evaluate(program, *args), evaluate(before, *args), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    return [equation.primitive.name for equation in program.equations]
+
+
+def unused(x: Any) -> Any:
+    np.sin(x)
+    return np.cos(x)
+
+
+def test_dce_removes_what_no_output_needs() -> None:
+    assert after(dce, unused, np.ones(3)) == ["cos"]
+
+
+def test_cse_computes_equal_expressions_once() -> None:
+    assert after(cse, lambda x: np.sin(x) * np.sin(x), np.ones(3)) == ["sin", "mul"]
+
+
+def test_fold_computes_literals() -> None:
+    zeros = np.zeros(3)
+    assert after(fold, lambda x: x + sad.numpy.array(np.exp(zeros)) * 2.0, np.ones(3)) == ["add"]
+
+
+def test_inline_leaves_no_call() -> None:
+    inner = sad.jit(lambda x: np.sin(x) + 1)
+    assert after(inline_calls, lambda x: inner(inner(x)), np.ones(3)) == ["sin", "add", "sin", "add"]
+
+
+def test_simplify_merges_views() -> None:
+    assert after(simplify, lambda x: x.T.T, np.ones((2, 3))) == ["transpose"]
+    assert after(lambda p: dce(simplify(p)), lambda x: x.T.T, np.ones((2, 3))) == []
+    assert after(lambda p: dce(simplify(p)), lambda x: x.reshape(6).reshape(3, 2), np.ones((2, 3))) == ["reshape"]
+
+
+def test_simplify_moves_transposes_into_products() -> None:
+    names = after(lambda p: dce(simplify(p)), lambda a, b: a.T @ b.T, np.ones((3, 2)), np.ones((4, 3)))
+    assert names == ["dot_general"]
+
+
+def test_simplify_removes_units_and_double_negation() -> None:
+    assert after(lambda p: dce(simplify(p)), lambda x: np.negative(-(x * 1.0)), np.ones(3)) == []
+
+
+def test_simplify_keeps_what_is_not_exact() -> None:
+    minus_zero = np.array([-0.0])
+    assert after(simplify, lambda x: x + 0.0, minus_zero) == ["add"]
+    assert after(simplify, lambda x: x * 0.0, np.array([np.inf])) == ["mul"]
