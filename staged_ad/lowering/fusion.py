@@ -159,9 +159,9 @@ class _Fusion:
 
     def _shift(self, result: _Result) -> int:
         """0 where operands are read at the very index of the loops."""
-        if result.equation is None or isinstance(result.equation.primitive.lower, Fold | ArgFold):
+        if result.equation is None or not isinstance(result.equation.primitive.lower, Product):
             return 0
-        return hash((result.target, result.piece)) or 1
+        return hash(result.target) or 1
 
     def _multiplies(self, result: _Result, atom: Atom) -> bool:
         """Whether an inline product reads each element of an operand more than once."""

@@ -11,6 +11,7 @@ import numpy as np
 
 import staged_ad as sad
 from staged_ad.ir import Program, evaluate, verify
+from staged_ad.passes.assemble import assemble
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.fold import fold
@@ -69,3 +70,16 @@ def test_simplify_keeps_what_is_not_exact() -> None:
     minus_zero = np.array([-0.0])
     assert after(simplify, lambda x: x + 0.0, minus_zero) == ["add"]
     assert after(simplify, lambda x: x * 0.0, np.array([np.inf])) == ["mul"]
+
+
+def test_assemble_makes_a_concatenation_of_disjoint_pads() -> None:
+    gradient = sad.grad(lambda p: np.sin(p[0]) * np.exp(p[2]) + p[2] * p[3])
+    names = after(lambda p: dce(assemble(simplify(p))), gradient, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert "pad" not in names
+    assert names.count("concatenate") == 1
+
+
+def test_assemble_leaves_overlapping_pads() -> None:
+    gradient = sad.grad(lambda x: np.sum(np.sin(x[1:]) * x[:-1]))
+    names = after(lambda p: dce(assemble(simplify(p))), gradient, np.linspace(1, 2, 5))
+    assert names.count("pad") == 2
