@@ -23,8 +23,11 @@ class DTypeError(StagedADError, TypeError):
     """A dtype is not supported, or cannot be cast as asked."""
 
 
-class ConcretizationError(StagedADError, TypeError):
-    """Python asked a traced value for its number (``if``, ``float``, ``int``, iteration over a 0-d array)."""
+class ConcretizationError(StagedADError, RuntimeError):
+    """Python asked a traced value for its number (``if``, ``float``, ``int``, an element of a NumPy array).
+
+    Not a TypeError: NumPy would put an error of its own in the place of one.
+    """
 
 
 class LeakedTracerError(StagedADError, RuntimeError):

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
-from staged_ad.ir import ArrayType, Program, type_of
+from staged_ad.ir import ArrayType, Literal, Program, type_of
 from staged_ad.ir.types import describe
+from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Tracer, trace_flat
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, unflatten
 
@@ -170,7 +171,19 @@ def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType
         leaf_found = leaf_type(leaf, lambda where=where: where)  # type: ignore[misc]
         if leaf_found.shape != type.shape:
             raise ShapeError(f"{where} must have shape {type.shape}, got {leaf_found.shape}")
-        if leaf_found.dtype != type.dtype and not leaf_found.weak:
+        if leaf_found.dtype != type.dtype and not leaf_found.weak and leaf_found.dtype.kind == "f":
             raise DTypeError(f"{where} must have dtype {type.dtype}, got {leaf_found.dtype}")
-        values.append(leaf if isinstance(leaf, Tracer) else np.asarray(leaf, type.dtype))
+        if isinstance(leaf, Tracer):
+            values.append(leaf if leaf_found.dtype == type.dtype else cast(leaf, dtype=type.dtype, weak=False))
+        else:
+            values.append(np.asarray(leaf, type.dtype))
     return values
+
+
+def own(value: Any) -> Any:
+    """A result as an array that the user may write to; traced values as they are."""
+    if isinstance(value, Literal):
+        value = value.array
+    if isinstance(value, np.ndarray) and (value.base is not None or not value.flags.writeable):
+        return np.array(value)
+    return value

@@ -6,7 +6,8 @@ Start at ``Jitted.__call__``; what is slow is in ``_miss``.
 
 from __future__ import annotations
 
-import threading
+import inspect
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from staged_ad.api.calling import Traced, describe_arguments, function_name, lea
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.lowering import Compiled, compile_program
+from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 from staged_ad.transforms.call import call
@@ -46,12 +48,10 @@ class Jitted:
     ) -> None:
         update_wrapper(self, f, updated=())
         self._f = f
-        self._static = frozenset([static_argnums] if isinstance(static_argnums, int) else static_argnums)
-        self._static_names = frozenset([static_argnames] if isinstance(static_argnames, str) else static_argnames)
+        self._static, self._static_names = _static_arguments(f, static_argnums, static_argnames)
         self._precise = precise_math
         self._variants: OrderedDict[Any, _Variant] = OrderedDict()
         self._traced: OrderedDict[Any, Traced] = OrderedDict()
-        self._lock = threading.RLock()
         # the native function of the last call whose arguments and result were plain arrays
         self._last: Callable[..., Any] = _never
         _jitted.add(self)
@@ -67,15 +67,39 @@ class Jitted:
         return f"<jit of {function_name(self._f)}>"
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        """As a method: `self` is a static argument."""
+        """As a method: `self` is static, by identity; what it holds is read when the method is traced."""
         if instance is None:
             return self
-        bound = self.__dict__.setdefault("_bound", weakref.WeakKeyDictionary())
-        if instance not in bound:
-            function = self._f.__get__(instance, owner)
+        bound: dict[int, Jitted] = self.__dict__.setdefault("_bound", {})
+        number = id(instance)
+        if number not in bound:
+            try:
+                reference = weakref.ref(instance, lambda _: bound.pop(number, None))
+            except TypeError:
+                raise ArgumentError(
+                    f"a method of {type(instance).__name__} cannot be jitted, because its instances have no weak "
+                    "references: add '__weakref__' to __slots__, or jit a function"
+                ) from None
+            function = self._f
+
+            def method(*args: Any, **kwargs: Any) -> Any:
+                return function(reference(), *args, **kwargs)
+
+            update_wrapper(method, function, updated=())
             static = [k - 1 for k in self._static if k > 0]
-            bound[instance] = Jitted(function, static, tuple(self._static_names), self._precise)
-        return bound[instance]
+            bound[number] = Jitted(method, static, tuple(self._static_names), self._precise)
+        return _BoundMethod(instance, bound[number])
+
+    def __reduce__(self) -> Any:
+        """Pickled without its machine code: by name where it has one, else with its function."""
+        name: str = getattr(self._f, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self._f, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return name
+        names = tuple(self._static_names)
+        return Jitted, (self._f, tuple(self._static), names, self._precise)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """The compiled stages for these arguments, without running them."""
@@ -106,11 +130,6 @@ class Jitted:
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
         f = self._f
-        for number in self._static:
-            if number >= len(args):
-                raise ArgumentError(
-                    f"static_argnums={sorted(self._static)}, but {function_name(f)} got {len(args)} arguments"
-                )
         dynamic = [a for k, a in enumerate(args) if k not in self._static]
         named = {k: v for k, v in kwargs.items() if k not in self._static_names}
         static: tuple[tuple[int | str, Any], ...] = tuple((k, a) for k, a in enumerate(args) if k in self._static)
@@ -122,7 +141,7 @@ class Jitted:
             return lambda: describe_arguments(f, positions, dynamic, named, number)
 
         types = tuple([leaf_type(leaf, name(k)) for k, leaf in enumerate(leaves)])
-        key = spec, types, static
+        key = spec, types, tuple((k, type(value), value) for k, value in static)  # 1, 1.0 and True differ
         try:
             hash(key)
         except TypeError:
@@ -162,10 +181,10 @@ class Jitted:
             with suppress(KeyError):  # another thread may have dropped it
                 self._variants.move_to_end(prepared.key)
         else:
-            with self._lock:
+            traced = self._trace(prepared)  # not under the lock: it runs the user's code
+            with LOCK:
                 variant = self._variants.get(prepared.key)
                 if variant is None:
-                    traced = self._trace(prepared)
                     compiled = None if traced.captures else compile_program(traced.program, self._precise)
                     variant = _Variant(traced, compiled)
                     if compiled is not None:
@@ -174,10 +193,26 @@ class Jitted:
 
     def clear_cache(self) -> None:
         """Forget all compiled variants."""
-        with self._lock:
+        with LOCK:
             self._variants.clear()
             self._traced.clear()
             self._last = _never
+
+
+class _BoundMethod:
+    """A jitted method and the instance that it keeps alive."""
+
+    __slots__ = ("_instance", "_jitted")
+
+    def __init__(self, instance: Any, jitted: Jitted) -> None:
+        self._instance = instance
+        self._jitted = jitted
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._jitted(*args, **kwargs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        return self._jitted.lower(*args, **kwargs)
 
 
 class _Prepared:
@@ -243,6 +278,33 @@ class Lowered:
         return self._compiled.text(stage)
 
 
+def _static_arguments(
+    f: Callable[..., Any], numbers: int | Sequence[int], names: str | Sequence[str]
+) -> tuple[frozenset[int], frozenset[str]]:
+    """Positions and names of the static arguments, each completed by the other where `f` has a signature."""
+    positions = {numbers} if isinstance(numbers, int) else set(numbers)
+    keywords = {names} if isinstance(names, str) else set(names)
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return frozenset(positions), frozenset(keywords)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    ordered = [parameter.name for parameter in parameters if parameter.kind in kinds]
+    spread = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
+    if any(number < -len(ordered) or (number >= len(ordered) and not spread) for number in positions):
+        raise ArgumentError(
+            f"static_argnums={numbers!r}, but {function_name(f)} has {len(ordered)} positional parameters"
+        )
+    positions = {number % len(ordered) if number < 0 else number for number in positions}
+    known = {parameter.name for parameter in parameters}
+    unknown = sorted(keywords - known)
+    if unknown and not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        raise ArgumentError(f"static_argnames: {function_name(f)} has no parameter {', '.join(map(repr, unknown))}")
+    keywords |= {ordered[number] for number in positions if number < len(ordered)}
+    positions |= {ordered.index(name) for name in keywords if name in ordered}
+    return frozenset(positions), frozenset(keywords)
+
+
 def _never(*args: Any) -> Any:
     return NotImplemented
 
@@ -263,7 +325,8 @@ def jit(
     """Compile `f` to native code, once for each combination of shapes and dtypes of its arguments.
 
     `f` is run once on traced values; what it does with NumPy is recorded, fused into loops, and compiled. Results
-    are new NumPy arrays (0-d ones NumPy scalars). Side effects happen while tracing only.
+    are new NumPy arrays (0-d ones NumPy scalars). Side effects happen while tracing only, and what `f` reads besides
+    its arguments (closures, globals, `self` of a method) keeps the value it had then.
 
     Parameters
     ----------

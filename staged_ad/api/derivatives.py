@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import Traced, argument_name, check_match, function_name, leaf_name, trace_call
+from staged_ad.api.calling import Traced, argument_name, check_match, function_name, leaf_name, own, trace_call
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.primitives.arithmetic import eq
@@ -342,7 +342,7 @@ def _jacobian(
         _differentiable(what, f, traced, positions, False)
         if not all(type.inexact for type in traced.program.output_types):
             raise NotDifferentiableError(f"{what}: {function_name(f)} returned an integer or boolean array")
-        rows = [_one(argnums, unflatten(traced.in_spec, row)) for row in choose(traced)(traced)]
+        rows = [_one(argnums, unflatten(traced.in_spec, list(map(own, row)))) for row in choose(traced)(traced)]
         return unflatten(traced.out_spec, rows)
 
     return differentiated

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import function_name, leaf_name, leaf_type, trace_prepared
+from staged_ad.api.calling import function_name, leaf_name, leaf_type, own, trace_prepared
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.ir.types import check_axis
 from staged_ad.primitives.makers import typeof, with_batch
@@ -108,11 +108,10 @@ def _placed(f: Callable[..., Any], value: Any, batched: bool, axis: Any, size: i
             raise ArgumentError(
                 f"vmap of {function_name(f)}: out_axes is None for a result that depends on the mapped axis"
             )
-        return value
+        return own(value)
     value = with_batch(size, value, batched)
     ndim = typeof(value).ndim
     place = check_axis(axis, ndim)
     order = list(range(1, ndim))
     order.insert(place, 0)
-    result = transpose(value, permutation=tuple(order))
-    return np.array(result) if isinstance(result, np.ndarray) else result
+    return own(transpose(value, permutation=tuple(order)))

@@ -62,7 +62,8 @@ class ArrayType:
         return self.dtype.kind == "f"
 
     def with_shape(self, shape: Shape) -> ArrayType:
-        return ArrayType(shape, self.dtype, self.weak)
+        """Arrays are never weak: only scalars are born from Python scalars."""
+        return ArrayType(shape, self.dtype, self.weak and not shape)
 
     def with_dtype(self, dtype: np.dtype[Any], weak: bool = False) -> ArrayType:
         return ArrayType(self.shape, dtype, weak)

@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +19,12 @@ import numba.extending
 import scipy
 
 from staged_ad.lowering import blas_code, native, runtime
+from staged_ad.lowering.once import once
 
 NAMES: Final = ("sgemm_", "dgemm_", "sgemv_", "dgemv_")
 
 
-@cache
+@once
 def blas_symbols() -> Mapping[str, int]:
     """Addresses of ``sgemm_ dgemm_ sgemv_ dgemv_``: Fortran calling convention, 32-bit integers."""
     library = _private_openblas()
@@ -33,7 +33,7 @@ def blas_symbols() -> Mapping[str, int]:
     return {name: ctypes.cast(getattr(library, "scipy_" + name), ctypes.c_void_p).value or 0 for name in NAMES}
 
 
-@cache
+@once
 def product_symbols() -> Mapping[str, int]:
     """Addresses of the row-major products, for ``T`` in ``f32`` and ``f64``; sizes must be below 2**31.
 
@@ -57,7 +57,7 @@ def product_symbols() -> Mapping[str, int]:
 _kept: Final[list[native.NativeCode]] = []
 
 
-@cache
+@once
 def _private_openblas() -> ctypes.CDLL | None:
     """A second copy of SciPy's OpenBLAS in this process, or None where SciPy brings none.
 

@@ -105,7 +105,16 @@ class Code:
 
     def _binary(self, floating: str, integer: str, a: Value, b: Value) -> Value:
         a, b = self.aligned(a, b)
-        return self.apply(f"{floating} contract" if a.dtype.kind == "f" else integer, (a, b))
+        return self.apply(floating if a.dtype.kind == "f" else integer, (a, b))
+
+    def contracted(self, name: str, a: Value, b: Value) -> Value:
+        """add or mul that may become one multiply-add with its partner: for the terms of matrix products only.
+
+        Elsewhere an expression must have the same bits wherever it is computed: ``x == max(x)`` has to hold.
+        """
+        if a.dtype.kind != "f":
+            return self.add(a, b) if name == "add" else self.mul(a, b)
+        return self.apply(f"f{name} contract", self.aligned(a, b))
 
     def add(self, a: Value, b: Value) -> Value:
         return self._binary("fadd", "add", a, b)
@@ -186,6 +195,18 @@ class Code:
         rest = self.math("fmod", a, b)
         moved = self.select(self._signs_differ(rest, b), self.add(rest, b), rest)
         return self.select(self.compare("eq", rest, zero), self.intrinsic("copysign", zero, b), moved)
+
+    def fmod(self, a: Value, b: Value) -> Value:
+        """The remainder with the sign of the dividend; integers by zero give zero."""
+        if a.dtype.kind == "f":
+            return self.math("fmod", a, b)
+        rest = self.remainder(a, b)
+        if a.dtype.kind == "u":
+            return rest
+        zero = self.constant(0, a.dtype)
+        apart = self.compare("lt", self.xor(a, b), zero)
+        other = self.and_(apart, self.compare("ne", rest, zero))
+        return self.select(other, self.sub(rest, b), rest)
 
     def abs(self, a: Value) -> Value:
         if a.dtype.kind == "f":
@@ -321,7 +342,8 @@ class Code:
         aligned = self.aligned(*values)
         first = aligned[0]
         if first.lanes > 1 and name not in _SPECIAL and not self.externals.precise:
-            vector = vecmath.vector_function(name, element_type(first.dtype), first.lanes)
+            item: Any = element_type(first.dtype)
+            vector = vecmath.vector_function(name, item, first.lanes)
             if vector is not None:
                 return self._call(vector[0], aligned, lambda s: self.externals.function(vector, s))
             half = first.lanes // 2
@@ -363,6 +385,7 @@ class Code:
 
     def lanewise(self, function: str, *values: Value) -> Value:
         """A function of scalars applied to every lane."""
+        values = tuple(self.aligned(*values))
         first = values[0]
         if first.lanes == 1:
             return self._call(function, values, lambda signature: None)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from staged_ad.lowering.entry_code import entry_code
+from staged_ad.lowering.once import once
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,12 @@ class _MethodDefinition(ctypes.Structure):
 _METH_FASTCALL: Final = 0x0080
 
 
-@cache
+@once
 def _method() -> _MethodDefinition:
     return _MethodDefinition(b"compiled", entry_code().address, _METH_FASTCALL, None)
 
 
-@cache
+@once
 def _new_function() -> Any:
     function = ctypes.pythonapi.PyCFunction_NewEx
     function.restype = ctypes.py_object

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
 from staged_ad.lowering import native
+from staged_ad.lowering.once import once
 
 # Indices into NumPy's C API table, from numpy/__multiarray_api.h; they are part of its stable ABI.
 _NUMPY_API: Final = {"PyArray_Scalar": 60, "PyArray_NewFromDescr": 94}
@@ -32,7 +32,7 @@ _PYTHON_API: Final = (
 )
 
 
-@cache
+@once
 def entry_code() -> native.NativeCode:
     _check_layout()
     symbols = {name: _address(getattr(ctypes.pythonapi, name)) for name in _PYTHON_API}

@@ -155,6 +155,8 @@ class Expressions:
                 if operands:
                     return operands[0]
                 (x,) = equation.inputs
+                if isinstance(x, Literal) and x.is_splat:
+                    return self._add(Constant(x.value, dtype))
                 address = flat(context.index, atom.type.shape)
                 return self._add(Load(x, address, context.guard, dtype))
             case OwnIndex():

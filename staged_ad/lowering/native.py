@@ -8,33 +8,21 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
+
+from staged_ad.lowering.once import LOCK, once
 
 ENTRY = "body"
 """Name of the one exported function: ``i64 body(ptr slots)``."""
 
 _AVX512 = ("avx512f", "avx512dq", "avx512bw", "avx512vl")
 
-_lock = threading.RLock()
 _serial = itertools.count()
-
-
-def _renew_lock() -> None:
-    # A fork while another thread compiles would leave the child with a lock that nobody can release.
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +39,13 @@ class NativeCode:
     @property
     def optimised_ir(self) -> str:
         """The module after the passes, computed anew at each request."""
-        with _lock:
+        with LOCK:
             return str(_optimise(self._require_text()))
 
     @property
     def assembly(self) -> str:
         """The assembly of the module, computed anew at each request."""
-        with _lock:
+        with LOCK:
             assembly: str = target_machine().emit_assembly(_optimise(self._require_text()))
             return assembly
 
@@ -82,14 +70,14 @@ def compile_ir(text: str, symbols: Mapping[str, int]) -> NativeCode:
     RuntimeError
         The text does not parse, or a symbol has no address.
     """
-    with _lock:
+    with LOCK:
         code: bytes = target_machine().emit_object(_optimise(text))
         return load_object(code, symbols, text)
 
 
 def load_object(code: bytes, symbols: Mapping[str, int], text: str | None = None) -> NativeCode:
     """Link object code that `compile_ir` made on a machine with this one's `fingerprint`."""
-    with _lock:
+    with LOCK:
         builder = llvm.JITLibraryBuilder().add_object_img(code).export_symbol(ENTRY)
         for name, address in symbols.items():
             if name.encode() in code:
@@ -119,26 +107,26 @@ def address_of(name: str) -> int | None:
         return None
 
 
-@cache
+@once
 def _process() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 
 
-@cache
+@once
 def header() -> str:
     """The two lines every module starts with."""
     machine = target_machine()
     return f'target triple = "{machine.triple}"\ntarget datalayout = "{machine.target_data}"\n'
 
 
-@cache
+@once
 def fingerprint() -> str:
     """What object code depends on besides its text; belongs in the key of a disk cache."""
     version = ".".join(str(part) for part in llvm.llvm_version_info)
     return f"llvm {version}; {llvm.get_host_cpu_name()}; {llvm.get_host_cpu_features().flatten()}"
 
 
-@cache
+@once
 def _features() -> Mapping[str, bool]:
     features: Mapping[str, bool] = llvm.get_host_cpu_features()
     return features
@@ -149,7 +137,7 @@ def has_feature(name: str) -> bool:
     return bool(_features().get(name, False))
 
 
-@cache
+@once
 def simd_bytes() -> int:
     """Width of the widest vector register worth using."""
     if all(has_feature(name) for name in _AVX512):
@@ -157,24 +145,24 @@ def simd_bytes() -> int:
     return 32 if has_feature("avx2") else 16
 
 
-@cache
+@once
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
 
 
-@cache
+@once
 def target_machine() -> llvm.TargetMachine:
     """The host, with every feature it has."""
-    with _lock:
+    with LOCK:
         _initialise()
         return llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
         )
 
 
-@cache
+@once
 def _compiler() -> llvm.LLJIT:
     return llvm.create_lljit_compiler(target_machine(), suppress_errors=True)
 
@@ -208,7 +196,7 @@ class _Passes(NamedTuple):
     unroll: llvm.ModulePassManager
 
 
-@cache
+@once
 def _passes() -> _Passes:
     # Made once: llvmlite 0.50 never frees a pass manager (18 kB each time).
     options = llvm.create_pipeline_tuning_options(speed_level=1)

@@ -245,7 +245,7 @@ class NestWriter:
                 return result
             case Times():
                 left, right = values[node.left], values[node.right]
-                return code.and_(left, right) if node.dtype == BOOL else code.mul(left, right)
+                return code.and_(left, right) if node.dtype == BOOL else code.contracted("mul", left, right)
             case OfIndex():
                 own = node.equation.primitive.lower
                 assert isinstance(own, Index)
@@ -297,7 +297,10 @@ class NestWriter:
             if across and mask is not None:
                 value = code.select(mask, value, code.constant(reduce.rule.identity(dtype), dtype))
             total = self._read(cells[0], dtype, self.depth)
-            self._set(cells[0], reduce.rule.combine(code, total, value))
+            if isinstance(self.nest.nodes[reduce.node], Times):
+                self._set(cells[0], code.contracted("add", total, value))
+            else:
+                self._set(cells[0], reduce.rule.combine(code, total, value))
             return
         assert reduce.position is not None
         best, place = self._read(cells[0], dtype, self.depth), self._read(cells[1], INT64, self.depth)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping
-from functools import cache
 from typing import Final
 
 import numba
 from numba.np.ufunc import parallel
 
 from staged_ad.lowering import native
+from staged_ad.lowering.once import once
 
 # Words shared with native code, a cache line apart: the limit on threads (0: none set), and the pool's lock.
 _LIMIT: Final = 0
@@ -45,7 +45,7 @@ def get_num_threads() -> int:
     return int(_state[_LIMIT])
 
 
-@cache
+@once
 def runtime_symbols() -> Mapping[str, int]:
     """Address of ``staged_parallel``, where a task is ``void (i64 first_chunk, i64 last_chunk, ptr data)``.
 

@@ -51,7 +51,7 @@ def staged(
         functions.append(_function(f"{name}.stage{number}", stage, inputs, leaving, cells, types, used_accumulators))
         arguments = ", ".join(["ptr %scratch", *(f"ptr {a}" for a in used_accumulators)])
         calls.append(Instruction("", "", f"call void @{name}.stage{number}({arguments})", ()))
-    for register in sorted(behind & set(cells)):
+    for register in sorted((behind & set(cells)) - outside):
         calls += _load(register, types[register], cells[register])
     allocas.append(f"  %scratch = alloca [{len(cells)} x [{CELL} x i8]], align 64")
     return functions, calls

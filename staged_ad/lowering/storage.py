@@ -51,15 +51,16 @@ def assign(program: Program, regions: Sequence[Footprint], outputs: Sequence[Var
     """`outputs` are the variables whose storage is that of each program output."""
     places: dict[Atom, Place] = {var: Place(k, 0) for k, var in enumerate(program.inputs)}
     constants: list[np.ndarray[Any, Any]] = []
-    seen: dict[int, Place] = {}
+    seen: dict[tuple[int, tuple[int, ...]], Place] = {}
     base = len(program.inputs)
     for region in regions:
         for atom in region.reads:
             if isinstance(atom, Literal) and atom not in places:
-                known = seen.get(id(atom.value))
+                key = id(atom.value), atom.type.shape
+                known = seen.get(key)
                 if known is None:
-                    known = seen[id(atom.value)] = Place(base + len(constants), 0)
-                    constants.append(np.asarray(atom.value))
+                    known = seen[key] = Place(base + len(constants), 0)
+                    constants.append(np.ascontiguousarray(atom.array))
                 places[atom] = known
     first_output = base + len(constants)
     for k, var in enumerate(outputs):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Mapping
-from functools import cache
 from typing import Final, Literal
 
 import numpy as np
 import scipy.special
 
 from staged_ad.lowering import native
+from staged_ad.lowering.once import once
 
 Item = Literal["float", "double"]
 Symbol = tuple[str, int]
@@ -33,7 +33,7 @@ _BINARY: Final = frozenset({"atan2", "hypot", "pow"})
 _LETTER: Final[Mapping[int, tuple[str, str]]] = {16: ("b", "sse4.1"), 32: ("d", "avx2"), 64: ("e", "avx512f")}
 
 
-@cache
+@once
 def vector_function(name: str, item: Item, lanes: int) -> Symbol | None:
     """Symbol and address of `name` on `lanes` elements at once, or None where libmvec has no such function."""
     letter, feature = _LETTER.get(lanes * _ITEM_BYTES[item], ("", ""))
@@ -45,13 +45,13 @@ def vector_function(name: str, item: Item, lanes: int) -> Symbol | None:
     return _lookup(library, symbol)
 
 
-@cache
+@once
 def scalar_function(name: str, item: Item) -> Symbol | None:
     """Symbol and address of a libm function (``sin``, ``lgamma``, ``hypot``, ...) on one element."""
     return _lookup(_libm(), _c_name(name, item))
 
 
-@cache
+@once
 def special_function(name: str, item: Item) -> Symbol | None:
     """Symbol and address of a real `scipy.special` ufunc as a C function of scalars, or None.
 
@@ -140,7 +140,7 @@ def _lookup(library: ctypes.CDLL, symbol: str) -> Symbol | None:
     return (symbol, address) if address else None
 
 
-@cache
+@once
 def _libmvec() -> ctypes.CDLL | None:
     # AArch64's libmvec has other names and another calling convention.
     if platform.machine() not in ("x86_64", "AMD64"):
@@ -151,7 +151,7 @@ def _libmvec() -> ctypes.CDLL | None:
         return None
 
 
-@cache
+@once
 def _libm() -> ctypes.CDLL:
     try:
         return ctypes.CDLL("libm.so.6")

@@ -137,16 +137,16 @@ def promote(*xs: Any) -> list[Any]:
     """Values of one shape and dtype."""
     values = [as_value(x) for x in xs]
     types = [typeof(v) for v in values]
-    dtype, weak = result_dtype(types)
+    dtype, _ = result_dtype(types)
     shape = common_shape(types)
-    return [to_shape(to_dtype(v, dtype, weak), shape) for v in values]
+    return [to_shape(to_dtype(v, dtype), shape) for v in values]
 
 
 def promote_dtypes(*xs: Any) -> list[Any]:
     """Values of one dtype, each with its own shape."""
     values = [as_value(x) for x in xs]
-    dtype, weak = result_dtype([typeof(v) for v in values])
-    return [to_dtype(v, dtype, weak) for v in values]
+    dtype, _ = result_dtype([typeof(v) for v in values])
+    return [to_dtype(v, dtype) for v in values]
 
 
 def to_float(x: Any) -> Any:

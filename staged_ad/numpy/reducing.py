@@ -37,10 +37,15 @@ def normalize_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 def _reduce(operation: Operation, value: Any, axis: Axis, keepdims: bool) -> Any:
     shape = typeof(value).shape
     axes = normalize_axes(axis, len(shape))
+    value = to_dtype(value, typeof(value).dtype)  # not weak any more
     result = operation(value, axes=axes) if axes else value
     if keepdims:
         result = reshape(result, shape=tuple(1 if k in axes else n for k, n in enumerate(shape)))
     return result
+
+
+def _flag(keepdims: Any) -> bool:
+    return keepdims is not np._NoValue and bool(keepdims)
 
 
 def _refuse(name: str, **options: Any) -> None:
@@ -70,7 +75,7 @@ def _accumulating(name: str, operation: Operation) -> Callable[..., Any]:
             target = INT64
         else:
             target = np.dtype("uint64") if kind == "u" else typeof(value).dtype
-        return _reduce(operation, to_dtype(value, target), axis, keepdims is True)
+        return _reduce(operation, to_dtype(value, target), axis, _flag(keepdims))
 
     return reduce
 
@@ -84,7 +89,7 @@ def _extremum(name: str, operation: Operation) -> Callable[..., Any]:
         a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = None
     ) -> Any:
         _refuse(name, out=out, initial=initial, where=where)
-        return _reduce(operation, as_value(a), axis, keepdims is True)
+        return _reduce(operation, as_value(a), axis, _flag(keepdims))
 
     return reduce
 
@@ -98,7 +103,7 @@ def _logical(name: str, operation: Operation) -> Callable[..., Any]:
         _refuse(name, out=out, where=where)
         value = as_value(a)
         truth = value if typeof(value).dtype == BOOL else not_equal(value, 0)
-        return _reduce(operation, truth, axis, keepdims is True)
+        return _reduce(operation, truth, axis, _flag(keepdims))
 
     return reduce
 
@@ -114,10 +119,10 @@ def _arg(name: str, operation: Operation) -> Callable[..., Any]:
         shape = typeof(value).shape
         if axis is None:
             flat = reshape(value, shape=(typeof(value).size,))
-            return reshape(operation(flat, axis=0), shape=(1,) * len(shape) if keepdims is True else ())
+            return reshape(operation(flat, axis=0), shape=(1,) * len(shape) if _flag(keepdims) else ())
         k = check_axis(axis, len(shape))
         result = operation(value, axis=k)
-        return reshape(result, shape=(*shape[:k], 1, *shape[k + 1 :])) if keepdims is True else result
+        return reshape(result, shape=(*shape[:k], 1, *shape[k + 1 :])) if _flag(keepdims) else result
 
     return reduce
 
@@ -158,7 +163,9 @@ def var(
     value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
     count = float(_count(value, axis))
     center = true_divide(sum(value, axis=axis, keepdims=True), count)
-    return true_divide(sum(square(subtract(value, center)), axis=axis, keepdims=keepdims), count - ddof)
+    return true_divide(
+        sum(square(subtract(value, center)), axis=axis, keepdims=keepdims), float(np.maximum(count - ddof, 0))
+    )
 
 
 def std(a: Any, *args: Any, **kwargs: Any) -> Any:

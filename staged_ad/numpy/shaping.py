@@ -290,16 +290,25 @@ def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
     value = as_value(a_)
     if low is not None:
         value, bound = promote(value, low)
-        value = select(a.lt(value, bound), bound, value)
+        value = select(_or_nan(a.lt(value, bound), bound), bound, value)
     if high is not None:
         value, bound = promote(value, high)
-        value = select(a.gt(value, bound), bound, value)
+        value = select(_or_nan(a.gt(value, bound), bound), bound, value)
     return value
+
+
+def _or_nan(beyond: Any, bound: Any) -> Any:
+    """A NaN bound gives NaN, as in NumPy."""
+    if isinstance(bound, Literal) and bool(np.all(bound.value == bound.value)):
+        return beyond
+    return a.or_(beyond, a.ne(bound, bound))
 
 
 def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
     value = as_value(a_)
     if not typeof(value).inexact:
+        if decimals < 0:
+            raise UnsupportedError(f"np.round of integers to tens is not supported (at {location(user_source())})")
         return value
     rint = UFUNCS[np.rint]
     return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
@@ -308,6 +317,8 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
 def diff(a_: Any, n: int = 1, axis: int = -1) -> Any:
     value = as_value(a_)
     whole = (slice(None),) * check_axis(axis, typeof(value).ndim)
+    if n < 0:
+        raise ValueError(f"order must be non-negative but got {n}")
     for _ in range(n):
         value = getitem(value, (*whole, slice(1, None))) - getitem(value, (*whole, slice(None, -1)))
     return value

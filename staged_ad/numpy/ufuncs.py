@@ -14,9 +14,9 @@ import numpy as np
 import scipy.special
 
 from staged_ad.errors import DTypeError
-from staged_ad.ir import Literal
+from staged_ad.ir import Literal, filled
 from staged_ad.ir.types import BOOL, FLOAT64
-from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype, to_shape
+from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import special as s
@@ -29,6 +29,7 @@ DIRECT: dict[np.ufunc, Operation] = {
     np.true_divide: a.div,
     np.floor_divide: a.floor_div,
     np.remainder: a.remainder,
+    np.fmod: a.fmod,
     np.power: e.power,
     np.float_power: e.power,
     np.sign: a.sign,
@@ -201,21 +202,14 @@ def heaviside(x: Any, at_zero: Any) -> Any:
     values = [as_value(x), as_value(at_zero)]
     dtype = resolve(np.heaviside, [typeof(v) for v in values])[-1]
     x, at_zero = promote(*[to_dtype(v, dtype) for v in values])
-    step = a.select(a.gt(x, 0.0), to_shape(as_value(typeof(x).dtype.type(1)), typeof(x).shape), a.mul(x, 0.0))
-    return a.select(a.eq(x, 0.0), at_zero, step)
+    type = typeof(x)
+    positive = a.select(a.gt(x, 0.0), filled(1, type), x)  # NaN stays
+    return a.select(a.eq(x, 0.0), at_zero, a.select(a.lt(x, 0.0), filled(0, type), positive))
 
 
 def to_dtype_float(x: Any) -> Any:
     value = as_value(x)
     return value if typeof(value).inexact else to_dtype(value, np.dtype("float64"))
-
-
-def fmod(x: Any, y: Any) -> Any:
-    """The remainder with the sign of x."""
-    x, y = promote(x, y)
-    if not typeof(x).inexact:
-        raise DTypeError("np.fmod of integers is not supported; write np.remainder")
-    return a.sub(x, a.mul(a.trunc(a.div(x, y)), y))
 
 
 def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
@@ -224,6 +218,8 @@ def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
 
 def polygamma(n: int, x: Any) -> Any:
     """scipy.special.polygamma for a whole number n known while tracing."""
+    if int(n) != n or n < 0:
+        raise ValueError(f"polygamma needs a whole number n >= 0, got {n}")
     value = to_dtype_float(x)
     return s.digamma(value) if n == 0 else s.polygamma(value, n=int(n))
 
@@ -278,7 +274,6 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.degrees: _scaled(np.degrees, 180 / math.pi),
     np.fmax: fmax,
     np.fmin: fmin,
-    np.fmod: fmod,
     np.heaviside: heaviside,
     np.divmod: divmod_,
 }

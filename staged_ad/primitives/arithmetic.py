@@ -57,6 +57,15 @@ remainder: Operation = elementwise(
     kinds="iuf",
     cost=8,
 )
+fmod: Operation = elementwise(
+    "fmod",
+    np.fmod,
+    lambda code, a, b: code.fmod(a, b),
+    1,
+    lambda y, a, b: neg(trunc(div(a, b))),
+    kinds="iuf",
+    cost=20,
+)
 sign: Operation = elementwise("sign", np.sign, lambda code, a: code.sign(a), None, kinds="iuf", cost=3)
 abs_: Operation = elementwise("abs", np.abs, lambda code, a: code.abs(a), lambda y, a: sign(a), kinds="iuf")  # 0 at 0
 floor: Operation = elementwise("floor", np.floor, lambda code, a: code.intrinsic("floor", a), None)

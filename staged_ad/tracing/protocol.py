@@ -120,7 +120,13 @@ class ArrayProtocol:
         )
 
     def __float__(self) -> float:
-        raise concretization_error("float()", "Leave the float() away: traced 0-d arrays work as numbers", self)
+        raise concretization_error(
+            "float()",
+            "Leave the float() away, and write np.sin for math.sin: traced 0-d arrays work as numbers. If a traced value "
+            "is assigned to an element of an array, as in y[0] = x, make the array of its parts: np.stack([...]) or "
+            "np.concatenate([...])",
+            self,
+        )
 
     def __int__(self) -> int:
         raise concretization_error("int()", "Write x.astype(int), or pass the number as a static argument", self)
@@ -156,6 +162,11 @@ class ArrayProtocol:
             raise UnsupportedError(
                 f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())}); "
                 "for reduce write np.sum, np.prod, np.max or np.min"
+            )
+        if isinstance(out, tuple) and any(x is y for x in out for y in inputs):
+            raise MutationError(
+                f"an array cannot be changed in place by a traced value (at {location(user_source())}): instead of "
+                "y += x write y = y + x"
             )
         if out is not None or kwargs.get("where", True) is not True:
             name = "out" if out is not None else "where"

@@ -117,6 +117,8 @@ def _binary() -> Iterator[Row]:
     quotients: Any = ((0.2, 0.4), (4.2, 4.4), (-2.8, -2.6)), ((0.9, 1.0),)
     yield from rows("floor_div", np.floor_divide, *quotients, kinds="iuf", edges=PAIRS, integers=signed)
     yield from rows("remainder", np.remainder, *quotients, kinds="iuf", edges=PAIRS, integers=signed)
+    truncated: Any = ((0.2, 0.4), (4.2, 4.4), (-2.45, -2.3)), ((0.9, 1.0),)
+    yield from rows("fmod", np.fmod, *truncated, kinds="iuf", edges=PAIRS, integers=signed)
     yield from rows("copysign", np.copysign, OFF_ZERO, OFF_ZERO, edges=PAIRS)
     yield from rows("hypot", np.hypot, ANYWHERE, OFF_ZERO, edges=PAIRS)
     yield from rows("arctan2", np.arctan2, ANYWHERE, OFF_ZERO[:1], edges=PAIRS)
