@@ -23,11 +23,8 @@ class DTypeError(StagedADError, TypeError):
     """A dtype is not supported, or cannot be cast as asked."""
 
 
-class ConcretizationError(StagedADError, RuntimeError):
-    """Python asked a traced value for its number (``if``, ``float``, ``int``, an element of a NumPy array).
-
-    Not a TypeError: NumPy would put an error of its own in the place of one.
-    """
+class ConcretizationError(StagedADError, TypeError):
+    """Python asked a traced value for its number (``if``, ``float``, ``int``, an element of a NumPy array)."""
 
 
 class LeakedTracerError(StagedADError, RuntimeError):

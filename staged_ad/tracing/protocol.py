@@ -122,8 +122,8 @@ class ArrayProtocol:
     def __float__(self) -> float:
         raise concretization_error(
             "float()",
-            "Leave the float() away, and write np.sin for math.sin: traced 0-d arrays work as numbers. If a traced value "
-            "is assigned to an element of an array, as in y[0] = x, make the array of its parts: np.stack([...]) or "
+            "Leave the float() away, and write np.sin for math.sin: traced 0-d arrays work as numbers. If a traced "
+            "value is assigned to an element of an array, as in y[0] = x, make the array of its parts: np.stack([...]) or "
             "np.concatenate([...])",
             self,
         )
