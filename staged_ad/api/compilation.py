@@ -106,7 +106,12 @@ class Jitted:
         prepared = self._prepare(args, kwargs)
         if any(isinstance(leaf, Tracer) for leaf in prepared.leaves):
             raise ArgumentError("lower needs arrays, not traced values")
-        return Lowered(self._variant(prepared).compiled)
+        compiled = self._variant(prepared).compiled
+        if compiled is None:
+            raise ArgumentError(
+                f"{function_name(self._f)} reads values of a trace around it, so it has no code of its own"
+            )
+        return Lowered(compiled)
 
     # -- the slow path ------------------------------------------------------------------------------------------
 

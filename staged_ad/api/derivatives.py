@@ -7,6 +7,7 @@ Start at ``value_and_grad``.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -30,7 +31,10 @@ Argnums = int | Sequence[int]
 
 
 def _positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> list[int]:
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    try:
+        numbers = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else [argnums])]
+    except TypeError:
+        raise ArgumentError(f"argnums must be an integer or a sequence of integers, got {argnums!r}") from None
     for number in numbers:
         if not -len(args) <= number < len(args):
             raise ArgumentError(
@@ -62,7 +66,7 @@ def _differentiable(
 
 
 def _one(argnums: Argnums, parts: Sequence[Any]) -> Any:
-    return parts[0] if isinstance(argnums, int) else tuple(parts)
+    return tuple(parts) if isinstance(argnums, Sequence) else parts[0]
 
 
 def value_and_grad(
@@ -126,7 +130,8 @@ def grad(
 ) -> Callable[..., Any]:
     """A function that returns the gradient of the scalar function `f`, by reverse mode.
 
-    Parameters and errors are those of `value_and_grad`. With `has_aux` it returns ``(gradient, aux)``.
+    Parameters (`argnums`, `has_aux`) and errors are those of `value_and_grad`; keyword arguments are passed on. With
+    `has_aux` it returns ``(gradient, aux)``.
 
     Examples
     --------
@@ -255,7 +260,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
     """The transpose of a function that is linear in its arguments; `primals` give only shapes and dtypes.
 
-    Raises NotDifferentiableError where f is not linear.
+    Raises NotDifferentiableError where f is seen not to be linear; a constant term is not seen.
 
     Examples
     --------

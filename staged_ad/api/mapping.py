@@ -33,6 +33,8 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     out_axes
         Where the axis goes in the results; None for results that do not depend on it.
 
+    Keyword arguments are passed on as they are, not mapped.
+
     Raises
     ------
     ShapeError
@@ -87,9 +89,9 @@ def _to_front(
         if axis is None:
             leading.append(leaf)
             continue
-        if not isinstance(axis, int) or not -type.ndim <= axis < type.ndim:
+        if not isinstance(axis, int | np.integer) or not -type.ndim <= axis < type.ndim:
             raise ShapeError(f"vmap: {name()} has shape {type.shape}, it has no axis {axis}")
-        place = axis % type.ndim
+        place = int(axis) % type.ndim
         sizes.setdefault(type.shape[place], name())
         order = (place, *(d for d in range(type.ndim) if d != place))
         leading.append(transpose(leaf, permutation=order) if isinstance(leaf, np.ndarray) or place else leaf)

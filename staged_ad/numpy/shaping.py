@@ -108,6 +108,11 @@ def matrix_transpose(x: Any) -> Any:
     return swapaxes(x, -1, -2)
 
 
+def _listed(axes: Any) -> list[int]:
+    """One axis or several, as a list."""
+    return [int(axes)] if isinstance(axes, int | np.integer) else [int(k) for k in axes]
+
+
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     value = as_value(a)
     order = list(range(typeof(value).ndim))
@@ -119,8 +124,8 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     value = as_value(a)
     ndim = typeof(value).ndim
-    sources = [check_axis(k, ndim) for k in ([source] if isinstance(source, int) else source)]
-    targets = [check_axis(k, ndim) for k in ([destination] if isinstance(destination, int) else destination)]
+    sources = [check_axis(k, ndim) for k in _listed(source)]
+    targets = [check_axis(k, ndim) for k in _listed(destination)]
     order = [k for k in range(ndim) if k not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
@@ -132,7 +137,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     shape = typeof(value).shape
     if axis is None:
         return p.reshape(value, shape=tuple(n for n in shape if n != 1))
-    axes = {check_axis(k, len(shape)) for k in ([axis] if isinstance(axis, int) else axis)}
+    axes = {check_axis(k, len(shape)) for k in _listed(axis)}
     if any(shape[k] != 1 for k in axes):
         raise ShapeError("cannot select an axis to squeeze out which has size not equal to one")
     return p.reshape(value, shape=tuple(n for k, n in enumerate(shape) if k not in axes))
@@ -140,7 +145,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
 
 def expand_dims(a: Any, axis: Any) -> Any:
     value = as_value(a)
-    axes = [axis] if isinstance(axis, int) else list(axis)
+    axes = _listed(axis)
     ndim = typeof(value).ndim + len(axes)
     places = {check_axis(k, ndim) for k in axes}
     lengths = iter(typeof(value).shape)
@@ -212,7 +217,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     value = as_value(ary)
     k = check_axis(axis, typeof(value).ndim)
     n = typeof(value).shape[k]
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, int | np.integer):
         if n % indices_or_sections:
             raise ShapeError("array split does not result in an equal division")
         width = n // indices_or_sections
@@ -226,7 +231,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 def flip(m: Any, axis: Any = None) -> Any:
     value = as_value(m)
     ndim = typeof(value).ndim
-    axes = range(ndim) if axis is None else [axis] if isinstance(axis, int) else axis
+    axes = range(ndim) if axis is None else _listed(axis)
     return p.reverse(value, axes=tuple(sorted(check_axis(k, ndim) for k in axes)))
 
 
@@ -234,9 +239,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     value = as_value(a)
     if axis is None:
         return reshape(roll(ravel(value), shift, 0), typeof(value).shape)
-    pairs = (
-        [(shift, axis)] if isinstance(axis, int) else list(zip(np.broadcast_to(shift, len(axis)), axis, strict=True))
-    )
+    axes = _listed(axis)
+    pairs = zip(np.broadcast_to(shift, len(axes)), axes, strict=True)
     for amount, k in pairs:
         k = check_axis(k, typeof(value).ndim)
         n = typeof(value).shape[k]
@@ -345,7 +349,7 @@ def shape_of(a_: Any) -> tuple[int, ...]:
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     """np.full whose fill value may be traced."""
     value = array(fill_value, dtype=dtype)
-    target = (shape,) if isinstance(shape, int) else tuple(shape)
+    target = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     return _plain(broadcast_to(value, target))
 
 

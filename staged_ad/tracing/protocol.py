@@ -115,7 +115,7 @@ class ArrayProtocol:
         raise concretization_error(
             "the truth value",
             "Write np.where(condition, a, b) instead of `if`, np.minimum and np.maximum instead of min and max, "
-            "and & | ~ instead of `and`, `or`, `not`",
+            "and & | ~ instead of `and`, `or`, `not`; a flag can be a static argument: jit(f, static_argnums=...)",
             self,
         )
 
@@ -123,8 +123,8 @@ class ArrayProtocol:
         raise concretization_error(
             "float()",
             "Leave the float() away, and write np.sin for math.sin: traced 0-d arrays work as numbers. If a traced "
-            "value is assigned to an element of an array, as in y[0] = x, make the array of its parts: np.stack([...]) or "
-            "np.concatenate([...])",
+            "value is assigned to an element of an array, as in y[0] = x, make the array of its parts: "
+            "np.stack([...]) or np.concatenate([...])",
             self,
         )
 

@@ -12,6 +12,7 @@ from types import CodeType, FrameType
 
 import numpy as np
 import optree
+import scipy
 
 from staged_ad.ir.program import Source
 
@@ -21,6 +22,7 @@ _LIBRARIES = (
     _PACKAGE,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
     os.path.dirname(os.path.abspath(optree.__file__)) + os.sep,
+    os.path.dirname(os.path.abspath(scipy.__file__)) + os.sep,
     "<__array_function__",
     "<frozen",
 )
