@@ -131,6 +131,8 @@ def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
     """x ** y; an exponent that is a Python number with a whole value needs no logarithm."""
     if isinstance(y, int | float) and not isinstance(y, bool):
         base = as_value(x)
+        if keep_weak and typeof(base).dtype == BOOL and typeof(base).shape and type(y) is int and y == 2:
+            return square(base)  # int8, while booleans to other powers are int64
         dtype = resolve(np.power, [typeof(base), typeof(as_value(y))])[-1]
         weak = keep_weak and typeof(base).weak
         if dtype.kind == "f" and y == 0.5:
@@ -153,7 +155,9 @@ def positive(x: Any) -> Any:
 
 
 def square(x: Any) -> Any:
-    return multiply(x, x)
+    value = as_value(x)
+    value = to_dtype(value, resolve(np.square, [typeof(value)])[-1])
+    return multiply(value, value)
 
 
 def reciprocal(x: Any) -> Any:

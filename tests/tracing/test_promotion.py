@@ -81,14 +81,16 @@ def assert_as_numpy(f: Callable[..., Any], *args: Any, constants: tuple[Any, ...
 @given(x=arrays(), y=st.one_of(arrays(), small_numbers), swapped=st.booleans())
 def test_operators_promote_as_numpy(f: Callable[..., Any], x: Any, y: Any, swapped: bool):
     first, second = (y, x) if swapped else (x, y)
+    if f is operator.pow and np.asarray(first).dtype == bool and type(second) is int:
+        return  # NumPy looks at the value: booleans ** 2 are int8; a traced exponent has none
     assert_as_numpy(f, first, second)
 
 
 @pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
 @given(x=arrays(), y=st.one_of(arrays(), numbers), swapped=st.booleans())
 def test_operators_with_a_constant_promote_as_numpy(f: Callable[..., Any], x: Any, y: Any, swapped: bool):
-    if f is operator.pow and not swapped and np.asarray(x).dtype == bool:
-        return  # NumPy's ** has dtypes of its own for booleans and the exponent 2
+    if f is operator.pow and not swapped and np.asarray(x).dtype == bool and type(y) is not int:
+        return  # NumPy's ** has dtypes of its own for booleans
     assert_as_numpy((lambda x: f(y, x)) if swapped else (lambda x: f(x, y)), x, constants=(y,))
 
 
