@@ -1,4 +1,4 @@
-"""Derivatives of Python functions: grad, jvp, vjp, linearize, jacobians, hvp. Public through ``staged_ad``.
+"""Derivatives of Python functions: grad, jvp, vjp, linearize, hvp. Public through ``staged_ad``.
 
 Invariant: each traces its function once, rewrites the program, and runs the result: at arrays with NumPy, at
 traced values by recording it, so that all of them nest in any order.
@@ -14,23 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import Traced, argument_name, check_match, function_name, leaf_name, own, trace_call
+from staged_ad.api.calling import Traced, argument_name, check_match, function_name, leaf_name, trace_call
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
-from staged_ad.primitives.arithmetic import eq
-from staged_ad.primitives.makers import typeof
-from staged_ad.primitives.shaping import broadcast, cast, iota, reshape, transpose
 from staged_ad.tracing import run
 from staged_ad.tracing.trees import unflatten
 from staged_ad.transforms.jvp import jvp_program
 from staged_ad.transforms.transpose import transpose_program
 from staged_ad.transforms.vjp import linearize_program, value_and_grad_program, vjp_program
-from staged_ad.transforms.vmap import vmap_program
 
 Argnums = int | Sequence[int]
 
 
-def _positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> list[int]:
+def argument_positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> list[int]:
+    """The positions that `argnums` means, counted from the front; raises ArgumentError for what is not there."""
     try:
         numbers = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else [argnums])]
     except TypeError:
@@ -47,7 +44,7 @@ def _positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> 
     return found
 
 
-def _differentiable(
+def check_differentiable(
     what: str, f: Callable[..., Any], traced: Traced, positions: Sequence[int], holomorphic: bool
 ) -> None:
     """Inputs must be floating-point; the error names the argument."""
@@ -65,7 +62,8 @@ def _differentiable(
         )
 
 
-def _one(argnums: Argnums, parts: Sequence[Any]) -> Any:
+def as_given(argnums: Argnums, parts: Sequence[Any]) -> Any:
+    """One part where `argnums` is a number, a tuple of parts where it is a sequence."""
     return tuple(parts) if isinstance(argnums, Sequence) else parts[0]
 
 
@@ -104,9 +102,9 @@ def value_and_grad(
 
     @wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        positions = _positions(f, argnums, args)
+        positions = argument_positions(f, argnums, args)
         traced = trace_call(f, args, kwargs, positions, has_aux)
-        _differentiable("grad", f, traced, positions, holomorphic)
+        check_differentiable("grad", f, traced, positions, holomorphic)
         type = traced.program.outputs[0].type
         children = traced.out_spec.children()
         single = children[0].num_leaves if has_aux else traced.out_spec.num_leaves
@@ -120,7 +118,7 @@ def value_and_grad(
         results = run(program, traced.values)
         count = len(traced.program.outputs)
         value = unflatten(traced.out_spec, results[:count])
-        return value, _one(argnums, unflatten(traced.in_spec, results[count:]))
+        return value, as_given(argnums, unflatten(traced.in_spec, results[count:]))
 
     return differentiated
 
@@ -171,7 +169,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     _check_tuples(primals, tangents)
     positions = range(len(primals))
     traced = trace_call(f, primals, {}, has_aux=has_aux)
-    _differentiable("jvp", f, traced, positions, False)
+    check_differentiable("jvp", f, traced, positions, False)
     types = [type.strong() for type in traced.program.input_types[len(traced.captures) :]]
     x_dots = check_match("tangents", list(tangents), traced.in_spec, types)
     results = run(jvp_program(traced.program, traced.active()), [*traced.values, *x_dots])
@@ -207,7 +205,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     8.0 12.0
     """
     traced = trace_call(f, primals, {})
-    _differentiable("linearize", f, traced, range(len(primals)), False)
+    check_differentiable("linearize", f, traced, range(len(primals)), False)
     split = linearize_program(traced.program, traced.active())
     results = run(split.known, traced.values)
     count = len(traced.program.outputs)
@@ -238,7 +236,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     6.0 3.0 2.0
     """
     traced = trace_call(f, primals, {}, has_aux=has_aux)
-    _differentiable("vjp", f, traced, range(len(primals)), False)
+    check_differentiable("vjp", f, traced, range(len(primals)), False)
     pullback = vjp_program(traced.program, traced.active())
     results = run(pullback.forward, traced.values)
     types = traced.program.output_types
@@ -271,7 +269,7 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]
     [1. 2.]
     """
     traced = trace_call(f, primals, {})
-    _differentiable("linear_transpose", f, traced, range(len(primals)), False)
+    check_differentiable("linear_transpose", f, traced, range(len(primals)), False)
     program = transpose_program(traced.program, traced.active())
     types = [type.strong() for type in traced.program.output_types]
 
@@ -280,123 +278,6 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]
         return tuple(unflatten(traced.in_spec, run(program, [*traced.captures, *bars])))
 
     return transposed
-
-
-def _basis(type: ArrayType, near: Sequence[Any]) -> Any:
-    """The unit arrays of a type, along a new axis 0."""
-    n = type.size
-    same = eq(iota((n, n), np.int64, 0, near=near), iota((n, n), np.int64, 1, near=near))
-    return reshape(cast(same, dtype=type.dtype, weak=False), shape=(n, *type.shape))
-
-
-def _jacobian_forward(traced: Traced) -> list[list[Any]]:
-    """Blocks [output leaf][input leaf] of shape (output shape, input shape)."""
-    columns = []
-    count = len(traced.program.outputs)
-    for k in range(len(traced.leaves)):
-        active = traced.active([j == k for j in range(len(traced.leaves))])
-        program = jvp_program(traced.program, active)
-        type = traced.program.input_types[len(traced.captures) + k].strong()
-        outputs = Program(program.inputs, program.equations, program.outputs[count:], program.name)
-        flags = [False] * len(traced.program.inputs) + [True]
-        columns.append(_mapped(outputs, flags, [*traced.values, _basis(type, traced.values)], type.size))
-    blocks: list[list[Any]] = []
-    for row, out in enumerate(t for t in traced.program.output_types if t.inexact):
-        blocks.append([])
-        for k, column in enumerate(columns):
-            shape = traced.program.input_types[len(traced.captures) + k].shape
-            # (n, output shape) -> (output shape, n) -> (output shape, input shape)
-            turned = transpose(column[row], permutation=(*range(1, out.ndim + 1), 0))
-            blocks[-1].append(reshape(turned, shape=(*out.shape, *shape)))
-    return blocks
-
-
-def _jacobian_reverse(traced: Traced) -> list[list[Any]]:
-    pullback = vjp_program(traced.program, traced.active())
-    results = run(pullback.forward, traced.values)
-    residuals = results[len(traced.program.outputs) :]
-    outs = [type.strong() for type in traced.program.output_types if type.inexact]
-    blocks = []
-    for k, out in enumerate(outs):
-        seeds = [_basis(t, residuals) if j == k else np.zeros(t.shape, t.dtype) for j, t in enumerate(outs)]
-        flags = [False] * len(residuals) + [j == k for j in range(len(outs))]
-        rows = _mapped(pullback.backward, flags, [*residuals, *seeds], out.size)
-        types = traced.program.input_types[len(traced.captures) :]
-        blocks.append([reshape(row, shape=(*out.shape, *t.shape)) for row, t in zip(rows, types, strict=True)])
-    return blocks
-
-
-def _mapped(program: Program, batched: Sequence[bool], values: Sequence[Any], size: int) -> list[Any]:
-    mapped, flags = vmap_program(program, batched, size)
-    results = run(mapped, values)
-    return [r if flag else _repeat(r, size) for r, flag in zip(results, flags, strict=True)]
-
-
-def _repeat(value: Any, size: int) -> Any:
-    type = typeof(value)
-    return broadcast(value, shape=(size, *type.shape), dims=tuple(range(1, type.ndim + 1)))
-
-
-def _jacobian(
-    what: str, f: Callable[..., Any], argnums: Argnums, choose: Callable[[Traced], Any]
-) -> Callable[..., Any]:
-    @wraps(f)
-    def differentiated(*args: Any, **kwargs: Any) -> Any:
-        positions = _positions(f, argnums, args)
-        traced = trace_call(f, args, kwargs, positions)
-        _differentiable(what, f, traced, positions, False)
-        if not all(type.inexact for type in traced.program.output_types):
-            raise NotDifferentiableError(f"{what}: {function_name(f)} returned an integer or boolean array")
-        rows = [_one(argnums, unflatten(traced.in_spec, list(map(own, row)))) for row in choose(traced)(traced)]
-        return unflatten(traced.out_spec, rows)
-
-    return differentiated
-
-
-def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Jacobian of `f` by forward mode: its cost grows with the number of inputs.
-
-    For a result of shape s and an argument of shape t each block has shape s + t; nests of results and arguments
-    give nests of blocks, the result's structure outside.
-
-    Examples
-    --------
-    >>> import numpy as np, staged_ad as sad
-    >>> print(sad.jacfwd(lambda x: x**2)(np.array([1.0, 2.0])))
-    [[2. 0.]
-     [0. 4.]]
-    """
-    return _jacobian("jacfwd", f, argnums, lambda traced: _jacobian_forward)
-
-
-def jacrev(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Jacobian of `f` by reverse mode: its cost grows with the number of outputs. See `jacfwd`."""
-    return _jacobian("jacrev", f, argnums, lambda traced: _jacobian_reverse)
-
-
-def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Jacobian of `f`, by the cheaper of `jacfwd` (no more inputs than outputs) and `jacrev`."""
-
-    def choose(traced: Traced) -> Any:
-        inputs = sum(type.size for type in traced.program.input_types[len(traced.captures) :])
-        outputs = sum(type.size for type in traced.program.output_types)
-        return _jacobian_forward if inputs <= outputs else _jacobian_reverse
-
-    return _jacobian("jacobian", f, argnums, choose)
-
-
-def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Hessian of `f`, forward over reverse: blocks of shape (result, argument, argument).
-
-    Examples
-    --------
-    >>> import numpy as np, staged_ad as sad
-    >>> rosenbrock = lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
-    >>> print(sad.hessian(rosenbrock)(np.array([-1.2, 1.0])))
-    [[1330.  480.]
-     [ 480.  200.]]
-    """
-    return jacfwd(jacrev(f, argnums), argnums)
 
 
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:

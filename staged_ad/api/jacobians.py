@@ -1,0 +1,143 @@
+"""Jacobians and Hessians of Python functions. Public through ``staged_ad``.
+
+Invariant: a block [output leaf][input leaf] has the shape of the output, then that of the input.
+Start at ``_jacobian_forward``: a Jacobian is a jvp or a vjp mapped over the unit arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from staged_ad.api.calling import Traced, function_name, own, trace_call
+from staged_ad.api.derivatives import Argnums, argument_positions, as_given, check_differentiable
+from staged_ad.errors import NotDifferentiableError
+from staged_ad.ir import ArrayType, Program
+from staged_ad.primitives.arithmetic import eq
+from staged_ad.primitives.makers import typeof
+from staged_ad.primitives.shaping import broadcast, cast, iota, reshape, transpose
+from staged_ad.tracing import run
+from staged_ad.tracing.trees import unflatten
+from staged_ad.transforms.jvp import jvp_program
+from staged_ad.transforms.vjp import vjp_program
+from staged_ad.transforms.vmap import vmap_program
+
+
+def _basis(type: ArrayType, near: Sequence[Any]) -> Any:
+    """The unit arrays of a type, along a new axis 0."""
+    n = type.size
+    same = eq(iota((n, n), np.int64, 0, near=near), iota((n, n), np.int64, 1, near=near))
+    return reshape(cast(same, dtype=type.dtype, weak=False), shape=(n, *type.shape))
+
+
+def _jacobian_forward(traced: Traced) -> list[list[Any]]:
+    """Blocks [output leaf][input leaf] of shape (output shape, input shape)."""
+    columns = []
+    count = len(traced.program.outputs)
+    for k in range(len(traced.leaves)):
+        active = traced.active([j == k for j in range(len(traced.leaves))])
+        program = jvp_program(traced.program, active)
+        type = traced.program.input_types[len(traced.captures) + k].strong()
+        outputs = Program(program.inputs, program.equations, program.outputs[count:], program.name)
+        flags = [False] * len(traced.program.inputs) + [True]
+        columns.append(_mapped(outputs, flags, [*traced.values, _basis(type, traced.values)], type.size))
+    blocks: list[list[Any]] = []
+    for row, out in enumerate(t for t in traced.program.output_types if t.inexact):
+        blocks.append([])
+        for k, column in enumerate(columns):
+            shape = traced.program.input_types[len(traced.captures) + k].shape
+            # (n, output shape) -> (output shape, n) -> (output shape, input shape)
+            turned = transpose(column[row], permutation=(*range(1, out.ndim + 1), 0))
+            blocks[-1].append(reshape(turned, shape=(*out.shape, *shape)))
+    return blocks
+
+
+def _jacobian_reverse(traced: Traced) -> list[list[Any]]:
+    pullback = vjp_program(traced.program, traced.active())
+    results = run(pullback.forward, traced.values)
+    residuals = results[len(traced.program.outputs) :]
+    outs = [type.strong() for type in traced.program.output_types if type.inexact]
+    blocks = []
+    for k, out in enumerate(outs):
+        seeds = [_basis(t, residuals) if j == k else np.zeros(t.shape, t.dtype) for j, t in enumerate(outs)]
+        flags = [False] * len(residuals) + [j == k for j in range(len(outs))]
+        rows = _mapped(pullback.backward, flags, [*residuals, *seeds], out.size)
+        types = traced.program.input_types[len(traced.captures) :]
+        blocks.append([reshape(row, shape=(*out.shape, *t.shape)) for row, t in zip(rows, types, strict=True)])
+    return blocks
+
+
+def _mapped(program: Program, batched: Sequence[bool], values: Sequence[Any], size: int) -> list[Any]:
+    mapped, flags = vmap_program(program, batched, size)
+    results = run(mapped, values)
+    return [r if flag else _repeat(r, size) for r, flag in zip(results, flags, strict=True)]
+
+
+def _repeat(value: Any, size: int) -> Any:
+    type = typeof(value)
+    return broadcast(value, shape=(size, *type.shape), dims=tuple(range(1, type.ndim + 1)))
+
+
+def _jacobian(
+    what: str, f: Callable[..., Any], argnums: Argnums, choose: Callable[[Traced], Any]
+) -> Callable[..., Any]:
+    @wraps(f)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        positions = argument_positions(f, argnums, args)
+        traced = trace_call(f, args, kwargs, positions)
+        check_differentiable(what, f, traced, positions, False)
+        if not all(type.inexact for type in traced.program.output_types):
+            raise NotDifferentiableError(f"{what}: {function_name(f)} returned an integer or boolean array")
+        rows = [as_given(argnums, unflatten(traced.in_spec, list(map(own, row)))) for row in choose(traced)(traced)]
+        return unflatten(traced.out_spec, rows)
+
+    return differentiated
+
+
+def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Jacobian of `f` by forward mode: its cost grows with the number of inputs.
+
+    For a result of shape s and an argument of shape t each block has shape s + t; nests of results and arguments
+    give nests of blocks, the result's structure outside.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.jacfwd(lambda x: x**2)(np.array([1.0, 2.0])))
+    [[2. 0.]
+     [0. 4.]]
+    """
+    return _jacobian("jacfwd", f, argnums, lambda traced: _jacobian_forward)
+
+
+def jacrev(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Jacobian of `f` by reverse mode: its cost grows with the number of outputs. See `jacfwd`."""
+    return _jacobian("jacrev", f, argnums, lambda traced: _jacobian_reverse)
+
+
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Jacobian of `f`, by the cheaper of `jacfwd` (no more inputs than outputs) and `jacrev`."""
+
+    def choose(traced: Traced) -> Any:
+        inputs = sum(type.size for type in traced.program.input_types[len(traced.captures) :])
+        outputs = sum(type.size for type in traced.program.output_types)
+        return _jacobian_forward if inputs <= outputs else _jacobian_reverse
+
+    return _jacobian("jacobian", f, argnums, choose)
+
+
+def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The Hessian of `f`, forward over reverse: blocks of shape (result, argument, argument).
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> rosenbrock = lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    >>> print(sad.hessian(rosenbrock)(np.array([-1.2, 1.0])))
+    [[1330.  480.]
+     [ 480.  200.]]
+    """
+    return jacfwd(jacrev(f, argnums), argnums)
