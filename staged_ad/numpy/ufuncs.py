@@ -16,7 +16,7 @@ import scipy.special
 from staged_ad.errors import DTypeError
 from staged_ad.ir import Literal, filled
 from staged_ad.ir.types import BOOL, FLOAT64
-from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype
+from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype, to_float
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import special as s
@@ -211,11 +211,6 @@ def heaviside(x: Any, at_zero: Any) -> Any:
     return a.select(a.eq(x, 0.0), at_zero, a.select(a.lt(x, 0.0), filled(0, type), positive))
 
 
-def to_dtype_float(x: Any) -> Any:
-    value = as_value(x)
-    return value if typeof(value).inexact else to_dtype(value, np.dtype("float64"))
-
-
 def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
     return floor_divide(x, y), remainder(x, y)
 
@@ -224,7 +219,7 @@ def polygamma(n: int, x: Any) -> Any:
     """scipy.special.polygamma for a whole number n known while tracing."""
     if int(n) != n or n < 0:
         raise ValueError(f"polygamma needs a whole number n >= 0, got {n}")
-    value = to_dtype_float(x)
+    value = to_float(x)
     return s.digamma(value) if n == 0 else s.polygamma(value, n=int(n))
 
 

@@ -14,19 +14,13 @@ import numpy as np
 from staged_ad.ir import Linear, filled
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import BOOL
-from staged_ad.primitives.makers import (
-    Operation,
-    add,
-    elementwise,
-    mul,
-    neg,
-    scale,
-    select,
-    sub,
-    typeof,
-)
-
-__all__ = ["add", "mul", "neg", "scale", "select", "sub"]
+from staged_ad.primitives.makers import Operation, elementwise, typeof
+from staged_ad.primitives.makers import add as add
+from staged_ad.primitives.makers import mul as mul
+from staged_ad.primitives.makers import neg as neg
+from staged_ad.primitives.makers import scale as scale
+from staged_ad.primitives.makers import select as select
+from staged_ad.primitives.makers import sub as sub
 
 
 def _transpose_div(ct: Any, inputs: Sequence[Any]) -> Any:
