@@ -247,16 +247,12 @@ class _Variant:
 
     def __init__(self, traced: Traced, compiled: Compiled | None) -> None:
         self.traced = traced
-        self._compiled = compiled
+        self.compiled = compiled
         spec = traced.out_spec
         self.single = spec.num_leaves == 1
         leaf = spec.is_leaf()
         plain_tuple = spec.type is tuple and spec.num_leaves > 1 and all(c.is_leaf() for c in spec.children())
         self.plain_result = leaf or plain_tuple
-
-    @property
-    def compiled(self) -> Any:
-        return self._compiled
 
     def restore(self, result: Any) -> Any:
         if self.plain_result:

@@ -52,7 +52,6 @@ class Fold(Lowering):
 
     combine: Callable[..., Any]
     identity: Callable[[Any], Any]
-    reassociate: bool = False
 
 
 @dataclass(frozen=True)

@@ -80,15 +80,6 @@ def _by_name(name: str) -> Primitive:
     return PRIMITIVES[name]
 
 
-def no_derivative(name: str, reason: str) -> Callable[..., Any]:
-    """A jvp rule for operations that have no derivative where one would be expected."""
-
-    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        raise NotDifferentiableError(f"{name} is not differentiable: {reason}")
-
-    return jvp
-
-
 def not_linear(name: str) -> Callable[..., Any]:
     """A transpose rule for operations that are linear in none of their operands."""
 

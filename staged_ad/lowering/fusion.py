@@ -128,15 +128,13 @@ class _Fusion:
         for equation in reversed(self.program.equations):
             (output,) = equation.outputs
             found = contexts.get(output)
-            if not found or (output in self.stored and not self._is_expression(output)):
+            if not found or output in self.stored:
                 continue
             lower = equation.primitive.lower
-            if output not in self.stored and costs[output] > CHEAP and len(found) > 1:
+            if costs[output] > CHEAP and len(found) > 1:
                 self.stored.add(output)
                 added = True
                 found = {(-1 - len(self.stored), 0)}
-            elif output in self.stored:
-                continue
             if isinstance(lower, Map):
                 below = found
             elif isinstance(lower, View | Alias):
@@ -153,9 +151,6 @@ class _Fusion:
     def _add(self, contexts: dict[Var, set[tuple[int, int]]], atom: Atom, new: set[tuple[int, int]]) -> None:
         if isinstance(atom, Var) and atom in self.definitions and atom not in self.stored:
             contexts.setdefault(atom, set()).update(new)
-
-    def _is_expression(self, var: Var) -> bool:
-        return isinstance(self.definitions[var].primitive.lower, Map | View | Alias)
 
     def _shift(self, result: _Result) -> int:
         """0 where operands are read at the very index of the loops."""

@@ -6,7 +6,7 @@ Start at ``Affine``; ``reshaped`` is the one view that may fail.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from staged_ad.ir.types import Shape
@@ -40,10 +40,6 @@ class Affine:
 
     def coefficient(self, dim: int) -> int:
         return next((c for d, c in self.terms if d == dim), 0)
-
-    def renumbered(self, dims: Sequence[int]) -> Affine:
-        """With loop dimension d called ``dims[d]``."""
-        return Affine(self.offset, tuple(sorted((dims[d], c) for d, c in self.terms)))
 
     def __str__(self) -> str:
         parts = [f"{c}*i{d}" if c != 1 else f"i{d}" for d, c in self.terms]

@@ -125,11 +125,11 @@ reduce_sum: Operation = _reduction(
     "reduce_sum",
     np.sum,
     _jvp_sum,
-    Fold(lambda code, a, b: code.add(a, b), lambda dtype: 0, reassociate=True),
+    Fold(lambda code, a, b: code.add(a, b), lambda dtype: 0),
     transpose=_transpose_reduce_sum,
 )
 reduce_prod: Operation = _reduction(
-    "reduce_prod", np.prod, _jvp_prod, Fold(lambda code, a, b: code.mul(a, b), lambda dtype: 1, reassociate=True)
+    "reduce_prod", np.prod, _jvp_prod, Fold(lambda code, a, b: code.mul(a, b), lambda dtype: 1)
 )
 reduce_max: Operation = _reduction(
     "reduce_max",
