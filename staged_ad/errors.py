@@ -53,3 +53,21 @@ class VerificationError(StagedADError, AssertionError):
 
 class LoweringError(StagedADError, NotImplementedError):
     """A program cannot be compiled; the message names the equation and the reason."""
+
+
+class GuardFailure(StagedADError, AssertionError):  # noqa: N818  # not the user's error: another variant is needed
+    """A program was evaluated at values for which Python would have taken another path."""
+
+    def __init__(self, number: int, expected: bool | int, found: bool | int) -> None:
+        super().__init__(f"guard {number} expects {expected}, the value is {found}")
+        self.number = number
+        self.expected = expected
+        self.found = found
+
+
+class VariantsWarning(UserWarning):
+    """A jitted function is compiled again and again, because what ``if``, ``while`` or ``range`` read varies."""
+
+
+class TapeOverflowError(StagedADError, MemoryError):
+    """A loop of unknown length keeps more for its reverse than `staged_ad.set_tape_limit` allows."""

@@ -18,6 +18,7 @@ LAYERS = [
     ["primitives"],
     ["numpy"],
     ["transforms"],
+    ["control"],
     ["passes"],
     ["lowering"],
     ["api"],

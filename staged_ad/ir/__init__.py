@@ -15,6 +15,7 @@ from staged_ad.ir.program import Program as Program
 from staged_ad.ir.program import Source as Source
 from staged_ad.ir.program import Var as Var
 from staged_ad.ir.program import filled as filled
+from staged_ad.ir.ragged import Stack as Stack
 from staged_ad.ir.types import ArrayType as ArrayType
 from staged_ad.ir.types import type_of as type_of
 from staged_ad.ir.verify import verify as verify

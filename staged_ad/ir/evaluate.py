@@ -16,10 +16,12 @@ from staged_ad.ir.program import Atom, Literal, Program, Var
 def evaluate(program: Program, *arrays: Any) -> list[Any]:
     """The outputs of `program` at the given arrays.
 
-    NumPy's floating-point warnings are silent, as in compiled code: a branch not taken may divide by zero.
+    A ragged array is a ``Stack``. NumPy's floating-point warnings are silent, as in compiled code: a branch not taken
+    may divide by zero.
     """
     values: dict[Var, Any] = {
-        var: np.asarray(array, dtype=var.type.dtype) for var, array in zip(program.inputs, arrays, strict=True)
+        var: array if var.type.ragged else np.asarray(array, dtype=var.type.dtype)
+        for var, array in zip(program.inputs, arrays, strict=True)
     }
     given = {id(value) for value in values.values()}
 

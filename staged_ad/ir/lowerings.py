@@ -74,5 +74,27 @@ class Index(Lowering):
 
 
 @dataclass(frozen=True)
+class Check(Lowering):
+    """A guard: the body returns status ``number + 1`` when the operand differs from ``expected``."""
+
+
+@dataclass(frozen=True)
+class Loop(Lowering):
+    """scan and while: a native loop around the code of the body."""
+
+
+@dataclass(frozen=True)
+class Branch(Lowering):
+    """switch: the code of one of several programs runs."""
+
+
+@dataclass(frozen=True)
+class Entries(Lowering):
+    """The number of entries of ragged arrays."""
+
+
+@dataclass(frozen=True)
 class Inlined(Lowering):
-    """Never lowered itself: a pass replaces it before."""
+    """Never lowered itself: a pass replaces it by ``program(equation)`` before."""
+
+    program: Callable[..., Any]

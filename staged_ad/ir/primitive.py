@@ -51,7 +51,11 @@ class Primitive:
     multiple_results
         Whether y is a sequence (of values, types, tangents, cotangents, flags).
     partial_eval
-        Only for operations that hold programs; see ``transforms/partial_eval.py``.
+        Only for operations that hold programs: ``(equation, known) -> (equations before, equations after, variables
+        known between them)``, or None where it cannot be split; see ``transforms/partial_eval.py``.
+    prune
+        Only for operations that hold programs: ``(equation, outputs used) -> equation`` without the outputs that
+        nothing uses and what only they need.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Primitive:
     lower: Lowering
     multiple_results: bool = False
     partial_eval: Callable[..., Any] | None = None
+    prune: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if self.name in PRIMITIVES:

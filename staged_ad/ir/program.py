@@ -7,13 +7,14 @@ Start at ``Program``; ``verify`` (verify.py) checks the invariant, ``render`` (t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from staged_ad.ir.ragged import empty_stack
 from staged_ad.ir.types import ArrayType, type_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Literal:
 
     __slots__ = ("type", "value")
 
-    def __init__(self, value: np.generic | np.ndarray[Any, Any], type: ArrayType | None = None) -> None:
+    def __init__(self, value: Any, type: ArrayType | None = None) -> None:
         self.value = value
         self.type = type or type_of(value)
 
@@ -54,10 +55,12 @@ class Literal:
         return isinstance(self.value, np.generic)
 
     @property
-    def array(self) -> np.ndarray[Any, Any] | np.generic:
+    def array(self) -> Any:
         """The value with its full shape, read-only."""
         if self.value.shape == self.type.shape:
             return self.value
+        if self.type.ragged:
+            return empty_stack(self.type)
         return np.broadcast_to(self.value, self.type.shape)
 
     @property
@@ -85,6 +88,28 @@ class Equation:
     params: Mapping[str, Any]
     outputs: tuple[Var, ...]
     source: Source | None = None
+
+    @property
+    def programs(self) -> Iterator[Program]:
+        """The programs among the parameters: bodies of loops, branches, callees."""
+        for value in self.params.values():
+            if isinstance(value, Program):
+                yield value
+            elif isinstance(value, tuple):
+                yield from (part for part in value if isinstance(part, Program))
+
+    def with_programs(self, rewrite: Callable[[Program], Program]) -> Equation:
+        """The equation with every program among its parameters rewritten."""
+
+        def changed(value: Any) -> Any:
+            if isinstance(value, Program):
+                return rewrite(value)
+            if isinstance(value, tuple):
+                return tuple([changed(part) for part in value])
+            return value
+
+        params = {key: changed(value) for key, value in self.params.items()}
+        return Equation(self.primitive, self.inputs, params, self.outputs, self.source)
 
     def with_inputs(self, inputs: Iterable[Atom]) -> Equation:
         return Equation(self.primitive, tuple(inputs), self.params, self.outputs, self.source)
@@ -139,6 +164,14 @@ class Program:
         return render(self)
 
 
+def _param_content(value: Any) -> str:
+    if isinstance(value, Program):
+        return value.fingerprint
+    if isinstance(value, tuple):
+        return f"({','.join(map(_param_content, value))})"
+    return repr(value)
+
+
 def _content(program: Program) -> Iterator[bytes]:
     numbers: dict[Var, int] = {}
 
@@ -156,7 +189,7 @@ def _content(program: Program) -> Iterator[bytes]:
         yield equation.primitive.name.encode()
         for key in sorted(equation.params):
             value = equation.params[key]
-            yield f"{key}={value.fingerprint if isinstance(value, Program) else value!r}".encode()
+            yield f"{key}={_param_content(value)}".encode()
         yield from map(atom_text, equation.inputs)
         yield from map(define, equation.outputs)
     yield b"in"

@@ -46,6 +46,8 @@ def literal_text(literal: Literal) -> str:
 def param_text(value: Any) -> str:
     if isinstance(value, Program):
         return value.name
+    if isinstance(value, tuple) and any(isinstance(part, Program) for part in value):
+        return f"({','.join(map(param_text, value))})"
     return str(value).replace(" ", "")
 
 
@@ -70,10 +72,10 @@ def render(program: Program) -> str:
 def _inner_programs(program: Program) -> Iterator[Program]:
     seen: set[str] = set()
     for equation in program.equations:
-        for value in equation.params.values():
-            if isinstance(value, Program) and value.fingerprint not in seen:
-                seen.add(value.fingerprint)
-                yield value
+        for inner in equation.programs:
+            if inner.fingerprint not in seen:
+                seen.add(inner.fingerprint)
+                yield inner
 
 
 def _lines(program: Program, names: Names) -> Iterator[str]:

@@ -33,6 +33,8 @@ DTYPES: dict[np.dtype[Any], str] = {
     ]
 }
 _SINGLETONS = {dtype: dtype for dtype in DTYPES}  # NumPy's own objects, which compiled code recognises by address
+RAGGED = -1
+"""Length of an axis that is known only when the program runs: the iterations of a loop, one entry each."""
 BOOL, INT64, FLOAT64 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64")
 
 
@@ -57,6 +59,11 @@ class ArrayType:
         return math.prod(self.shape)
 
     @property
+    def ragged(self) -> bool:
+        """Whether an axis has no fixed length: what a loop of unknown length leaves for its reverse."""
+        return RAGGED in self.shape
+
+    @property
     def inexact(self) -> bool:
         """Whether values of this type have tangents."""
         return self.dtype.kind == "f"
@@ -65,6 +72,14 @@ class ArrayType:
         """Arrays are never weak: only scalars are born from Python scalars."""
         return ArrayType(shape, self.dtype, self.weak and not shape)
 
+    def stacked(self, length: int | None) -> ArrayType:
+        """The type of `length` values of this type, one for each iteration of a loop; None: not known."""
+        return ArrayType((RAGGED if length is None else length, *self.shape), self.dtype)
+
+    def slice(self) -> ArrayType:
+        """The type of one entry along the first axis."""
+        return ArrayType(self.shape[1:], self.dtype)
+
     def with_dtype(self, dtype: np.dtype[Any], weak: bool = False) -> ArrayType:
         return ArrayType(self.shape, dtype, weak)
 
@@ -72,7 +87,7 @@ class ArrayType:
         return ArrayType(self.shape, self.dtype) if self.weak else self
 
     def __str__(self) -> str:
-        shape = f"[{','.join(map(str, self.shape))}]" if self.shape else ""
+        shape = f"[{','.join('?' if n == RAGGED else str(n) for n in self.shape)}]" if self.shape else ""
         return f"{DTYPES[self.dtype]}{shape}{'~' if self.weak else ''}"
 
 

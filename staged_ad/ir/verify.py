@@ -48,9 +48,8 @@ def _fault(equation: Equation, defined: set[Var]) -> str | None:
     for position, var in enumerate(equation.outputs):
         if var in defined or var in equation.outputs[:position]:
             return f"a variable of type {var.type} is assigned twice"
-    for value in equation.params.values():
-        if isinstance(value, Program):
-            verify(value)
+    for inner in equation.programs:
+        verify(inner)
     try:
         result = equation.primitive.abstract_eval(*(atom.type for atom in equation.inputs), **equation.params)
     except (StagedADError, TypeError) as error:

@@ -7,18 +7,19 @@ Start at ``compile_program``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
-from staged_ad.errors import StagedADError
+from staged_ad.errors import StagedADError, TapeOverflowError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.lowering.entry import InputSpec, make_entry
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.native import NativeCode, compile_ir
-from staged_ad.lowering.regions import MatrixProduct
+from staged_ad.lowering.regions import MatrixProduct, Nest
 from staged_ad.lowering.report import loops_text
+from staged_ad.lowering.tape import OVERFLOW, get_tape_limit
 from staged_ad.passes import optimize
 
 QUICK = 2000
@@ -49,17 +50,27 @@ class Compiled:
         return known
 
     def _slow(self) -> bool:
-        points = 0
-        for step in self.module.steps:
-            if isinstance(step.region, MatrixProduct):
-                return True
-            points += math.prod(step.region.domain)
+        points = 0.0
+        for step in self.module.block.steps:
+            match step.region:
+                case MatrixProduct():
+                    return True
+                case Nest() as nest:
+                    points += math.prod(nest.domain)
+                case _:
+                    points += step.cost
         return points > QUICK
 
+    def run(self, *values: Any) -> Any:
+        """What the entry returns: a status, the output or a tuple; arguments are converted to what the code needs."""
+        return self._arrays(*[_canonical(v, t) for v, t in zip(values, self.types, strict=True)])
+
     def __call__(self, *values: Any) -> list[Any]:
-        """The outputs, in a list; arguments are converted to what the code needs."""
-        result = self._arrays(*[_canonical(v, t) for v, t in zip(values, self.types, strict=True)])
-        if result is NotImplemented or type(result) is int:
+        """The outputs, in a list."""
+        result = self.run(*values)
+        if type(result) is int:
+            raise_status(result, self.module.sources)
+        if result is NotImplemented:
             raise StagedADError(f"compiled code refused its arguments: {result!r}")  # a fault of this package
         return [result] if len(self.program.outputs) == 1 else list(result)
 
@@ -76,6 +87,19 @@ class Compiled:
                 return self.native.assembly
             case _:
                 raise ValueError(f"no stage {stage!r}; there are 'program', 'loops', 'llvm' and 'asm'")
+
+
+def raise_status(status: int, sources: Sequence[str] = ()) -> NoReturn:
+    """Raise what a status means that is no failed guard; `sources` are those of the module's loops."""
+    number = status - OVERFLOW
+    if number >= 0:
+        where = sources[number] if number < len(sources) else "an unknown place"
+        raise TapeOverflowError(
+            f"the loop at {where} needs more memory for its reverse than the limit of {get_tape_limit()} bytes. "
+            "Does it end? Raise the limit by staged_ad.set_tape_limit(bytes), or let it compute parts again: "
+            "while_loop(..., checkpoint=slots)"
+        )
+    raise StagedADError(f"compiled code stopped with status {status}")
 
 
 def _spec(kind: type, type: ArrayType) -> InputSpec:

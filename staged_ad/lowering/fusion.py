@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from staged_ad.ir import Atom, Equation, Program, Var
-from staged_ad.ir.lowerings import Alias, ArgFold, Fold, Map, Pieces, Product, View
+from staged_ad.ir.lowerings import Alias, ArgFold, Branch, Check, Entries, Fold, Loop, Map, Pieces, Product, View
 from staged_ad.lowering.expressions import Expressions
 from staged_ad.lowering.indexing import flat, identity, splits_only, squeezed
 from staged_ad.lowering.matrices import matrix_product, wants_blas
-from staged_ad.lowering.regions import Nest, Reduce, Region, Store
+from staged_ad.lowering.regions import Copy, Nest, Opaque, Reduce, Region, Store
 
 CHEAP = 16
 """Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
@@ -34,13 +34,32 @@ Uses = dict[Var, bool]
 class _Result:
     """One result before it has a nest: `value` over `domain` goes to `target`."""
 
-    target: Var
+    target: Var | None
     value: Atom | None
     domain: tuple[int, ...]
     reduced: frozenset[int]
     uses: Uses
     equation: Equation | None = None
     piece: int | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is a region of its own, in the order of the program."""
+        if self.equation is None:
+            return self.value is not None and self.value.type.ragged
+        return is_opaque(self.equation) or wants_blas(self.equation)
+
+    @property
+    def targets(self) -> tuple[Var, ...]:
+        if self.target is None:
+            assert self.equation is not None
+            return self.equation.outputs
+        return (self.target,)
+
+
+def is_opaque(equation: Equation) -> bool:
+    """Whether an equation has a region of its own that is no loop nest."""
+    return isinstance(equation.primitive.lower, Loop | Branch | Check | Entries)
 
 
 @dataclass(slots=True)
@@ -87,6 +106,11 @@ class _Fusion:
             else:  # an input, a literal, or an output that appears twice
                 self.copies[k] = Var(atom.type)
         for equation in reversed(self.program.equations):
+            if is_opaque(equation):
+                self.stored.update(equation.outputs)
+                for atom in equation.inputs:
+                    self._store(atom)
+                continue
             (output,) = equation.outputs
             match equation.primitive.lower:
                 case Fold() | ArgFold() | Product() | Pieces():
@@ -126,6 +150,8 @@ class _Fusion:
                     self._add(contexts, atom, reading)
         added = False
         for equation in reversed(self.program.equations):
+            if is_opaque(equation):
+                continue
             (output,) = equation.outputs
             found = contexts.get(output)
             if not found or output in self.stored:
@@ -220,6 +246,10 @@ class _Fusion:
         self.uses = {}
         results: list[_Result] = []
         for equation in self.program.equations:
+            if is_opaque(equation):
+                apart = {atom: False for atom in equation.inputs if isinstance(atom, Var) and atom in self.stored}
+                results.append(_Result(None, None, (), frozenset(), apart, equation))
+                continue
             (output,) = equation.outputs
             match equation.primitive.lower:
                 case Fold() | ArgFold():
@@ -257,9 +287,8 @@ class _Fusion:
             for var, same in result.uses.items():
                 place, pointwise = ready[var]
                 earliest = max(earliest, place if same and pointwise else place + 1)
-            blas = result.equation is not None and wants_blas(result.equation)
-            key = None if blas else (result.domain, result.reduced)
-            found = self._find(groups, keys, result, earliest, blas)
+            key = None if result.alone else (result.domain, result.reduced)
+            found = self._find(groups, keys, result, earliest)
             place = len(groups) if found is None else found
             if found is None:
                 groups.append([])
@@ -268,14 +297,13 @@ class _Fusion:
             if result.reduced:
                 keys[place] = key
             pointwise = result.equation is None
-            before = ready.get(result.target, (0, True))[0]
-            ready[result.target] = max(place, before), pointwise
+            for target in result.targets:
+                before = ready.get(target, (0, True))[0]
+                ready[target] = max(place, before), pointwise
         return groups
 
-    def _find(
-        self, groups: list[list[_Result]], keys: list[object], result: _Result, earliest: int, blas: bool
-    ) -> int | None:
-        if blas:
+    def _find(self, groups: list[list[_Result]], keys: list[object], result: _Result, earliest: int) -> int | None:
+        if result.alone:
             return None
         for place in range(len(groups) - 1, earliest - 1, -1):
             key = keys[place]
@@ -290,12 +318,18 @@ class _Fusion:
 
     def _region(self, group: list[_Result]) -> Region:
         first = group[0]
+        if first.equation is not None and is_opaque(first.equation):
+            return Opaque(first.equation)
+        if first.alone and first.equation is None:
+            assert first.value is not None
+            assert first.target is not None
+            return Copy(first.value, first.target)
         if first.equation is not None and wants_blas(first.equation):
             a, b = (self._matrix_source(atom) for atom in first.equation.inputs)
             return matrix_product(first.equation, a, b)
         reduced = next((result.reduced for result in group if result.reduced), frozenset[int]())
         nest = Nest(first.domain, reduced)
-        own = {result.target for result in group if result.equation is None}
+        own = {result.target for result in group if result.equation is None and result.target is not None}
         expressions = Expressions(self.definitions, self.stored, own, nest)
         for result in group:
             self._add_result(nest, expressions, result)
@@ -303,6 +337,7 @@ class _Fusion:
 
     def _add_result(self, nest: Nest, expressions: Expressions, result: _Result) -> None:
         equation = result.equation
+        assert result.target is not None
         if equation is None:
             assert result.value is not None
             shape = result.value.type.shape

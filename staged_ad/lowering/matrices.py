@@ -14,6 +14,7 @@ from typing import Any
 from staged_ad.ir import Atom, Equation, Program, Var
 from staged_ad.ir.lowerings import Product
 from staged_ad.lowering.regions import Matrix, MatrixProduct
+from staged_ad.lowering.values import Externals
 from staged_ad.primitives.arithmetic import and_
 from staged_ad.primitives.makers import mul
 from staged_ad.primitives.products import free_axes
@@ -140,3 +141,44 @@ def matrix_product(equation: Equation, a: Atom, b: Atom) -> MatrixProduct:
     left = Matrix(a, contract[0] == (1,), m if contract[0] == (1,) else k, m * k)
     right = Matrix(b, contract[1] == (2,), k if contract[1] == (2,) else n, k * n)
     return MatrixProduct(m, n, k, count, left, right, equation.outputs[0])
+
+
+def product_text(product: MatrixProduct, externals: Externals) -> str:
+    """A function of the number of the matrix in its stack."""
+    size = product.result.type.dtype.itemsize
+    lines = ["define internal void @REGION(i64 %index, ptr %arrays) nounwind {"]
+    for k, stack in enumerate((product.a.stack, product.b.stack, product.m * product.n)):
+        lines += [
+            f"  %cell{k} = getelementptr ptr, ptr %arrays, i64 {k}",
+            f"  %base{k} = load ptr, ptr %cell{k}, align 8",
+            f"  %step{k} = mul i64 %index, {stack * size}",
+            f"  %p{k} = getelementptr i8, ptr %base{k}, i64 %step{k}",
+        ]
+    lines.append(_blas_call(product, ["%p0", "%p1", "%p2"], externals))
+    return "\n".join([*lines, "  ret void", "}"])
+
+
+def _blas_call(product: MatrixProduct, pointers: list[str], externals: Externals) -> str:
+    """A matrix product, or a matrix and a vector: then `rows` and `columns` are those of the stored matrix."""
+    bits = 8 * product.result.type.dtype.itemsize
+    m, n, k, a, b = product.m, product.n, product.k, product.a, product.b
+    if min(m, n) > 1:
+        function, kinds = f"staged_gemm_f{bits}", "i64, i64, i64, i64, i64, ptr, i64, ptr, i64, ptr, i64"
+        arguments = (
+            f"i64 {int(a.transposed)}, i64 {int(b.transposed)}, i64 {m}, i64 {n}, i64 {k}, "
+            f"ptr {pointers[0]}, i64 {a.leading}, ptr {pointers[1]}, i64 {b.leading}, ptr {pointers[2]}, i64 {n}"
+        )
+    else:
+        function, kinds = f"staged_gemv_f{bits}", "i64, i64, i64, ptr, i64, ptr, ptr"
+        if n == 1:
+            matrix, vector, length, turned = a, pointers[1], m, a.transposed
+        else:
+            matrix, vector, length, turned = b, pointers[0], n, not b.transposed
+        stored = pointers[0] if matrix is a else pointers[1]
+        rows, columns = (k, length) if turned else (length, k)
+        arguments = (
+            f"i64 {int(turned)}, i64 {rows}, i64 {columns}, ptr {stored}, i64 {matrix.leading}, ptr {vector}, "
+            f"ptr {pointers[2]}"
+        )
+    externals.declarations[function] = f"declare void @{function}({kinds})"
+    return f"  call void @{function}({arguments})"

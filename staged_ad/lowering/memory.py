@@ -16,7 +16,7 @@ from staged_ad.ir.types import BOOL, INT64
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import Affine, Condition
 from staged_ad.lowering.regions import Load
-from staged_ad.lowering.storage import Place, Storage
+from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Value, memory_type, vector_type
 
 
@@ -27,7 +27,7 @@ class Memory:
     first vector of the iteration, and `mask` says which of its lanes exist (None: all).
     """
 
-    def __init__(self, code: Code, storage: Storage, vector: int | None) -> None:
+    def __init__(self, code: Code, storage: Places, vector: int | None) -> None:
         self.code = code
         self.storage = storage
         self.vector = vector

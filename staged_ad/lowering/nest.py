@@ -19,7 +19,7 @@ from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Times
 from staged_ad.lowering.schedule import Schedule
 from staged_ad.lowering.stages import staged
-from staged_ad.lowering.storage import Place, Storage
+from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Externals, Instruction, Value
 
 REGION = "REGION"
@@ -31,7 +31,7 @@ PLAIN = 200
 class NestWriter:
     """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest."""
 
-    def __init__(self, schedule: Schedule, storage: Storage, externals: Externals, partials: dict[Var, Var]) -> None:
+    def __init__(self, schedule: Schedule, storage: Places, externals: Externals, partials: dict[Var, Var]) -> None:
         self.schedule = schedule
         self.nest = schedule.nest
         self.partials = partials

@@ -7,13 +7,16 @@ Start at ``Nest``; ``fusion.py`` makes the list, ``storage.py`` gives every valu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from staged_ad.ir import Atom, Equation, Var
 from staged_ad.ir.lowerings import ArgFold, Fold
 from staged_ad.lowering.indexing import Affine, Condition, Index
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.blocks import Block
 
 # -- expressions: the nodes of a loop nest, in an order in which operands come first ------------------------------
 
@@ -146,4 +149,43 @@ class MatrixProduct:
         return [self.result]
 
 
-Region = Nest | MatrixProduct
+@dataclass(slots=True)
+class Copy:
+    """The bytes of one stored value, for results that are something else too."""
+
+    source: Atom
+    target: Var
+
+    @property
+    def reads(self) -> list[Atom]:
+        return [self.source]
+
+    @property
+    def writes(self) -> list[Var]:
+        return [self.target]
+
+
+@dataclass(slots=True)
+class Opaque:
+    """An equation that has a region of its own: a loop, a branch, a guard, a count of entries.
+
+    `blocks` are the programs that it holds, as blocks of regions of their own; `plan` says where a loop or a
+    branch keeps its values, `scratch` is its working memory.
+    """
+
+    equation: Equation
+    blocks: list[Block] = field(default_factory=list)
+    scratch: Var | None = None
+    plan: Any = None
+
+    @property
+    def reads(self) -> list[Atom]:
+        inner = [atom for block in self.blocks for atom in block.literals]
+        return list(dict.fromkeys([*self.equation.inputs, *inner]))
+
+    @property
+    def writes(self) -> list[Var]:
+        return [*self.equation.outputs, *([] if self.scratch is None else [self.scratch])]
+
+
+Region = Nest | MatrixProduct | Copy | Opaque

@@ -12,10 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from staged_ad.ir import Literal
 from staged_ad.ir.text import literal_text, param_text
-from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, MatrixProduct, Nest, Node, OfIndex, Times
+from staged_ad.lowering.plan import LoopPlan
+from staged_ad.lowering.regions import (
+    Apply,
+    Constant,
+    Copy,
+    Guarded,
+    Load,
+    MatrixProduct,
+    Nest,
+    Node,
+    OfIndex,
+    Opaque,
+    Times,
+)
 
 if TYPE_CHECKING:
-    from staged_ad.lowering.module import Module, Step
+    from staged_ad.lowering.blocks import Step
+    from staged_ad.lowering.module import Module
 
 
 class _Arrays:
@@ -23,9 +37,9 @@ class _Arrays:
 
     def __init__(self, module: Module) -> None:
         self._fresh = count()
-        self._names: dict[Any, str] = {var: f"in{k}" for k, var in enumerate(module.fused.program.inputs)}
-        for k, atom in enumerate(module.fused.program.outputs):
-            self._names[module.fused.copies.get(k, atom)] = f"out{k}"
+        self._names: dict[Any, str] = {var: f"in{k}" for k, var in enumerate(module.block.fused.program.inputs)}
+        for k, atom in enumerate(module.block.fused.program.outputs):
+            self._names[module.block.fused.copies.get(k, atom)] = f"out{k}"
 
     def name(self, atom: Any) -> str:
         if isinstance(atom, Literal):
@@ -38,7 +52,31 @@ class _Arrays:
 def loops_text(module: Module) -> str:
     arrays = _Arrays(module)
     head = f"workspace: {module.storage.workspace} bytes"
-    return "\n\n".join([head, *("\n".join(_region(step, arrays)) for step in module.steps)])
+    return "\n\n".join([head, *("\n".join(_region(step, arrays)) for step in module.block.steps)])
+
+
+def _opaque(region: Opaque, arrays: _Arrays) -> Iterator[str]:
+    """A loop, branch or guard: its results and operands, then its blocks."""
+    equation = region.equation
+    params = equation.params
+    left = ", ".join(map(arrays.name, equation.outputs))
+    length = params.get("length")
+    times = f" {length} times" if length is not None else ""
+    note = ""
+    if isinstance(region.plan, LoopPlan):
+        kept = ", ".join(
+            f"{arrays.name(var)} {mode}" for (var, _), mode in zip(region.plan.carry, region.plan.modes, strict=True)
+        )
+        chunks = f"{region.plan.chunks} chunks in parallel" if region.plan.chunks > 1 else ""
+        note = "    # " + "; ".join(part for part in (f"carry: {kept}" if kept else "", chunks) if part)
+    yield f"{left} = {equation.primitive.name}{times} ({', '.join(map(arrays.name, equation.inputs))}){note}".rstrip(
+        " #"
+    )
+    for block in region.blocks:
+        yield f"  {block.program.name} ({', '.join(map(arrays.name, block.program.inputs))}):"
+        for step in block.steps:
+            yield from ("    " + line for line in _region(step, arrays))
+        yield f"    in ({', '.join(map(arrays.name, block.outputs))})"
 
 
 def _region(step: Step, arrays: _Arrays) -> Iterator[str]:
@@ -49,6 +87,12 @@ def _region(step: Step, arrays: _Arrays) -> Iterator[str]:
             f"{arrays.name(region.result)} = {arrays.name(region.a.array)}{marks[0]} @ {arrays.name(region.b.array)}"
             f"{marks[1]}    # BLAS: {region.count} of {region.m} x {region.k} x {region.n}"
         )
+        return
+    if isinstance(region, Copy):
+        yield f"{arrays.name(region.target)} = {arrays.name(region.source)}"
+        return
+    if isinstance(region, Opaque):
+        yield from _opaque(region, arrays)
         return
     plan = step.schedule
     assert plan is not None

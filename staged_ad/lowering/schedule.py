@@ -59,7 +59,7 @@ def schedule(nest: Nest) -> Schedule:
         native_lanes = 1
     lanes = native_lanes * _registers(nest, native_lanes)
     loops = _order(nest, vector)
-    cost = _cost_per_point(nest)
+    cost = cost_per_point(nest)
     copies = _copies(nest, vector, lanes)
     return Schedule(
         nest, loops, vector, lanes, copies, *_chunks(nest, loops, vector, lanes * copies, cost / native_lanes)
@@ -207,7 +207,7 @@ def _copies(nest: Nest, vector: int | None, lanes: int) -> int:
 # -- chunks -------------------------------------------------------------------------------------------------------
 
 
-def _cost_per_point(nest: Nest) -> float:
+def cost_per_point(nest: Nest) -> float:
     """Nanoseconds for one point of the domain in one lane, roughly."""
     total = 1.0
     for node in nest.nodes:

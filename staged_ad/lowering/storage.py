@@ -6,15 +6,20 @@ Start at ``assign``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from staged_ad.ir import Atom, Literal, Program, Var
+from staged_ad.errors import LoweringError
+from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
+from staged_ad.ir.types import RAGGED
 
 ALIGNMENT = 64
+HANDLE = 16
+"""Bytes of a ragged array where it is stored: a pointer and a count."""
 
 
 class Footprint(Protocol):
@@ -29,15 +34,21 @@ class Footprint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`offset` bytes into the memory that slot number `slot` points to."""
+    """`offset` bytes into the memory that the register `base` points to."""
 
-    slot: int
-    offset: int
+    base: str
+    offset: int = 0
+
+
+class Places(Protocol):
+    """What gives stored values their places."""
+
+    def place(self, atom: Atom) -> Place: ...
 
 
 @dataclass(slots=True)
 class Storage:
-    """Slots come as inputs, constants, outputs, workspace."""
+    """Slots come as inputs, constants, outputs, workspace; ``%base3`` is what slot 3 points to."""
 
     places: dict[Atom, Place]
     constants: list[np.ndarray[Any, Any]]
@@ -47,9 +58,16 @@ class Storage:
         return self.places[atom]
 
 
+def nbytes(type: ArrayType) -> int:
+    """The size of a stored value. A ragged array is a pointer and a count for each index before its ragged axis."""
+    if type.ragged:
+        return HANDLE * math.prod(type.shape[: type.shape.index(RAGGED)])
+    return type.size * type.dtype.itemsize
+
+
 def assign(program: Program, regions: Sequence[Footprint], outputs: Sequence[Var]) -> Storage:
     """`outputs` are the variables whose storage is that of each program output."""
-    places: dict[Atom, Place] = {var: Place(k, 0) for k, var in enumerate(program.inputs)}
+    places: dict[Atom, Place] = {var: Place(f"%base{k}") for k, var in enumerate(program.inputs)}
     constants: list[np.ndarray[Any, Any]] = []
     seen: dict[tuple[int, tuple[int, ...]], Place] = {}
     base = len(program.inputs)
@@ -59,18 +77,28 @@ def assign(program: Program, regions: Sequence[Footprint], outputs: Sequence[Var
                 key = id(atom.value), atom.type.shape
                 known = seen.get(key)
                 if known is None:
-                    known = seen[key] = Place(base + len(constants), 0)
-                    constants.append(np.ascontiguousarray(atom.array))
+                    known = seen[key] = Place(f"%base{base + len(constants)}")
+                    constants.append(_constant(atom))
                 places[atom] = known
     first_output = base + len(constants)
     for k, var in enumerate(outputs):
-        places[var] = Place(first_output + k, 0)
-    slot = first_output + len(outputs)
-    size = _pack(regions, places, slot)
+        places[var] = Place(f"%base{first_output + k}")
+    size = pack(regions, places, f"%base{first_output + len(outputs)}")
     return Storage(places, constants, size)
 
 
-def _pack(regions: Sequence[Footprint], places: dict[Atom, Place], slot: int) -> int:
+def _constant(literal: Literal) -> np.ndarray[Any, Any]:
+    if not literal.type.ragged:
+        return np.ascontiguousarray(literal.array)
+    if not literal.is_splat:
+        raise LoweringError(
+            "a result of a loop of unknown length, kept outside of the jitted function, cannot be compiled: call vjp "
+            "or linearize inside of it"
+        )
+    return np.zeros(nbytes(literal.type), np.uint8)
+
+
+def pack(regions: Sequence[Footprint], places: dict[Atom, Place], base: str) -> int:
     """First fit over the life of each temporary: from the region that writes it to the last that reads it."""
     last: dict[Atom, int] = {}
     for number, region in enumerate(regions):
@@ -81,10 +109,10 @@ def _pack(regions: Sequence[Footprint], places: dict[Atom, Place], slot: int) ->
     taken: dict[Var, tuple[int, int]] = {}
     total = 0
     for number, region in enumerate(regions):
-        for var in sorted((v for v in region.writes if v not in places), key=lambda v: -v.type.size):
-            size = -(-max(1, var.type.size * var.type.dtype.itemsize) // ALIGNMENT) * ALIGNMENT
+        for var in sorted((v for v in region.writes if v not in places), key=lambda v: -nbytes(v.type)):
+            size = -(-max(1, nbytes(var.type)) // ALIGNMENT) * ALIGNMENT
             offset, total = _fit(free, size, total)
-            places[var] = Place(slot, offset)
+            places[var] = Place(base, offset)
             taken[var] = offset, size
             ending.setdefault(last[var], []).append(var)
         for var in ending.pop(number, []):

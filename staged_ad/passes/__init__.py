@@ -13,14 +13,37 @@ from staged_ad.passes.assemble import assemble
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.fold import fold
+from staged_ad.passes.hoist import hoist
 from staged_ad.passes.inline import inline_calls
+from staged_ad.passes.propagate import propagate
 from staged_ad.passes.simplify import simplify
-
-PIPELINE: tuple[Callable[[Program], Program], ...] = (inline_calls, dce, fold, simplify, cse, assemble, dce)
 
 
 def optimize(program: Program) -> Program:
-    """`program` after every pass of PIPELINE."""
+    """`program` after every pass of PIPELINE, and so the programs that its equations hold."""
     for rewrite in PIPELINE:
         program = rewrite(program)
     return program
+
+
+def inner(program: Program) -> Program:
+    """Bodies of loops and branches after every pass."""
+    if not any(True for equation in program.equations for _ in equation.programs):
+        return program
+    equations = tuple([equation.with_programs(optimize) for equation in program.equations])
+    return Program(program.inputs, equations, program.outputs, program.name)
+
+
+PIPELINE: tuple[Callable[[Program], Program], ...] = (
+    inline_calls,
+    dce,
+    propagate,
+    inner,
+    dce,
+    hoist,
+    fold,
+    simplify,
+    cse,
+    assemble,
+    dce,
+)

@@ -1,6 +1,6 @@
-"""dce: removes equations that no output needs.
+"""dce: removes equations that no output needs, and of loops and branches the results that nothing needs.
 
-Invariant: outputs are unchanged; inputs stay, used or not.
+Invariant: outputs are unchanged; inputs stay, used or not. Equations without outputs are effects (guards) and stay.
 Start at ``dce``.
 """
 
@@ -13,7 +13,9 @@ def dce(program: Program) -> Program:
     needed = {atom for atom in program.outputs if isinstance(atom, Var)}
     kept = []
     for equation in reversed(program.equations):
-        if any(var in needed for var in equation.outputs):
+        if not equation.outputs or any(var in needed for var in equation.outputs):
+            if equation.primitive.prune is not None:
+                equation = equation.primitive.prune(equation, [var in needed for var in equation.outputs])
             kept.append(equation)
             needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
     return Program(program.inputs, tuple(reversed(kept)), program.outputs, program.name)

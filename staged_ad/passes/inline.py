@@ -24,7 +24,7 @@ def _inline(source: tuple[Equation, ...], substitution: Substitution, equations:
     for equation in source:
         inputs = substitution.atoms(equation.inputs)
         if isinstance(equation.primitive.lower, Inlined):
-            callee: Program = equation.params["program"]
+            callee: Program = equation.primitive.lower.program(equation)
             inner = Substitution(zip(callee.inputs, inputs, strict=True))
             _inline(callee.equations, inner, equations)
             substitution.update(zip(equation.outputs, inner.atoms(callee.outputs), strict=True))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import DTypeError, ShapeError
-from staged_ad.ir import PRIMITIVES, ArrayType, Linear, Literal, Primitive, filled, type_of
+from staged_ad.ir import PRIMITIVES, ArrayType, Linear, Literal, Primitive, Stack, filled, type_of
 from staged_ad.ir.lowerings import Map
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import BOOL
@@ -32,7 +32,7 @@ KINDS["biu"] = "an integer or boolean"
 
 
 def typeof(value: Any) -> ArrayType:
-    return value.type if isinstance(value, Tracer | Literal | Linear) else type_of(value)
+    return value.type if isinstance(value, Tracer | Literal | Linear | Stack) else type_of(value)
 
 
 class Operation:
@@ -80,7 +80,7 @@ def plus(a: Any, b: Any) -> Any:
     """The sum of two tangents or cotangents that may be symbolic zeros."""
     if a is None or b is None:
         return b if a is None else a
-    return add(a, b)
+    return _join(a, b) if typeof(a).ragged else add(a, b)
 
 
 def same_types(name: str, types: Sequence[ArrayType], kinds: str) -> ArrayType:
@@ -293,4 +293,4 @@ select: Operation = Operation(
     )
 )
 
-_broadcast = Operation("broadcast")
+_broadcast, _join = Operation("broadcast"), Operation("join")

@@ -4,6 +4,8 @@ Invariant: there is one kind of trace and one kind of tracer.
 Start at trace.py.
 """
 
+from staged_ad.tracing.guards import Guard as Guard
+from staged_ad.tracing.guards import guard as guard
 from staged_ad.tracing.snapshots import literal_of as literal_of
 from staged_ad.tracing.trace import Trace as Trace
 from staged_ad.tracing.trace import Tracer as Tracer

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError, MutationError, UnsupportedError
+from staged_ad.errors import ConcretizationError, MutationError, ShapeError, UnsupportedError
 from staged_ad.tracing.source import location, user_source
 
 
@@ -61,6 +61,14 @@ def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationE
     return ConcretizationError(
         f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
         f"at {location(user_source())}). {advice}"
+    )
+
+
+def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
+    return ConcretizationError(
+        f"{kind} of a traced value is not one number here (value of type {tracer.type}, at "
+        f"{location(user_source())}): it differs between the slices of a vmap, the iterations of a staged loop, or the "
+        f"points at which a linear function will be used. {advice}"
     )
 
 
@@ -112,12 +120,22 @@ class ArrayProtocol:
         return (self[k] for k in range(len(self)))
 
     def __bool__(self) -> bool:
-        raise concretization_error(
-            "the truth value",
-            "Write np.where(condition, a, b) instead of `if`, np.minimum and np.maximum instead of min and max, "
-            "and & | ~ instead of `and`, `or`, `not`; a flag can be a static argument: jit(f, static_argnums=...)",
-            self,
-        )
+        if self.size != 1:
+            count = "an array with more than one element" if self.size else "an empty array"
+            advice = "a.any() or a.all()" if self.size else "`array.size > 0` to check that an array is not empty"
+            raise ShapeError(
+                f"The truth value of {count} is ambiguous. Use {advice} (at {location(user_source())}, value of type "
+                f"{self.type})"
+            )
+        found = self.trace.concretize(self, bool)
+        if found is None:
+            raise no_single_value(
+                "the truth value",
+                "Write np.where(condition, a, b) or staged_ad.cond instead of `if`, staged_ad.while_loop instead of "
+                "`while`, np.minimum and np.maximum instead of min and max, and & | ~ instead of `and`, `or`, `not`",
+                self,
+            )
+        return bool(found)
 
     def __float__(self) -> float:
         raise concretization_error(
@@ -129,18 +147,33 @@ class ArrayProtocol:
         )
 
     def __int__(self) -> int:
-        raise concretization_error("int()", "Write x.astype(int), or pass the number as a static argument", self)
+        if self.shape:
+            raise ConcretizationError(
+                f"only 0-dimensional arrays can be converted to Python scalars (value of type {self.type}, at "
+                f"{location(user_source())})"
+            )
+        return self._integer("int()", "Write x.astype(int) where the number is used in a computation")
+
+    def __index__(self) -> int:
+        if self.shape or self.dtype.kind not in "iu":
+            raise ConcretizationError(
+                f"only integer scalar arrays can be converted to a scalar index (value of type {self.type}, at "
+                f"{location(user_source())}); write int(x) for a number of another type"
+            )
+        return self._integer(
+            "the integer",
+            "Write staged_ad.fori_loop instead of `for k in range(n)`; as a length or an axis, pass it as a static "
+            "argument (jit(f, static_argnums=...)) or compute it from shapes",
+        )
+
+    def _integer(self, kind: str, advice: str) -> int:
+        found = self.trace.concretize(self, int)
+        if found is None:
+            raise no_single_value(kind, advice, self)
+        return int(found)
 
     def __complex__(self) -> complex:
         raise concretization_error("complex()", "Complex numbers are not supported", self)
-
-    def __index__(self) -> int:
-        raise concretization_error(
-            "the integer",
-            "It is needed as an index, a length or an axis: pass it as a static argument (jit(f, static_argnums=...)) "
-            "or compute it from shapes",
-            self,
-        )
 
     def item(self) -> NoReturn:
         raise concretization_error("item()", "Leave the .item() away: traced 0-d arrays work as numbers", self)

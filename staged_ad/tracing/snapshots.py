@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.ir import ArrayType, Literal, type_of
+from staged_ad.ir import ArrayType, Literal, Stack, type_of
 
 SMALL = 4096
 """Bytes up to which an array is simply copied."""
@@ -24,6 +24,8 @@ def literal_of(value: Any) -> Literal:
     """A literal with a copy of `value`: later changes of the array do not change the program."""
     if isinstance(value, Literal):
         return value
+    if isinstance(value, Stack):
+        return Literal(value, value.type)
     type = type_of(value)
     if not type.shape:
         return Literal(type.dtype.type(value), type)

@@ -3,26 +3,31 @@
 Invariant: a trace has a tag greater than that of every trace opened before it; an operation is recorded
 in the operand trace with the greatest tag, and operands of older traces become extra inputs there
 (captures). So a derivative with respect to a trace's inputs can never confuse perturbations.
-Start at ``bind``, then ``Trace``; the operators of tracers come from ``staged_ad/numpy`` by ``protocol.py``.
+Start at ``bind``, then ``Trace``; the operators of tracers come from ``staged_ad/numpy`` by ``protocol.py``, and what
+``if`` reads of a tracer from ``Trace.concretize``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import LeakedTracerError
-from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Var, type_of
+from staged_ad.errors import ConcretizationError, LeakedTracerError
+from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
+from staged_ad.tracing.guards import Guard, guard
 from staged_ad.tracing.protocol import ArrayProtocol
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source
 
 _tags = count(1)
+_open: ContextVar[tuple[Trace, ...]] = ContextVar("open traces", default=())
+"""The functions being traced, from the outermost to the innermost."""
 
 
 class Tracer(ArrayProtocol):
@@ -60,9 +65,19 @@ class Tracer(ArrayProtocol):
 
 
 class Trace:
-    """Records equations. `source` is given by transforms; without it each equation finds the user's line."""
+    """Records equations. `source` is given by transforms; without it each equation finds the user's line.
 
-    def __init__(self) -> None:
+    meanings
+        What variables stand for: an array, or a tracer of an older trace. Without an entry a variable that no equation
+        defines has no single value: it is mapped, or changes from one iteration of a loop to the next.
+    guards
+        What Python read of arrays that later runs replace by others, and the equations ``guard`` check; None where
+        the arrays are all that the program will ever run on. The first answers are `forced`.
+    pinned
+        Whether Python read a value that no guard of this trace checks: the program holds for that value alone.
+    """
+
+    def __init__(self, guarded: bool = False, forced: Sequence[bool | int] = ()) -> None:
         self.tag = next(_tags)
         self.open = True
         self.inputs: list[Var] = []
@@ -70,6 +85,13 @@ class Trace:
         self.captured: dict[Var, tuple[Tracer, Var]] = {}
         self.source: Source | None = None
         self.rewriting = False
+        self.meanings: dict[Var, Any] = {}
+        self.guards: list[Guard] | None = [] if guarded else None
+        self.pinned = False
+        self._forced = forced
+        self._read: dict[tuple[Var, type], bool | int] = {}
+        self._makers: dict[Var, int] = {}  # the position of the equation that defines a variable
+        self._indexed = 0  # equations entered there so far
 
     def add_input(self, type: ArrayType) -> Tracer:
         var = Var(type)
@@ -94,6 +116,7 @@ class Trace:
             known = self.captured.get(value.atom)
             if known is None:
                 known = self.captured[value.atom] = (value, Var(value.type))
+                self.meanings[known[1]] = value
             return known[1]
         return literal_of(value)
 
@@ -111,13 +134,100 @@ class Trace:
         self.equations.append(Equation(primitive, atoms, params, (output,), source))
         return Tracer(self, output, source)
 
+    def concretize(self, tracer: Tracer, kind: type[bool] | type[int]) -> bool | int | None:
+        """What Python reads of a tracer of this trace; None where it has no single value."""
+        _check_open(tracer)
+        atom = tracer.atom
+        if isinstance(atom, Literal):
+            return _number(atom.value, kind)
+        self.pinned = self.pinned or self.guards is None
+        for trace in _open.get():
+            trace.pinned = trace.pinned or trace.tag > self.tag
+        known = self._read.get((atom, kind))
+        if known is not None:
+            return known
+        meaning = self._meaning(atom)
+        if meaning is None:
+            return None
+        if isinstance(meaning, Tracer):
+            number = meaning.trace.concretize(meaning, kind)
+        elif self.guards is None:
+            number = _number(meaning, kind)
+        else:
+            number = self._guarded(tracer, kind, meaning)
+        if number is not None:
+            self._read[atom, kind] = number
+        return number
+
+    def _guarded(self, tracer: Tracer, kind: type[bool] | type[int], meaning: Any) -> bool | int:
+        guards: Any = self.guards
+        position = len(guards)
+        number = self._forced[position] if position < len(self._forced) else _number(meaning, kind)
+        if not -(2**63) <= number < 2**63:
+            raise ConcretizationError(
+                f"int() of a traced value: {number} does not fit into int64 (at {location(user_source())})"
+            )
+        operand: Any = tracer.reshape(()) if tracer.shape else tracer
+        if kind is int:
+            operand = operand.astype(np.int64)
+        elif tracer.dtype != np.bool_:
+            operand = operand != 0
+        guards.append(Guard(number, user_source()))
+        self.emit(guard, [operand], {"expected": number, "number": position})
+        return number
+
+    def _meaning(self, atom: Var) -> Any:
+        """What `atom` stands for, computed from what it depends on: each equation once in the life of the trace."""
+        meanings, makers = self.meanings, self._makers
+        for position in range(self._indexed, len(self.equations)):
+            makers.update(dict.fromkeys(self.equations[position].outputs, position))
+        self._indexed = len(self.equations)
+        pending, needed = [atom], set[int]()
+        while pending:
+            var = pending.pop()
+            if var in meanings:
+                continue
+            maker = makers.get(var)
+            if maker is None:
+                return None
+            if maker not in needed:
+                needed.add(maker)
+                pending += [atom for atom in self.equations[maker].inputs if isinstance(atom, Var)]
+        for position in sorted(needed):
+            equation = self.equations[position]
+            values = [meanings[atom] if isinstance(atom, Var) else atom for atom in equation.inputs]
+            result = _replay(equation, values)
+            meanings.update(
+                zip(equation.outputs, result if equation.primitive.multiple_results else [result], strict=True)
+            )
+        return meanings[atom]
+
+    def close(self) -> None:
+        self.open = False
+        self.meanings.clear()  # a compiled function keeps its captures, and they their traces
+        self._read.clear()
+
     def finish(self, outputs: Iterable[Any], name: str = "f") -> tuple[Program, list[Tracer]]:
         """Close the trace: the program, its captures as first inputs, and the tracers captured."""
         atoms = tuple([self.atom_of(value) for value in outputs])
-        self.open = False
+        self.close()
         tracers = [tracer for tracer, _ in self.captured.values()]
         captures = [var for _, var in self.captured.values()]
         return Program((*captures, *self.inputs), tuple(self.equations), atoms, name), tracers
+
+
+def _number(value: Any, kind: type[bool] | type[int]) -> bool | int:
+    return kind(np.asarray(value).reshape(-1)[0])
+
+
+def _replay(equation: Equation, values: Sequence[Any]) -> Any:
+    """The equation at other values: evaluated, or recorded in the innermost trace among them with its own source."""
+    trace = innermost(values)
+    if trace is None:
+        return bind(equation.primitive, *values, **equation.params)
+    with rewriting(trace):
+        trace.source = equation.source
+        return trace.emit(equation.primitive, values, dict(equation.params))
 
 
 def _check_open(tracer: Tracer) -> None:
@@ -146,7 +256,7 @@ def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
     if trace is not None:
         return trace.emit(primitive, values, params)
     arrays = [value.array if isinstance(value, Literal) else value for value in values]
-    primitive.abstract_eval(*map(type_of, arrays), **params)
+    primitive.abstract_eval(*[a.type if isinstance(a, Stack) else type_of(a) for a in arrays], **params)
     with np.errstate(all="ignore"):
         return primitive.evaluate(*arrays, **params)
 
@@ -199,11 +309,27 @@ def building():  # type: ignore[no-untyped-def]  # a generator-based context man
         trace.open = False
 
 
-def trace_flat(f: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str) -> tuple[Program, list[Tracer]]:
-    """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs."""
-    trace = Trace()
+def trace_flat(
+    f: Callable[..., Sequence[Any]],
+    types: Sequence[ArrayType],
+    name: str,
+    meanings: Sequence[Any] = (),
+    trace: Trace | None = None,
+) -> tuple[Program, list[Tracer]]:
+    """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
+
+    `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
+    single value. `trace`, where given, is a fresh one to record in.
+    """
+    trace = trace or Trace()
+    opened = _open.set((*_open.get(), trace))
     try:
-        outputs = f(*trace.add_inputs(types))
+        tracers = trace.add_inputs(types)
+        for var, meaning in zip(trace.inputs, meanings, strict=False):
+            if meaning is not None:
+                trace.meanings[var] = meaning if isinstance(meaning, Tracer) else np.asarray(meaning, var.type.dtype)
+        outputs = f(*tracers)
         return trace.finish(outputs, name)
     finally:
-        trace.open = False
+        trace.close()
+        _open.reset(opened)

@@ -11,11 +11,10 @@ from typing import Any
 
 from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate
 from staged_ad.ir.lowerings import Inlined
-from staged_ad.primitives.makers import instantiate
 from staged_ad.tracing import bind
-from staged_ad.transforms.jvp import jvp_program
+from staged_ad.transforms.jvp import symbolic_jvp
 from staged_ad.transforms.partial_eval import partial_eval
-from staged_ad.transforms.transpose import transpose_program
+from staged_ad.transforms.transpose import symbolic_transpose
 from staged_ad.transforms.vmap import vmap_program
 
 
@@ -36,18 +35,21 @@ def _abstract(*types: ArrayType, program: Program) -> list[ArrayType]:
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, program: Program) -> tuple[list[Any], list[Any]]:
     active = [t is not None for t in tangents]
-    results = call(jvp_program(program, active), *primals, *[t for t in tangents if t is not None])
+    both, flags = symbolic_jvp(program, active, [False] * len(program.outputs))
+    results = call(both, *primals, *[t for t in tangents if t is not None])
     count = len(program.outputs)
     dots = iter(results[count:])
-    return results[:count], [next(dots) if type.inexact else None for type in program.output_types]
+    return results[:count], [next(dots) if flag else None for flag in flags]
 
 
 def _transpose(cts: Sequence[Any], inputs: Sequence[Any], *, program: Program) -> list[Any]:
     linear = [isinstance(x, Linear) for x in inputs]
     known = [x for x, flag in zip(inputs, linear, strict=True) if not flag]
-    bars = [instantiate(ct, type.strong()) for ct, type in zip(cts, program.output_types, strict=True)]
-    results = iter(call(transpose_program(program, linear), *known, *bars))
-    return [next(results) if flag else None for flag in linear]
+    given = [ct is not None for ct in cts]
+    transposed, flags = symbolic_transpose(program, linear, given, [False] * len(linear))
+    results = iter(call(transposed, *known, *[ct for ct in cts if ct is not None]))
+    found = iter([next(results) if flag else None for flag in flags])
+    return [next(found) if flag else None for flag in linear]
 
 
 def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], *, program: Program) -> tuple[Any, Any]:
@@ -55,7 +57,7 @@ def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], *, program
     return call(mapped, *values), outputs_batched
 
 
-def _partial_eval(equation: Equation, known: Sequence[bool]) -> tuple[Equation, Equation, list[Var]]:
+def _partial_eval(equation: Equation, known: Sequence[bool]) -> tuple[list[Equation], list[Equation], list[Var]]:
     """A call of the known half that also returns residuals, and a call of the rest."""
     split = partial_eval(equation.params["program"], known)
     flags = split.outputs_known
@@ -66,7 +68,7 @@ def _partial_eval(equation: Equation, known: Sequence[bool]) -> tuple[Equation, 
     unknown_inputs = [x for x, flag in zip(equation.inputs, known, strict=True) if not flag]
     before = Equation(_call, tuple(known_inputs), {"program": split.known}, (*now, *residuals), equation.source)
     after = Equation(_call, (*residuals, *unknown_inputs), {"program": split.unknown}, tuple(later), equation.source)
-    return before, after, [*now, *residuals]
+    return [before], [after], [*now, *residuals]
 
 
 _call = Primitive(
@@ -76,7 +78,7 @@ _call = Primitive(
     jvp=_jvp,
     transpose=_transpose,
     batch=_batch,
-    lower=Inlined(),
+    lower=Inlined(lambda equation: equation.params["program"]),
     multiple_results=True,
     partial_eval=_partial_eval,
 )

@@ -20,6 +20,11 @@ def jvp_program(program: Program, active: Sequence[bool]) -> Program:
     `active` says which inputs have a tangent. The tangents in the result are those of the active inputs and
     those of all floating-point outputs.
     """
+    return symbolic_jvp(program, active, [type.inexact for type in program.output_types])[0]
+
+
+def symbolic_jvp(program: Program, active: Sequence[bool], wanted: Sequence[bool]) -> tuple[Program, list[bool]]:
+    """`jvp_program` without tangents that are zero, save those of `wanted` outputs; and which outputs have one."""
     with building() as trace:
         primals: dict[Var, Tracer] = dict(zip(program.inputs, trace.add_inputs(program.input_types), strict=True))
         tangents: dict[Var, Any] = {
@@ -44,9 +49,11 @@ def jvp_program(program: Program, active: Sequence[bool]) -> Program:
             primals.update(zip(equation.outputs, ys, strict=True))
             tangents.update((y, t) for y, t in zip(equation.outputs, y_dots, strict=True) if t is not None)
         trace.source = None
-        y_dots = [
-            instantiate(tangents.get(atom) if isinstance(atom, Var) else None, atom.type.strong())
-            for atom in program.outputs
-            if atom.type.inexact
+        y_dots = [tangents.get(atom) if isinstance(atom, Var) else None for atom in program.outputs]
+        flags = [want or y_dot is not None for y_dot, want in zip(y_dots, wanted, strict=True)]
+        given = [
+            instantiate(y_dot, atom.type.strong())
+            for y_dot, atom, flag in zip(y_dots, program.outputs, flags, strict=True)
+            if flag
         ]
-        return trace.finish([*map(primal, program.outputs), *y_dots], f"jvp_{program.name}")[0]
+        return trace.finish([*map(primal, program.outputs), *given], f"jvp_{program.name}")[0], flags

@@ -22,29 +22,34 @@ class Split:
     residuals: int
 
 
-def partial_eval(program: Program, known: Sequence[bool]) -> Split:
-    """Split `program` by which of its inputs are known."""
+def partial_eval(program: Program, known: Sequence[bool], unknown_outputs: Sequence[bool] | None = None) -> Split:
+    """Split `program` by which of its inputs are known; `unknown_outputs` are left to the second half in any case."""
     defined = {var for var, flag in zip(program.inputs, known, strict=True) if flag}
     first: list[Equation] = []
     second: list[Equation] = []
     for equation in program.equations:
         flags = [not isinstance(atom, Var) or atom in defined for atom in equation.inputs]
+        split = None
         if all(flags):
             first.append(equation)
             defined.update(equation.outputs)
-        elif any(flags) and equation.primitive.partial_eval is not None:
-            before, after, now_known = equation.primitive.partial_eval(equation, flags)
-            first.append(before)
-            second.append(after)
-            defined.update(now_known)
-        else:
+            continue
+        if any(flags) and equation.primitive.partial_eval is not None:
+            split = equation.primitive.partial_eval(equation, flags)
+        if split is None:
             second.append(equation)
-    outputs_known = tuple(not isinstance(atom, Var) or atom in defined for atom in program.outputs)
-    later = [atom for atom, flag in zip(program.outputs, outputs_known, strict=True) if not flag]
-    needed = dict.fromkeys(
-        atom for equation in second for atom in equation.inputs if isinstance(atom, Var) and atom in defined
+        else:
+            before, after, now_known = split
+            first += before
+            second += after
+            defined.update(now_known)
+    outputs_known = tuple(
+        (not isinstance(atom, Var) or atom in defined) and not (unknown_outputs and unknown_outputs[k])
+        for k, atom in enumerate(program.outputs)
     )
-    residuals = tuple(needed)
+    later = [atom for atom, flag in zip(program.outputs, outputs_known, strict=True) if not flag]
+    read = [atom for equation in second for atom in equation.inputs]
+    residuals = tuple(dict.fromkeys(atom for atom in (*read, *later) if isinstance(atom, Var) and atom in defined))
     sooner = [atom for atom, flag in zip(program.outputs, outputs_known, strict=True) if flag]
     known_inputs = tuple(var for var, flag in zip(program.inputs, known, strict=True) if flag)
     unknown_inputs = tuple(var for var, flag in zip(program.inputs, known, strict=True) if not flag)

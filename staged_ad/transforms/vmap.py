@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from staged_ad.ir import Atom, Program, Var
+from staged_ad.primitives.makers import with_batch
 from staged_ad.tracing import building
 
 
-def vmap_program(program: Program, batched: Sequence[bool], size: int) -> tuple[Program, list[bool]]:
-    """``x -> y`` becomes ``[x, ...] -> [y, ...]`` along axis 0, and the flags of the outputs that are batched."""
+def vmap_program(
+    program: Program, batched: Sequence[bool], size: int, wanted: Sequence[bool] | None = None
+) -> tuple[Program, list[bool]]:
+    """``x -> y`` becomes ``[x, ...] -> [y, ...]`` along axis 0, and the flags of the outputs that are batched.
+
+    The outputs in `wanted` are batched in any case.
+    """
     with building() as trace:
         values: dict[Var, Any] = {
             var: trace.add_input(var.type.with_shape((size, *var.type.shape)) if flag else var.type)
@@ -42,4 +48,10 @@ def vmap_program(program: Program, batched: Sequence[bool], size: int) -> tuple[
         trace.source = None
         outputs = [read(atom) for atom in program.outputs]
         outputs_batched = [isinstance(atom, Var) and atom in along for atom in program.outputs]
+        if wanted is not None:
+            outputs = [
+                with_batch(size, value, flag) if flag or want else value
+                for value, flag, want in zip(outputs, outputs_batched, wanted, strict=True)
+            ]
+            outputs_batched = [flag or want for flag, want in zip(outputs_batched, wanted, strict=True)]
         return trace.finish(outputs, f"vmap_{program.name}")[0], outputs_batched

@@ -1,0 +1,373 @@
+"""scan: a loop with a counted number of iterations, known when traced or only when run.
+
+``(consts, carry, xs) -> (carry, ys)``: the body maps ``(consts, carry, one x of each xs) -> (carry, one y of each)``.
+With ``length=None`` the first operand is the number of iterations, and xs and ys are ragged.
+
+Invariant: carries keep their types from iteration to iteration.
+Start at ``scan``, then the rules from ``_jvp`` on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from staged_ad.control.layout import (
+    Groups,
+    chosen,
+    either,
+    groups,
+    lanes,
+    others,
+    same_types,
+    spread,
+    transpose_by_parts,
+)
+from staged_ad.control.residuals import plan
+from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate
+from staged_ad.ir.lowerings import Loop
+from staged_ad.ir.ragged import entry, stacked
+from staged_ad.primitives.makers import instantiate, plus, typeof, with_batch
+from staged_ad.primitives.shaping import transpose as turned
+from staged_ad.tracing import bind, building
+from staged_ad.tracing.trace import inline
+from staged_ad.transforms.jvp import symbolic_jvp
+from staged_ad.transforms.partial_eval import partial_eval
+from staged_ad.transforms.transpose import symbolic_transpose
+from staged_ad.transforms.vmap import vmap_program
+
+
+def scan(
+    body: Program,
+    consts: Sequence[Any],
+    carry: Sequence[Any],
+    xs: Sequence[Any],
+    *,
+    length: int | None,
+    reverse: bool = False,
+    count: Any = None,
+    checkpoint: int | None = None,
+) -> list[Any]:
+    """The carry after all iterations, then the ys; with ``length=None`` there are `count` iterations."""
+    counts = [] if length is not None else [count]
+    results: list[Any] = bind(
+        SCAN,
+        *counts,
+        *consts,
+        *carry,
+        *xs,
+        body=body,
+        length=length,
+        reverse=reverse,
+        consts=len(consts),
+        carries=len(carry),
+    )
+    return results
+
+
+def _groups(operands: Sequence[Any], params: dict[str, Any]) -> Groups:
+    return groups(operands, params["length"] is None, params["consts"], params["carries"])
+
+
+def _abstract(*types: ArrayType, **params: Any) -> list[ArrayType]:
+    body, length = params["body"], params["length"]
+    parts = _groups(types, params)
+    slices = [type.slice() for type in parts.xs]
+    same_types("operands of a scan", [*parts.consts, *parts.carry, *slices], body.input_types)
+    if any(type.shape[0] != (-1 if length is None else length) for type in parts.xs):
+        raise TypeError(f"xs of a scan of length {length}: {list(map(str, parts.xs))}")
+    outputs = body.output_types
+    same_types("carry of a scan", outputs[: len(parts.carry)], parts.carry)
+    return [*parts.carry, *(type.stacked(length) for type in outputs[len(parts.carry) :])]
+
+
+def _evaluate(*arrays: Any, **params: Any) -> list[Any]:
+    body, length, carries = params["body"], params["length"], params["carries"]
+    parts = _groups(arrays, params)
+    times = int(parts.trips[0]) if length is None else length
+    slices = body.input_types[len(parts.consts) + carries :]
+    carry, ys = parts.carry, [[] for _ in body.outputs[carries:]]  # type: ignore[var-annotated]
+    for k in reversed(range(times)) if params["reverse"] else range(times):
+        xs = [entry(x, k, type) for x, type in zip(parts.xs, slices, strict=True)]
+        results = evaluate(body, *parts.consts, *carry, *xs)
+        carry = results[:carries]
+        for found, y in zip(ys, results[carries:], strict=True):
+            found.append(y)
+    types = body.output_types[carries:]
+    if params["reverse"]:
+        ys = [found[::-1] for found in ys]
+    return [*carry, *(stacked(found, type, length) for found, type in zip(ys, types, strict=True))]
+
+
+# -- forward mode -------------------------------------------------------------------------------------------------
+
+
+def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
+    """The body becomes its own jvp; a carry gets a tangent when it starts or leaves the body with one."""
+    body, carries = params["body"], params["carries"]
+    parts, dots = _groups(primals, params), _groups(tangents, params)
+    consts, moving, xs = ([t is not None for t in group] for group in dots[1:])
+    ys = len(body.outputs) - carries
+    while True:
+        both, flags = symbolic_jvp(body, [*consts, *moving, *xs], [*moving, *[False] * ys])
+        if flags[:carries] == moving:
+            break
+        moving = either(moving, flags[:carries])
+    program = _paired(both, body, (consts, moving, xs), carries, sum(moving))
+    carry_dots = [
+        instantiate(t, typeof(x).strong()) for t, x, flag in zip(dots.carry, parts.carry, moving, strict=True) if flag
+    ]
+    const_dots, x_dots = chosen(dots.consts, consts), chosen(dots.xs, xs)
+    operands = (*parts.trips, *parts.consts, *const_dots, *parts.carry, *carry_dots, *parts.xs, *x_dots)
+    sizes = {"consts": len(parts.consts) + len(const_dots), "carries": carries + len(carry_dots)}
+    results = bind(SCAN, *operands, **{**params, "body": program, **sizes})
+    carry, rest = results[: sizes["carries"]], results[sizes["carries"] :]
+    return (
+        [*carry[:carries], *rest[:ys]],
+        [*spread(carry[carries:], moving), *spread(rest[ys:], flags[carries:])],
+    )
+
+
+def _paired(both: Program, body: Program, flags: tuple[list[bool], ...], carries: int, moving: int) -> Program:
+    """Tangents moved behind the primals of their own group: consts, carry, xs; carry, ys."""
+    consts, carry, _ = flags
+    count = len(body.inputs)
+    primal, dot = list(both.inputs[:count]), list(both.inputs[count:])
+    first, second = sum(consts), sum(consts) + sum(carry)
+    split = len(consts) + carries
+    inputs = [*primal[: len(consts)], *dot[:first], *primal[len(consts) : split], *dot[first:second]]
+    inputs += [*primal[split:], *dot[second:]]
+    ys = both.outputs[carries : len(body.outputs)]
+    y_dots = both.outputs[len(body.outputs) + moving :]
+    carry_dots = both.outputs[len(body.outputs) : len(body.outputs) + moving]
+    outputs = (*both.outputs[:carries], *carry_dots, *ys, *y_dots)
+    return Program(tuple(inputs), both.equations, outputs, both.name)
+
+
+# -- reverse mode -------------------------------------------------------------------------------------------------
+
+
+def _partial_eval(equation: Equation, known: Sequence[bool]) -> Any:
+    """A scan of the known half of the body, which stacks residuals, and a scan of the rest."""
+    params = dict(equation.params)
+    body, carries = params["body"], params["carries"]
+    flags = _groups(known, params)
+    if not all(flags.trips):
+        return None
+    ys = len(body.outputs) - carries
+    carry_known = list(flags.carry)
+    while True:
+        unknown = [not flag for flag in carry_known] + [False] * ys
+        split = partial_eval(body, [*flags.consts, *carry_known, *flags.xs], unknown)
+        found = [a and b for a, b in zip(carry_known, split.outputs_known[:carries], strict=True)]
+        if found == carry_known:
+            break
+        carry_known = found
+    inputs, atoms = _groups([None] * len(equation.inputs), params), _groups(equation.inputs, params)
+    inner = groups(body.inputs, 0, len(inputs.consts), carries)
+    names = groups(
+        chosen(body.inputs, [*flags.consts, *carry_known, *flags.xs]), 0, sum(flags.consts), sum(carry_known)
+    )
+    work = plan(split, names)
+    stacks = [Var(var.type.stacked(params["length"])) for var in work.stored]
+    outputs_known = list(split.outputs_known)
+    sooner, later = chosen(equation.outputs, outputs_known), others(equation.outputs, outputs_known)
+    before = Equation(
+        SCAN,
+        (
+            *atoms.trips,
+            *chosen(atoms.consts, flags.consts),
+            *chosen(atoms.carry, carry_known),
+            *chosen(atoms.xs, flags.xs),
+        ),
+        {**params, "body": work.known, "consts": sum(flags.consts), "carries": sum(carry_known)},
+        (*sooner, *stacks),
+        equation.source,
+    )
+    outer = dict(zip((*inner.consts, *inner.xs), (*atoms.consts, *atoms.xs), strict=True))
+    rest_inputs = (
+        [*work.consts, *others(inner.consts, flags.consts)],
+        others(inner.carry, carry_known),
+        [*work.xs, *work.stored, *others(inner.xs, flags.xs)],
+    )
+    rest = Program(
+        tuple(var for group in rest_inputs for var in group),
+        (*work.again, *split.unknown.equations),
+        split.unknown.outputs,
+        split.unknown.name,
+    )
+    after = Equation(
+        SCAN,
+        (
+            *atoms.trips,
+            *(outer[var] for var in work.consts),
+            *others(atoms.consts, flags.consts),
+            *others(atoms.carry, carry_known),
+            *(outer[var] for var in work.xs),
+            *stacks,
+            *others(atoms.xs, flags.xs),
+        ),
+        {**params, "body": rest, "consts": len(rest_inputs[0]), "carries": len(rest_inputs[1])},
+        tuple(later),
+        equation.source,
+    )
+    return [before] if before.outputs else [], [after], [*sooner, *stacks]
+
+
+def _linear_carries(body: Program, linear: Groups, carries: int) -> list[bool]:
+    """Which carries depend on linear operands, from the first iteration on or later."""
+    moving = list(linear.carry)
+    while True:
+        flags = [*linear.consts, *moving, *linear.xs]
+        depends = {var for var, flag in zip(body.inputs, flags, strict=True) if flag}
+        for equation in body.equations:
+            if any(isinstance(atom, Var) and atom in depends for atom in equation.inputs):
+                depends.update(equation.outputs)
+        found = either(moving, [isinstance(a, Var) and a in depends for a in body.outputs[:carries]])
+        if found == moving:
+            return moving
+        moving = found
+
+
+def _transpose(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list[Any]:
+    """A scan in the other direction: cotangents of the carry are the carry, those of consts are summed up in it."""
+    body, carries = params["body"], params["carries"]
+    operands = _groups(inputs, params)
+    linear = _groups([isinstance(x, Linear) for x in inputs], params)
+    if not all(_linear_carries(body, linear, carries)):
+        return transpose_by_parts(SCAN, cts, inputs, params)
+    flags = [*linear.consts, *[True] * carries, *linear.xs]
+    moving = [ct is not None for ct in cts[:carries]]
+    y_given = [ct is not None for ct in cts[carries:]]
+    consts = sum(linear.consts)
+    while True:
+        wanted = [*[False] * len(linear.consts), *moving, *[False] * len(linear.xs)]
+        back, found = symbolic_transpose(body, flags, [*moving, *y_given], wanted)
+        if found[consts : consts + carries] == moving:
+            break
+        moving = either(moving, found[consts : consts + carries])
+    const_found, x_found = found[:consts], found[consts + carries :]
+    program = _accumulating(back, len(linear.consts) - consts, sum(const_found), sum(moving), sum(y_given))
+    fixed = others(operands.consts, linear.consts)
+    sums = [instantiate(None, x.type.strong()) for x in chosen(chosen(operands.consts, linear.consts), const_found)]
+    carry = [
+        instantiate(ct, typeof(x).strong())
+        for ct, x, flag in zip(cts[:carries], operands.carry, moving, strict=True)
+        if flag
+    ]
+    results = bind(
+        SCAN,
+        *operands.trips,
+        *fixed,
+        *sums,
+        *carry,
+        *others(operands.xs, linear.xs),
+        *chosen(cts[carries:], y_given),
+        body=program,
+        length=params["length"],
+        reverse=not params["reverse"],
+        consts=len(fixed),
+        carries=len(sums) + len(carry),
+    )
+    const_bars = spread(spread(results[: len(sums)], const_found), linear.consts)
+    carry_bars = spread(results[len(sums) : len(sums) + len(carry)], moving)
+    x_bars = spread(spread(results[len(sums) + len(carry) :], x_found), linear.xs)
+    return [*[None] * len(operands.trips), *const_bars, *carry_bars, *x_bars]
+
+
+def _accumulating(back: Program, fixed: int, sums: int, carries: int, ys: int) -> Program:
+    """``(r, carry_bar, y_bar) -> (const_bar, carry_bar, x_bar)`` with the sums of const_bar among the carry."""
+    types = back.input_types
+    xs = len(types) - fixed - carries - ys
+    with building() as trace:
+        consts = trace.add_inputs(types[:fixed])
+        totals = trace.add_inputs(type for type in back.output_types[:sums])
+        carry = trace.add_inputs(types[fixed + xs : fixed + xs + carries])
+        moving = trace.add_inputs([*types[fixed : fixed + xs], *types[fixed + xs + carries :]])
+        results = inline(trace, back, [*consts, *moving[:xs], *carry, *moving[xs:]])
+        totals = [plus(total, bar) for total, bar in zip(totals, results[:sums], strict=True)]
+        return trace.finish([*totals, *results[sums:]], back.name)[0]
+
+
+# -- batches ------------------------------------------------------------------------------------------------------
+
+
+def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], **params: Any) -> tuple[list[Any], list[bool]]:
+    """The body becomes its own batch; where lanes differ in their number of iterations, they run one by one."""
+    body, carries = params["body"], params["carries"]
+    parts, flags = _groups(values, params), _groups(batched, params)
+    if any(flags.trips) or any(typeof(v).ragged for v in values) or any(t.ragged for t in _results(values, params)):
+        return lanes(SCAN, size, values, batched, params)
+    moving = list(flags.carry)
+    ys = len(body.outputs) - carries
+    while True:
+        mapped, found = vmap_program(body, [*flags.consts, *moving, *flags.xs], size, [*moving, *[False] * ys])
+        if found[:carries] == moving:
+            break
+        moving = either(moving, found[:carries])
+    carry = [with_batch(size, x, a) if b else x for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]
+    xs = [_exchanged(x) if flag else x for x, flag in zip(parts.xs, flags.xs, strict=True)]
+    results = bind(SCAN, *parts.trips, *parts.consts, *carry, *xs, **{**params, "body": mapped})
+    y_flags = found[carries:]
+    out = [_exchanged(y) if flag else y for y, flag in zip(results[carries:], y_flags, strict=True)]
+    return [*results[:carries], *out], [*moving, *y_flags]
+
+
+def _results(values: Sequence[Any], params: dict[str, Any]) -> list[ArrayType]:
+    """The types of the results, with or without a batch axis inside."""
+    return [type.stacked(params["length"]) for type in params["body"].output_types[params["carries"] :]]
+
+
+def _exchanged(x: Any) -> Any:
+    """The first two axes change places."""
+    return turned(x, permutation=(1, 0, *range(2, typeof(x).ndim)))
+
+
+# -- unused parts -------------------------------------------------------------------------------------------------
+
+
+def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
+    """Without the ys and carries that nothing needs, and the operands that only they need."""
+    params = dict(equation.params)
+    body, carries = params["body"], params["carries"]
+    inner = groups(body.inputs, 0, params["consts"], carries)
+    kept = list(used)
+    while True:
+        needed = _needed(body, kept)
+        found = [flag or var in needed for flag, var in zip(kept[:carries], inner.carry, strict=True)]
+        if found == kept[:carries]:
+            break
+        kept[:carries] = found
+    consts, xs = ([var in needed for var in group] for group in (inner.consts, inner.xs))
+    if all(kept) and all(consts) and all(xs):
+        return equation
+    carry = kept[:carries]
+    atoms = _groups(equation.inputs, params)
+    equations = tuple(e for e in body.equations if not e.outputs or any(var in needed for var in e.outputs))
+    inputs = (*chosen(inner.consts, consts), *chosen(inner.carry, carry), *chosen(inner.xs, xs))
+    program = Program(inputs, equations, tuple(chosen(body.outputs, kept)), body.name)
+    operands = (*atoms.trips, *chosen(atoms.consts, consts), *chosen(atoms.carry, carry), *chosen(atoms.xs, xs))
+    params |= {"body": program, "consts": sum(consts), "carries": sum(carry)}
+    return Equation(SCAN, operands, params, tuple(chosen(equation.outputs, kept)), equation.source)
+
+
+def _needed(body: Program, used: Sequence[bool]) -> set[Var]:
+    needed = {atom for atom in chosen(body.outputs, used) if isinstance(atom, Var)}
+    for equation in reversed(body.equations):
+        if any(var in needed for var in equation.outputs):
+            needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
+    return needed
+
+
+SCAN = Primitive(
+    "scan",
+    abstract_eval=_abstract,
+    evaluate=_evaluate,
+    jvp=_jvp,
+    transpose=_transpose,
+    batch=_batch,
+    lower=Loop(),
+    multiple_results=True,
+    partial_eval=_partial_eval,
+    prune=_prune,
+)

@@ -1,0 +1,115 @@
+"""Blocks: a program as steps that run one after another; the bodies of loops and branches are blocks of their own.
+
+Invariant: what a block takes and gives has one place each, which its surroundings choose.
+Start at ``make_block``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
+from staged_ad.ir.lowerings import Loop
+from staged_ad.lowering.fusion import Fused, fuse
+from staged_ad.lowering.indexing import Affine
+from staged_ad.lowering.matrices import canonical
+from staged_ad.lowering.plan import plan_region
+from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region
+from staged_ad.lowering.schedule import Schedule, cost_per_point, schedule
+
+TRIPS = 20
+"""Iterations that a loop of unknown length is taken to have."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One region as it will run."""
+
+    region: Region
+    schedule: Schedule | None = None
+    partials: dict[Var, Var] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> list[Atom]:
+        return self.region.reads
+
+    @property
+    def writes(self) -> list[Var]:
+        return [self.partials.get(var, var) for var in self.region.writes]
+
+    @property
+    def cost(self) -> float:
+        """Nanoseconds, roughly."""
+        match self.region:
+            case Nest() as nest:
+                assert self.schedule is not None
+                return 2 + math.prod(nest.domain) * cost_per_point(nest) / self.schedule.lanes
+            case MatrixProduct() as product:
+                return 100 + 0.1 * product.m * product.n * product.k * product.count
+            case Copy():
+                return 2
+            case Opaque() as opaque:
+                inner = sum(block.cost for block in opaque.blocks)
+                trips = opaque.equation.params.get("length") or TRIPS
+                return 5 + inner * (trips if isinstance(opaque.equation.primitive.lower, Loop) else 1)
+
+
+@dataclass(slots=True)
+class Block:
+    """`outputs` are the variables whose storage is that of each output of the program."""
+
+    program: Program
+    steps: list[Step]
+    outputs: list[Var]
+    fused: Fused
+
+    @property
+    def literals(self) -> Iterator[Literal]:
+        """Constant arrays that its regions read."""
+        for step in self.steps:
+            for atom in step.reads:
+                if isinstance(atom, Literal):
+                    yield atom
+
+    @property
+    def cost(self) -> float:
+        return sum(step.cost for step in self.steps)
+
+
+def make_block(program: Program) -> Block:
+    fused = fuse(canonical(program))
+    steps = [step for region in fused.regions for step in _steps(region)]
+    outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
+    return Block(fused.program, steps, outputs, fused)  # type: ignore[arg-type]  # outputs that are no Var are copies
+
+
+def _steps(region: Region) -> list[Step]:
+    """A chunked reduction is followed by the sum of its partial results."""
+    if isinstance(region, Opaque):
+        region.blocks = [make_block(program) for program in region.equation.programs]
+        plan_region(region)
+    if not isinstance(region, Nest):
+        return [Step(region)]
+    plan = schedule(region)
+    if not plan.partial:
+        return [Step(plan.nest, plan)]
+    partials = {
+        r.array: Var(ArrayType((plan.chunks, r.array.type.size), r.array.type.dtype)) for r in plan.nest.reduces
+    }
+    steps = [Step(plan.nest, plan, partials)]
+    for reduce in plan.nest.reduces:
+        steps.append(_joining(reduce, partials[reduce.array]))
+    return steps
+
+
+def _joining(reduce: Reduce, partial: Var) -> Step:
+    chunks, kept = partial.type.shape
+    load = Load(partial, Affine(0, ((0, kept), (1, 1))), (), partial.type.dtype)
+    nest = Nest(
+        (chunks, kept), frozenset({0}), [load], [], [Reduce(0, reduce.array, Affine(0, ((1, 1),)), reduce.rule)]
+    )
+    plan = schedule(nest)
+    plan.chunked, plan.chunks, plan.parallel = None, 1, False
+    return Step(plan.nest, plan)

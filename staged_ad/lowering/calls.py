@@ -1,0 +1,161 @@
+"""Calls of regions: every region is a function ``void (i64 chunk, ptr arrays)``, called where its block runs.
+
+Invariant: the table `arrays` holds the address of everything that the region reads and writes, in the order in which
+its text asks for them.
+Start at ``Calls.add``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from staged_ad.ir import Atom
+from staged_ad.lowering.blocks import Step
+from staged_ad.lowering.matrices import product_text
+from staged_ad.lowering.nest import REGION, NestWriter
+from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque
+from staged_ad.lowering.storage import Place, Places
+from staged_ad.lowering.values import Externals
+
+INLINED = 6000
+"""Characters of text up to which a region becomes part of the loop around it, so that its scalars stay in registers."""
+STATUS, ARENA = Place("%status"), Place("%arena")
+"""Where loops report that they failed, and what their ragged arrays are allocated from."""
+
+
+@dataclass(slots=True)
+class RegionText:
+    """A region as a function, and how to call it."""
+
+    text: str
+    places: list[Place]
+    chunks: int = 1
+    parallel: bool = False
+    may_fail: bool = False
+
+
+Resolve = Callable[[Atom], Place]
+
+
+@dataclass(slots=True)
+class Functions:
+    """The functions of a module, each distinct text once, and what they need from outside."""
+
+    externals: Externals
+    opaque: Callable[[Step, Resolve, Functions], RegionText]
+    names: dict[str, str] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    tasks: set[str] = field(default_factory=set)
+    sources: list[str] = field(default_factory=list)  # of loops that can fail, by number
+
+    def named(self, text: str) -> str:
+        """The function with this text; in an unrolled loop most steps share theirs."""
+        name = self.names.get(text)
+        if name is None:
+            name = self.names[text] = f"region{len(self.names)}"
+            self.texts.append(text.replace(f"@{REGION}", f"@{name}"))
+        return name
+
+    def task(self, name: str) -> str:
+        """``name.task(first, last, arrays)``: a range of chunks one after another."""
+        if name not in self.tasks:
+            self.tasks.add(name)
+            self.texts.append(_task_text(name))
+        return f"{name}.task"
+
+
+class Calls:
+    """The lines that run the steps of one block. `nested` blocks take small regions into their own function."""
+
+    def __init__(self, functions: Functions, nested: bool) -> None:
+        self.functions = functions
+        self.nested = nested
+        self.lines: list[str] = []
+        self.allocas: list[str] = []
+        self.bases: dict[str, None] = {}
+        self.may_fail = False
+        self._serial = 0
+        self._widest = 0
+
+    def add(self, step: Step, storage: Places) -> None:
+        """Append the call of one step; `storage` gives the places of what it reads and writes."""
+        region = step.region
+        match region:
+            case Nest():
+                assert step.schedule is not None
+                writer = NestWriter(step.schedule, storage, self.functions.externals, step.partials)
+                text = writer.text()
+                self._call(RegionText(text, writer.places, step.schedule.chunks, step.schedule.parallel))
+            case MatrixProduct():
+                places = [storage.place(atom) for atom in (region.a.array, region.b.array, region.result)]
+                self._call(RegionText(product_text(region, self.functions.externals), places, region.count))
+            case Copy() | Opaque():
+                self._call(self.functions.opaque(step, storage.place, self.functions))
+
+    @property
+    def table(self) -> list[str]:
+        """The allocation of the table that is shared by the calls of functions that are not inlined."""
+        return [f"  %arrays.out = alloca [{self._widest} x ptr], align 64"] if self._widest else []
+
+    def _call(self, region: RegionText) -> None:
+        serial = self._serial
+        self._serial += 1
+        inline = self.nested and region.chunks == 1 and len(region.text) <= INLINED
+        text = region.text
+        if inline and ".stage" not in text:
+            text = text.replace(") nounwind {", ") alwaysinline nounwind {")
+            table = f"%table{serial}"
+            self.allocas.append(f"  {table} = alloca [{max(1, len(region.places))} x ptr], align 64")
+        else:
+            table = "%arrays.out"
+            self._widest = max(self._widest, len(region.places), 1)
+        name = self.functions.named(text)
+        for k, place in enumerate(region.places):
+            self.bases.setdefault(place.base)
+            pointer = place.base
+            if place.offset:
+                pointer = f"%at{serial}.{k}"
+                self.lines.append(f"  {pointer} = getelementptr i8, ptr {place.base}, i64 {place.offset}")
+            self.lines.append(f"  %cell{serial}.{k} = getelementptr ptr, ptr {table}, i64 {k}")
+            self.lines.append(f"  store ptr {pointer}, ptr %cell{serial}.{k}, align 8")
+        if region.chunks == 1:
+            self.lines.append(f"  call void @{name}(i64 0, ptr {table})")
+        elif region.parallel:
+            self.functions.externals.declarations["staged_parallel"] = "declare void @staged_parallel(ptr, i64, ptr)"
+            task = self.functions.task(name)
+            self.lines.append(f"  call void @staged_parallel(ptr @{task}, i64 {region.chunks}, ptr {table})")
+        else:
+            self.lines.append(f"  call void @{self.functions.task(name)}(i64 0, i64 {region.chunks}, ptr {table})")
+        if region.may_fail:
+            self.check()
+
+    def check(self) -> None:
+        """Leave the function when something has failed."""
+        serial = self._serial
+        self._serial += 1
+        self.may_fail = True
+        self.bases.setdefault(STATUS.base)
+        self.lines += [
+            f"  %state{serial} = load atomic i64, ptr {STATUS.base} monotonic, align 8",
+            f"  %fine{serial} = icmp eq i64 %state{serial}, 0",
+            f"  br i1 %fine{serial}, label %go{serial}, label %fail",
+            f"go{serial}:",
+        ]
+
+
+def _task_text(name: str) -> str:
+    return f"""define internal void @{name}.task(i64 %first, i64 %last, ptr %arrays) nounwind {{
+entry:
+  br label %head
+head:
+  %k = phi i64 [ %first, %entry ], [ %next, %body ]
+  %go = icmp slt i64 %k, %last
+  br i1 %go, label %body, label %exit
+body:
+  call void @{name}(i64 %k, ptr %arrays)
+  %next = add nsw i64 %k, 1
+  br label %head
+exit:
+  ret void
+}}"""

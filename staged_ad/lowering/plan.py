@@ -1,0 +1,149 @@
+"""Plans of loops and branches: their operands and results in groups, and how each value is kept.
+
+Invariant: a plan is made with the blocks, before anything around the region gets a place.
+Start at ``plan_region``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
+from staged_ad.ir.lowerings import Branch, Loop
+from staged_ad.lowering.regions import Opaque
+from staged_ad.lowering.schedule import CHUNK_NS, PARALLEL_NS
+from staged_ad.lowering.scope import Scope, aligned, in_place, is_cell, scratch
+from staged_ad.lowering.storage import Place, nbytes
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.blocks import Block
+
+
+def plan_region(region: Opaque) -> None:
+    """Set the plan and the working memory of a region whose blocks are made."""
+    if isinstance(region.equation.primitive.lower, Loop):
+        region.plan = _plan_loop(region)
+        region.scratch = scratch(region.plan.bytes * region.plan.chunks)
+    elif isinstance(region.equation.primitive.lower, Branch):
+        region.plan = BranchPlan(region)
+        region.scratch = scratch(region.plan.scope.work)
+
+
+@dataclass(slots=True)
+class LoopPlan:
+    """Operands and results of a loop in their groups, and how each carry is kept: in a cell, in place, or by turns."""
+
+    body: Block
+    cond: Block | None
+    count: Atom | None
+    length: int | None
+    reverse: bool
+    consts: list[tuple[Var, Atom]]
+    carry: list[tuple[Var, Atom]]
+    xs: list[tuple[Var, Atom]]
+    results: list[Var]
+    trips: Var | None
+    ys: list[Var]
+    scope: Scope = field(default_factory=Scope)
+    literals: list[Literal] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
+    buffers: list[int] = field(default_factory=list)
+    chunks: int = 1
+    chunk: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Working memory of one chunk."""
+        return aligned(self.scope.work) + sum(2 * aligned(size) for size in self.buffers)
+
+    @property
+    def x_types(self) -> list[ArrayType]:
+        return [var.type for var, _ in self.xs]
+
+    @property
+    def y_types(self) -> list[ArrayType]:
+        return [atom.type for atom in self.body.outputs[len(self.carry) :]]
+
+
+def _plan_loop(region: Opaque) -> LoopPlan:
+    equation = region.equation
+    params, atoms, outputs = equation.params, list(equation.inputs), list(equation.outputs)
+    if "cond" in params:
+        cond, body = region.blocks
+        first, second = params["cond_consts"], params["cond_consts"] + params["body_consts"]
+        fixed = len(body.program.inputs) - (len(atoms) - second)
+        moving = body.program.inputs[fixed:]
+        consts = [*_pairs(cond.program, atoms[:first]), *_pairs(body.program, atoms[first:second])]
+        carries = len(moving)
+        plan = LoopPlan(
+            body, cond, None, None, False, consts, list(zip(moving, atoms[second:], strict=True)), [],
+            outputs[:carries], outputs[carries], outputs[carries + 1 :],
+        )  # fmt: skip
+    else:
+        (body,) = region.blocks
+        length, carries = params["length"], params["carries"]
+        count = atoms.pop(0) if length is None else None
+        first, second = params["consts"], params["consts"] + carries
+        inputs = body.program.inputs
+        plan = LoopPlan(
+            body, None, count, length, params["reverse"],
+            list(zip(inputs[:first], atoms[:first], strict=True)),
+            list(zip(inputs[first:second], atoms[first:second], strict=True)),
+            list(zip(inputs[second:], atoms[second:], strict=True)),
+            outputs[:carries], None, outputs[carries:],
+        )  # fmt: skip
+    _place(plan)
+    if not plan.carry and plan.length and plan.length > 1:
+        work = plan.length * plan.body.cost
+        if work > PARALLEL_NS:
+            plan.chunk = -(-plan.length // int(max(2, min(64, work / CHUNK_NS, plan.length))))
+            plan.chunks = -(-plan.length // plan.chunk)
+    return plan
+
+
+def _pairs(program: Program, atoms: list[Atom]) -> list[tuple[Var, Atom]]:
+    return list(zip(program.inputs, atoms, strict=False))
+
+
+def _place(plan: LoopPlan) -> None:
+    scope, places = plan.scope, plan.scope.places
+    blocks = [plan.body] if plan.cond is None else [plan.cond, plan.body]
+    plan.literals = scope.add_literals(blocks)
+    places.update((var, Place(f"%const{k}")) for k, (var, _) in enumerate(plan.consts))
+    for k, (var, _) in enumerate(plan.carry):
+        after = plan.body.outputs[k]
+        if is_cell(var.type):
+            plan.modes.append("cell")
+            places[var], places[after] = Place(f"%carry{k}"), Place(f"%next{k}")
+            scope.add_cell(f"%carry{k}", var.type)
+            scope.add_cell(f"%next{k}", var.type)
+        elif in_place(plan.body, var, after):
+            plan.modes.append("in place")
+            places[var] = places[after] = Place(f"%out{k}")
+        else:
+            plan.modes.append("turns")
+            plan.buffers.append(nbytes(var.type))
+            places[var], places[after] = Place(f"%in{k}"), Place(f"%to{k}")
+        if plan.cond is not None:
+            tested = plan.cond.program.inputs[len(plan.cond.program.inputs) - len(plan.carry) + k]
+            places[tested] = places[var]
+    places.update((var, Place(f"%x{k}")) for k, (var, _) in enumerate(plan.xs))
+    places.update((var, Place(f"%y{k}")) for k, var in enumerate(plan.body.outputs[len(plan.carry) :]))
+    if plan.cond is not None:
+        places[plan.cond.outputs[0]] = Place("%going")
+        scope.add_cell("%going", plan.cond.outputs[0].type)
+        scope.add_temporaries(plan.cond, "test")
+    scope.add_temporaries(plan.body, "temp")
+
+
+class BranchPlan:
+    """The places of all branches; their working memories are one."""
+
+    def __init__(self, region: Opaque) -> None:
+        self.scope = Scope()
+        self.literals: list[Literal] = self.scope.add_literals(region.blocks)
+        for number, block in enumerate(region.blocks):
+            self.scope.places.update((var, Place(f"%operand{k}")) for k, var in enumerate(block.program.inputs))
+            self.scope.places.update((var, Place(f"%result{k}")) for k, var in enumerate(block.outputs))
+            self.scope.add_temporaries(block, f"temp{number}.")
