@@ -4,6 +4,9 @@ The public names; each is documented where it is defined.
 """
 
 from staged_ad import numpy as numpy
+from staged_ad.api.branches import cond as cond
+from staged_ad.api.branches import switch as switch
+from staged_ad.api.checkpointing import checkpoint as checkpoint
 from staged_ad.api.compilation import clear_caches as clear_caches
 from staged_ad.api.compilation import jit as jit
 from staged_ad.api.derivatives import grad as grad
@@ -18,6 +21,11 @@ from staged_ad.api.jacobians import hessian as hessian
 from staged_ad.api.jacobians import jacfwd as jacfwd
 from staged_ad.api.jacobians import jacobian as jacobian
 from staged_ad.api.jacobians import jacrev as jacrev
+from staged_ad.api.loops import associative_scan as associative_scan
+from staged_ad.api.loops import fori_loop as fori_loop
+from staged_ad.api.loops import map as map
+from staged_ad.api.loops import scan as scan
+from staged_ad.api.loops import while_loop as while_loop
 from staged_ad.api.mapping import vmap as vmap
 from staged_ad.lowering.runtime import get_num_threads as get_num_threads
 from staged_ad.lowering.runtime import set_num_threads as set_num_threads

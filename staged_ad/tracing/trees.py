@@ -69,4 +69,5 @@ def broadcast_prefix(prefix: Any, tree: Any, what: str) -> list[Any]:
         spread = optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=NAMESPACE)
     except ValueError as error:
         raise ArgumentError(f"{what}={prefix!r} does not fit the structure it describes: {error}") from None
-    return list(spread)
+    leaves = optree.tree_leaves(tree, none_is_leaf=True, namespace=NAMESPACE)
+    return [part for part, leaf in zip(spread, leaves, strict=True) if leaf is not None]

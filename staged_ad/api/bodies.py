@@ -1,0 +1,239 @@
+"""From the functions in loops and branches to programs of agreed types.
+
+Invariant: programs that stand for one another take the same inputs and return the same types, weakness included.
+Start at ``trace_body``; ``join`` says which types agree.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from staged_ad.api.calling import function_name, leaf_type, own
+from staged_ad.errors import ArgumentError, ShapeError
+from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
+from staged_ad.ir.types import describe
+from staged_ad.numpy.promotion import to_dtype
+from staged_ad.primitives.shaping import cast
+from staged_ad.tracing import Tracer, trace_flat
+from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
+
+
+@dataclass(frozen=True)
+class Body:
+    """A traced function: ``program: (captures, arguments) -> results``."""
+
+    program: Program
+    captures: list[Tracer]
+    out_spec: TreeSpec
+
+
+def named(f: Callable[..., Any]) -> str:
+    """``step (model.py:12)``: the name of a function and where it is defined."""
+    inner: Any = inspect.unwrap(f.func if isinstance(f, partial) else f)
+    code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
+    name = function_name(f if hasattr(f, "__name__") else inner)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
+
+
+def check_function(what: str, role: str, f: Any, arguments: Sequence[str] | None) -> None:
+    """`f` must be callable with these positional arguments, if given; `role` is its name in the signature of `what`."""
+    listed = f"({', '.join(arguments or [])})"
+    if not callable(f):
+        of = f" of {listed}" if arguments is not None else ""
+        raise ArgumentError(f"{what}: {role} must be a function{of}, got {describe(f)}")
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):  # written in C
+        return
+    if arguments is None:
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{what} calls {role} {named(f)} with {len(arguments)} positional arguments {listed}, but its signature "
+            f"is {signature}: {error}"
+        ) from None
+
+
+def trace_body(f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec, types: Sequence[ArrayType]) -> Body:
+    """Trace `apply`, which calls the user's `f`, at leaves of the given types, arranged by `spec`."""
+    specs: list[TreeSpec] = []
+
+    def flat(*tracers: Tracer) -> list[Any]:
+        leaves, out_spec = flatten(apply(*unflatten(spec, tracers)))
+        specs.append(out_spec)
+        for k, leaf in enumerate(leaves):
+            leaf_type(leaf, lambda k=k: place(f"the result of {named(f)}, result", out_spec, k))  # type: ignore[misc]
+        return leaves
+
+    program, captures = trace_flat(flat, types, function_name(f))
+    return Body(program, captures, specs[0])
+
+
+def place(name: str, spec: TreeSpec, k: int) -> str:
+    """Leaf `k` of the tree called `name`: ``carry['v'][0]``."""
+    return name + spec.accessors()[k].codify("")
+
+
+def lengths_along(what: str, tree: str, leaves: Sequence[Any], spec: TreeSpec, axis: int = 0) -> dict[str, int]:
+    """The one length of all leaves along `axis`, by the name of the leaf."""
+    lengths: dict[str, int] = {}
+    for k, leaf in enumerate(leaves):
+        name = place(tree, spec, k)
+        type = leaf_type(leaf, lambda name=name: f"{what}: {name}")  # type: ignore[misc]
+        if not -type.ndim <= axis < type.ndim:
+            number = "; write np.array(...) for a list of numbers" if not type.shape else ""
+            raise ShapeError(f"{what}: {name} has shape {type.shape}, it has no axis {axis}{number}")
+        lengths[name] = type.shape[axis]
+    if len(set(lengths.values())) > 1:
+        raise ShapeError(f"{what}: {tree} must have one length along axis {axis}, but {lengths_text(lengths)}")
+    return lengths
+
+
+def lengths_text(lengths: dict[str, int]) -> str:
+    """``xs['a'] has length 2, xs['b'] has length 3``."""
+    return ", ".join(f"{name} has length {n}" for name, n in lengths.items())
+
+
+def join(one: ArrayType, other: ArrayType) -> ArrayType | None:
+    """The type that values of both types take where they meet: Python numbers adapt, arrays do not. Else None."""
+    if one.shape != other.shape:
+        return None
+    if one.weak == other.weak:
+        if one.dtype == other.dtype:
+            return one
+        return (one if one.inexact else other) if one.weak else None
+    weak, strong = (one, other) if one.weak else (other, one)
+    fits = strong.inexact if weak.inexact else strong.dtype.kind in "iuf"
+    return strong if fits else None
+
+
+def convert(value: Any, type: ArrayType) -> Any:
+    """`value`, whose type joins with `type`, as one of exactly that type."""
+    if isinstance(value, Tracer):
+        return to_dtype(value, type.dtype, type.weak)
+    if type.weak:
+        return type.dtype.type(value).item()
+    return np.asarray(value, type.dtype) if type.shape else type.dtype.type(value)
+
+
+def with_output_types(program: Program, types: Sequence[ArrayType]) -> Program:
+    """`program` with its outputs cast to types that they join with."""
+    equations, outputs = list(program.equations), list[Atom]()
+    for atom, type in zip(program.outputs, types, strict=True):
+        if isinstance(atom, Literal):
+            atom = to_dtype(atom, type.dtype, type.weak)
+        elif atom.type != type:
+            params = {"dtype": type.dtype, "weak": type.weak}
+            equations.append(Equation(cast.primitive, (atom,), params, (Var(type),)))
+            (atom,) = equations[-1].outputs
+        outputs.append(atom)
+    return Program(program.inputs, tuple(equations), tuple(outputs), program.name)
+
+
+def structure_text(spec: TreeSpec) -> str:
+    """``{'v': *, 'w': (*, *)}``."""
+    text = str(spec).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='staged_ad'")
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def structure_difference(name: str, first: tuple[str, TreeSpec], second: tuple[str, TreeSpec]) -> str:
+    """What differs between two structures of the tree called `name`; each comes with the words that introduce it."""
+    (said, one), (said_second, other) = first, second
+    places = [place(name, one, k) for k in range(one.num_leaves)]
+    others = [place(name, other, k) for k in range(other.num_leaves)]
+    text = f"structure differs: {said} {structure_text(one)}, {said_second} {structure_text(other)}"
+    if missing := [p for p in places if p not in others]:
+        text += f"; only the former has {', '.join(missing[:5])}"
+    if added := [p for p in others if p not in places]:
+        text += f"; only the latter has {', '.join(added[:5])}"
+    return text
+
+
+def results_of(values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+    """Results that the user may write to: no view, and none of the arrays that were `given`."""
+    inputs = {id(x) for x in given if isinstance(x, np.ndarray)}
+    return [np.array(value) if id(value) in inputs else own(value) for value in values]
+
+
+def advice(types: Sequence[ArrayType]) -> str:
+    """How values of these types, which do not join, can be made to."""
+    if len({type.shape for type in types}) > 1:
+        return "; np.zeros, np.full_like and np.broadcast_to give one the shape of the other"
+    return "; cast one of them: " + " or ".join(f".astype(np.{type.dtype})" for type in types)
+
+
+@dataclass(frozen=True)
+class LoopBody:
+    """A traced loop body, ``program: (captures, carry, further arguments) -> (carry, further results)``."""
+
+    program: Program
+    captures: list[Tracer]
+    carry: list[Any]
+    carry_spec: TreeSpec
+    rest_spec: TreeSpec
+
+    def restore(self, results: Sequence[Any], given: Sequence[Any]) -> tuple[Any, Any]:
+        """The carry and the further results as the user's trees."""
+        owned, count = results_of(results, given), len(self.carry)
+        return unflatten(self.carry_spec, owned[:count]), unflatten(self.rest_spec, owned[count:])
+
+
+def trace_loop_body(
+    what: str, f: Callable[..., Any], step: Callable[..., Any], init: Any, rest: tuple[TreeSpec, Sequence[ArrayType]]
+) -> LoopBody:
+    """Trace ``step: (carry, rest) -> (carry, further results)``, which calls the user's `f`.
+
+    Python numbers in the carry adapt to what leaves in their place: `step` is traced again until nothing changes.
+    """
+    leaves, spec = flatten(init)
+    types = [leaf_type(leaf, lambda k=k: f"{what}: {place('init', spec, k)}") for k, leaf in enumerate(leaves)]  # type: ignore[misc]
+    in_spec = flatten((init, unflatten(rest[0], [0] * len(rest[1]))))[1]
+    while True:
+        body = trace_body(f, step, in_spec, [*types, *rest[1]])
+        out_spec, rest_spec = body.out_spec.children()
+        found = body.program.output_types
+        joined = _carry_types(what, f, spec, types, out_spec, found)
+        if joined == types:
+            break
+        types = joined
+    program = with_output_types(body.program, [*types, *found[len(types) :]])
+    carry = [convert(leaf, type) for leaf, type in zip(leaves, types, strict=True)]
+    return LoopBody(program, body.captures, carry, spec, rest_spec)
+
+
+def _carry_types(
+    what: str,
+    f: Callable[..., Any],
+    spec: TreeSpec,
+    types: Sequence[ArrayType],
+    out_spec: TreeSpec,
+    found: Sequence[ArrayType],
+) -> list[ArrayType]:
+    """The types in which the carry that enters and the carry that leaves join, else an error that compares them."""
+    if out_spec != spec:
+        faults = [structure_difference("carry", ("enters as", spec), ("leaves as", out_spec))]
+        if not out_spec.num_leaves:
+            faults[0] += "; does a return statement lack?"
+    else:
+        joined = [join(before, after) for before, after in zip(types, found, strict=False)]
+        faults = [
+            f"{place('carry', spec, k)}: enters as {types[k].strong()}, leaves as {found[k].strong()}"
+            + advice([types[k], found[k]])
+            for k, type in enumerate(joined)
+            if type is None
+        ]
+        if not faults:
+            return [type for type in joined if type is not None]
+    listed = "\n  ".join(faults)
+    raise ArgumentError(
+        f"{what}: the carry must leave {named(f)} with the structure, shapes and dtypes with which it entered, but\n"
+        f"  {listed}"
+    )
