@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,40 @@ from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
 from staged_ad.ir.types import describe
 from staged_ad.primitives.shaping import cast
-from staged_ad.tracing import Tracer, trace_flat
+from staged_ad.tracing import Guard, Trace, Tracer, guard, trace_flat
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, unflatten
 
 
 @dataclass(frozen=True)
 class Traced:
-    """A traced call: ``program: (captures, leaves) -> output leaves``."""
+    """A traced call: ``program: (captures, leaves) -> output leaves``.
+
+    The program checks `guards`; where it is `pinned`, it holds for the present values alone.
+    """
 
     program: Program
     captures: list[Tracer]
     leaves: list[Any]
     in_spec: TreeSpec
     out_spec: TreeSpec
+    guards: tuple[Guard, ...] = ()
+    pinned: bool = False
+
+    @property
+    def outcomes(self) -> tuple[bool | int, ...]:
+        """What the guards expect."""
+        return tuple([guard.expected for guard in self.guards])
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the program is right for other arguments of the same types for which its guards hold."""
+        return not self.captures and not self.pinned
+
+    def without_guards(self) -> Traced:
+        """The program as part of another one, at these very values."""
+        kept = tuple([equation for equation in self.program.equations if equation.primitive is not guard])
+        program = Program(self.program.inputs, kept, self.program.outputs, self.program.name)
+        return replace(self, program=program, guards=())
 
     @property
     def values(self) -> list[Any]:
@@ -95,16 +116,45 @@ def describe_arguments(
     return f"an argument of {function_name(f)}"
 
 
+def static_arguments(
+    f: Callable[..., Any], numbers: int | Sequence[int], names: str | Sequence[str]
+) -> tuple[frozenset[int], frozenset[str]]:
+    """Positions and names of the static arguments, each completed by the other where `f` has a signature."""
+    positions = {numbers} if isinstance(numbers, int) else set(numbers)
+    keywords = {names} if isinstance(names, str) else set(names)
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return frozenset(positions), frozenset(keywords)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    ordered = [parameter.name for parameter in parameters if parameter.kind in kinds]
+    spread = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
+    if any(number < -len(ordered) or (number >= len(ordered) and not spread) for number in positions):
+        raise ArgumentError(
+            f"static_argnums={numbers!r}, but {function_name(f)} has {len(ordered)} positional parameters"
+        )
+    positions = {number % len(ordered) if number < 0 else number for number in positions}
+    known = {parameter.name for parameter in parameters}
+    unknown = sorted(keywords - known)
+    if unknown and not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        raise ArgumentError(f"static_argnames: {function_name(f)} has no parameter {', '.join(map(repr, unknown))}")
+    keywords |= {ordered[number] for number in positions if number < len(ordered)}
+    positions |= {ordered.index(name) for name in keywords if name in ordered}
+    return frozenset(positions), frozenset(keywords)
+
+
 def trace_call(
     f: Callable[..., Any],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     positions: Sequence[int] | None = None,
     has_aux: bool = False,
+    by_value: bool = True,
 ) -> Traced:
     """Trace ``f(*args, **kwargs)``; the arguments at `positions` (default: all) are traced, the rest passed as is.
 
-    With `has_aux`, f returns a pair, and the leaves of its second part follow those of the first.
+    With `has_aux`, f returns a pair, and the leaves of its second part follow those of the first. Python may branch on
+    the values of the arguments, unless `by_value` is False: the program is then used at others.
     """
     chosen = range(len(args)) if positions is None else positions
     dynamic = [args[k] for k in chosen]
@@ -117,8 +167,8 @@ def trace_call(
             full[position] = value
         return f(*full, **kwargs)
 
-    traced = trace_prepared(apply, in_spec, types, {}, has_aux, f)
-    return Traced(traced.program, traced.captures, leaves, in_spec, traced.out_spec)
+    traced = trace_prepared(apply, in_spec, types, {}, has_aux, f, leaves if by_value else ())
+    return replace(traced, leaves=leaves)
 
 
 def trace_prepared(
@@ -128,9 +178,15 @@ def trace_prepared(
     kwargs: Mapping[str, Any],
     has_aux: bool = False,
     f: Callable[..., Any] | None = None,
+    meanings: Sequence[Any] = (),
+    trace: Trace | None = None,
 ) -> Traced:
-    """Trace `apply` at leaves of the given types, arranged by `in_spec`; `f` is what error messages name."""
+    """Trace `apply` at leaves of the given types, arranged by `in_spec`; `f` is what error messages name.
+
+    `meanings` and `trace` are those of `trace_flat`.
+    """
     f = f or apply
+    trace = trace or Trace()
     specs: list[TreeSpec] = []
 
     def flat(*tracers: Tracer) -> list[Any]:
@@ -142,8 +198,9 @@ def trace_prepared(
         _check_outputs(f, result, out_leaves)
         return out_leaves
 
-    program, captures = trace_flat(flat, types, function_name(f))
-    return Traced(program, captures, [None] * len(types), in_spec, specs[0])
+    program, captures = trace_flat(flat, types, function_name(f), meanings, trace)
+    leaves = [None] * len(types)
+    return Traced(program, captures, leaves, in_spec, specs[0], tuple(trace.guards or ()), trace.pinned)
 
 
 def _check_outputs(f: Callable[..., Any], result: Any, leaves: Sequence[Any]) -> None:

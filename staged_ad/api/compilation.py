@@ -1,13 +1,13 @@
 """jit: traces a function once per tuple of argument types and calls machine code from then on.
 
-Invariant: a compiled entry is used only for arguments of exactly the types it was made for.
-Start at ``Jitted.__call__``; what is slow is in ``_miss``.
+Invariant: a compiled entry is used only for arguments of exactly the types it was made for, and for which Python
+would take the path that was traced. Start at ``Jitted.__call__``; what is slow is in ``_miss``.
 """
 
 from __future__ import annotations
 
-import inspect
 import sys
+import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -17,17 +17,27 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import Traced, describe_arguments, function_name, leaf_type, trace_prepared
-from staged_ad.errors import ArgumentError
-from staged_ad.ir import ArrayType, Program
+from staged_ad.api.calling import (
+    Traced,
+    describe_arguments,
+    function_name,
+    leaf_type,
+    static_arguments,
+    trace_prepared,
+)
+from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
+from staged_ad.errors import ArgumentError, VariantsWarning
+from staged_ad.ir import ArrayType, Program, Source, evaluate
 from staged_ad.lowering import Compiled, compile_program
 from staged_ad.lowering.once import LOCK
-from staged_ad.tracing import Tracer
+from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 from staged_ad.transforms.call import call
 
 KEPT = 256
-"""Compiled variants kept per function; the least recently used one goes first."""
+"""Signatures kept per function; the least recently used one goes first."""
+FLIPS = 16
+"""Times that one call is traced anew, because machine code saw a guard otherwise than NumPy."""
 
 _INLINE = frozenset(
     [float, int, bool, np.float64, np.float32, np.bool_]
@@ -48,17 +58,21 @@ class Jitted:
     ) -> None:
         update_wrapper(self, f, updated=())
         self._f = f
-        self._static, self._static_names = _static_arguments(f, static_argnums, static_argnames)
+        self._static, self._static_names = static_arguments(f, static_argnums, static_argnames)
         self._precise = precise_math
-        self._variants: OrderedDict[Any, _Variant] = OrderedDict()
+        self._variants: OrderedDict[Any, Variants] = OrderedDict()
         self._traced: OrderedDict[Any, Traced] = OrderedDict()
-        # the native function of the last call whose arguments and result were plain arrays
+        # the native function of the last call whose arguments and result were plain arrays, and where it came from
         self._last: Callable[..., Any] = _never
+        self._recent: tuple[Variants, Variant, tuple[type, ...]] | None = None
+        self._warned: set[Source] = set()
         _jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs:
             result = self._last(*args)
+            if type(result) is int:  # a guard failed; results are arrays and NumPy scalars
+                result = self._other_path(result, args)
             if result is not NotImplemented:
                 return result
         return self._miss(args, kwargs)
@@ -106,32 +120,89 @@ class Jitted:
         prepared = self._prepare(args, kwargs)
         if any(isinstance(leaf, Tracer) for leaf in prepared.leaves):
             raise ArgumentError("lower needs arrays, not traced values")
-        compiled = self._variant(prepared).compiled
-        if compiled is None:
+        traced = self._trace(prepared)
+        if not traced.reusable:
             raise ArgumentError(
                 f"{function_name(self._f)} reads values of a trace around it, so it has no code of its own"
             )
-        return Lowered(compiled)
+        return Lowered(self._joined(prepared, traced).compiled)
 
     # -- the slow path ------------------------------------------------------------------------------------------
+
+    def _other_path(self, status: int, args: tuple[Any, ...]) -> Any:
+        """The result by another variant, after a guard of the last one failed; NotImplemented where none fits."""
+        recent = self._recent
+        if recent is None:  # another thread cleared it
+            return NotImplemented
+        variants, failed, kinds = recent
+        among = rivals(variants.known, failed, failed.failed_guard(status))
+        found = variants.first(lambda variant: variant.compiled.entry(kinds)(*args), {}, among)
+        if found is None or found[1] is NotImplemented:
+            return NotImplemented
+        variant, result = found
+        if variant.plain_result:
+            self._recent = variants, variant, kinds
+            self._last = variant.compiled.entry(kinds)
+        return variant.restore(result)
 
     def _miss(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         prepared = self._prepare(args, kwargs)
         leaves = prepared.leaves
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self._record(self._trace(prepared), leaves)
-        variant = self._variant(prepared)
-        if variant.compiled is None:  # it reads values of a trace around it
-            return self._record(variant.traced, leaves)
         kinds = tuple(map(type, leaves))
-        if all(kind is np.ndarray or kind in _INLINE for kind in kinds):
-            entry = variant.compiled.entry(kinds)
-            result = entry(*leaves)
-            if result is not NotImplemented:
-                if prepared.plain and variant.plain_result and kinds == tuple(map(type, args)):
-                    self._last = entry
-                return variant.restore(result)
-        return variant.restore_list(variant.compiled(*leaves))
+        direct = all(kind is np.ndarray or kind in _INLINE for kind in kinds)
+
+        def attempt(variant: Variant) -> Any:
+            result = variant.compiled.entry(kinds)(*leaves) if direct else NotImplemented
+            return variant.compiled.run(*leaves) if result is NotImplemented else result
+
+        variants = self._variants.get(prepared.key)
+        tried: dict[Variant, int] = {}
+        found: tuple[Variant | None, Any] | None = None
+        if variants is not None:
+            with suppress(KeyError):  # another thread may have dropped it
+                self._variants.move_to_end(prepared.key)
+            found = variants.first(attempt, tried)
+        if found is None:
+            found = self._new_path(prepared, attempt, tried)
+        variant, result = found
+        if variant is None:
+            return result
+        if direct and prepared.plain and variant.plain_result and kinds == tuple(map(type, args)):
+            self._recent = self._variants.get(prepared.key, Variants()), variant, kinds
+            self._last = variant.compiled.entry(kinds)
+        return variant.restore(result)
+
+    def _new_path(
+        self, prepared: _Prepared, attempt: Callable[[Variant], Any], tried: dict[Variant, int]
+    ) -> tuple[Variant | None, Any]:
+        """Trace along the path that Python takes at these values; the new variant and its result.
+
+        Where rounding decides, machine code may see a guard otherwise than NumPy, by which the function is traced.
+        Then the path that the machine code takes is traced. Where this leads nowhere either, NumPy has the last word:
+        the result is evaluated, without a variant.
+        """
+        forced: tuple[bool | int, ...] = ()
+        seen = {forced}
+        first = None
+        while True:
+            traced = self._trace(prepared, forced)
+            first = first or traced
+            if not traced.reusable:  # it reads values of a trace around it
+                return None, self._record(traced, prepared.leaves)
+            variant = self._joined(prepared, traced)
+            if variant not in tried:
+                result = attempt(variant)
+                if type(result) is not int:
+                    return variant, result
+                tried[variant] = variant.failed_guard(result)
+            number = tried[variant]
+            outcome = variant.outcomes[number]
+            forced = (*variant.outcomes[:number], not outcome)
+            if not isinstance(outcome, bool) or forced in seen or len(seen) > FLIPS:
+                return None, unflatten(first.out_spec, evaluate(first.program, *prepared.leaves))
+            seen.add(forced)
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
         f = self._f
@@ -154,12 +225,18 @@ class Jitted:
         plain = not named and not static and len(leaves) == len(args)
         return _Prepared(key, leaves, spec, types, static, plain)
 
-    def _trace(self, prepared: _Prepared) -> Traced:
-        traced = self._traced.get(prepared.key)
-        if traced is None:
-            traced = trace_prepared(self._applied(prepared), prepared.spec, prepared.types, {}, f=self._f)
-            if not traced.captures:
-                _remember(self._traced, prepared.key, traced)
+    def _trace(self, prepared: _Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
+        known = self._traced.get(prepared.key)
+        if known is not None:
+            return known
+        leaves = prepared.leaves
+        trace = Trace(guarded=not any(isinstance(leaf, Tracer) for leaf in leaves), forced=forced)
+        apply = self._applied(prepared)
+        traced = trace_prepared(apply, prepared.spec, prepared.types, {}, f=self._f, meanings=leaves, trace=trace)
+        if not traced.reusable:
+            return traced.without_guards()
+        if not traced.guards:
+            _remember(self._traced, prepared.key, traced)
         return traced
 
     def _applied(self, prepared: _Prepared) -> Callable[..., Any]:
@@ -180,21 +257,29 @@ class Jitted:
         """Inside of a trace: one call equation."""
         return unflatten(traced.out_spec, call(traced.program, *traced.captures, *leaves))
 
-    def _variant(self, prepared: _Prepared) -> _Variant:
-        variant = self._variants.get(prepared.key)
-        if variant is not None:
-            with suppress(KeyError):  # another thread may have dropped it
-                self._variants.move_to_end(prepared.key)
-        else:
-            traced = self._trace(prepared)  # not under the lock: it runs the user's code
-            with LOCK:
-                variant = self._variants.get(prepared.key)
-                if variant is None:
-                    compiled = None if traced.captures else compile_program(traced.program, self._precise)
-                    variant = _Variant(traced, compiled)
-                    if compiled is not None:
-                        _remember(self._variants, prepared.key, variant)
+    def _joined(self, prepared: _Prepared, traced: Traced) -> Variant:
+        """The variant for a traced path, compiled where it is new."""
+        with LOCK:
+            variants = self._variants.get(prepared.key)
+            if variants is None:
+                variants = Variants()
+                _remember(self._variants, prepared.key, variants)
+            variant = variants.find(traced.outcomes)
+            if variant is None:
+                variant = Variant(traced, compile_program(traced.program, self._precise))
+                variants.add(variant)
+        if len(variants.known) >= MANY:
+            self._warn(variants)
         return variant
+
+    def _warn(self, variants: Variants) -> None:
+        found = variants.most_varied()
+        if found is None or found[0] in self._warned:
+            return
+        source, kind = found
+        self._warned.add(source)
+        text = advice(function_name(self._f), source, kind, len(variants.known))
+        warnings.warn_explicit(text, VariantsWarning, source.file, source.line)
 
     def clear_cache(self) -> None:
         """Forget all compiled variants."""
@@ -202,6 +287,7 @@ class Jitted:
             self._variants.clear()
             self._traced.clear()
             self._last = _never
+            self._recent = None
 
 
 class _BoundMethod:
@@ -242,27 +328,6 @@ class _Prepared:
         self.plain = plain
 
 
-class _Variant:
-    """The machine code for one combination of argument types, and the structure of its result."""
-
-    def __init__(self, traced: Traced, compiled: Compiled | None) -> None:
-        self.traced = traced
-        self.compiled = compiled
-        spec = traced.out_spec
-        self.single = spec.num_leaves == 1
-        leaf = spec.is_leaf()
-        plain_tuple = spec.type is tuple and spec.num_leaves > 1 and all(c.is_leaf() for c in spec.children())
-        self.plain_result = leaf or plain_tuple
-
-    def restore(self, result: Any) -> Any:
-        if self.plain_result:
-            return result
-        return unflatten(self.traced.out_spec, [result] if self.single else result)
-
-    def restore_list(self, results: list[Any]) -> Any:
-        return unflatten(self.traced.out_spec, results)
-
-
 class Lowered:
     """What a function became: ``text("program" | "loops" | "llvm" | "asm")``."""
 
@@ -277,33 +342,6 @@ class Lowered:
     def text(self, stage: str = "program") -> str:
         """The text of one stage: the program, its fused loops, the LLVM code, or the assembly."""
         return self._compiled.text(stage)
-
-
-def _static_arguments(
-    f: Callable[..., Any], numbers: int | Sequence[int], names: str | Sequence[str]
-) -> tuple[frozenset[int], frozenset[str]]:
-    """Positions and names of the static arguments, each completed by the other where `f` has a signature."""
-    positions = {numbers} if isinstance(numbers, int) else set(numbers)
-    keywords = {names} if isinstance(names, str) else set(names)
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        return frozenset(positions), frozenset(keywords)
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    ordered = [parameter.name for parameter in parameters if parameter.kind in kinds]
-    spread = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
-    if any(number < -len(ordered) or (number >= len(ordered) and not spread) for number in positions):
-        raise ArgumentError(
-            f"static_argnums={numbers!r}, but {function_name(f)} has {len(ordered)} positional parameters"
-        )
-    positions = {number % len(ordered) if number < 0 else number for number in positions}
-    known = {parameter.name for parameter in parameters}
-    unknown = sorted(keywords - known)
-    if unknown and not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-        raise ArgumentError(f"static_argnames: {function_name(f)} has no parameter {', '.join(map(repr, unknown))}")
-    keywords |= {ordered[number] for number in positions if number < len(ordered)}
-    positions |= {ordered.index(name) for name in keywords if name in ordered}
-    return frozenset(positions), frozenset(keywords)
 
 
 def _never(*args: Any) -> Any:
@@ -340,6 +378,10 @@ def jit(
         Call the C library element by element for exp, sin, ... (error below 1 ulp) instead of its vector functions
         (below 4 ulp).
 
+    Python's own control flow works on traced values: what `if`, `while`, `range` and `int` read is noted as a guard,
+    and a later call for which it would be different is traced and compiled along its own path. Paths are kept, so a
+    function with few of them is compiled a few times; with many, a VariantsWarning names the line.
+
     Returns
     -------
     A function with the signature of `f`, and the method ``lower(*args).text(stage)``. It may be used inside `grad`,
@@ -348,7 +390,8 @@ def jit(
     Raises
     ------
     ConcretizationError
-        When Python asks a traced value for its number, as in ``if x > 0``.
+        When Python asks a traced value for its number by ``float(x)``, or by ``if x > 0`` where `x` has no single
+        value: inside `vmap` and in the bodies of staged loops.
     LoweringError
         When an operation cannot be compiled.
 

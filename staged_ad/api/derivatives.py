@@ -268,7 +268,7 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]
     >>> print(x_bar)
     [1. 2.]
     """
-    traced = trace_call(f, primals, {})
+    traced = trace_call(f, primals, {}, by_value=False)
     check_differentiable("linear_transpose", f, traced, range(len(primals)), False)
     program = transpose_program(traced.program, traced.active())
     types = [type.strong() for type in traced.program.output_types]

@@ -61,7 +61,8 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
             typeof(v) if axis is None else typeof(v).with_shape(typeof(v).shape[1:])
             for v, axis in zip(leading, axes, strict=True)
         ]
-        traced = trace_prepared(f, spec, types, kwargs)
+        meanings = [leaf if axis is None else None for leaf, axis in zip(leaves, axes, strict=True)]
+        traced = trace_prepared(f, spec, types, kwargs, meanings=meanings)
         batched = traced.active([axis is not None for axis in axes])
         program, flags = vmap_program(traced.program, batched, size)
         results = run(program, [*traced.captures, *leading])

@@ -65,3 +65,54 @@ def with_fixed(equation: Equation, old: Program, new: Program, added: Sequence[t
         atoms = (*atoms[:start], *operands, *atoms[start:])
         params |= {"body": program, "body_consts": params["body_consts"] + len(added)}
     return Equation(equation.primitive, atoms, params, equation.outputs, equation.source)
+
+
+def carried(equation: Equation) -> list[tuple[Var, Atom, Atom, Var]]:
+    """The carries of a loop: in the body before and after an iteration, outside before and after the loop."""
+    params, atoms = equation.params, equation.inputs
+    if equation.primitive is SCAN:
+        start, count = params["consts"], params["carries"]
+        first = int(params["length"] is None) + start
+    elif equation.primitive is WHILE:
+        start = params["body_consts"]
+        first = params["cond_consts"] + start
+        count = len(atoms) - first
+    else:
+        return []
+    body: Program = params["body"]
+    inside, outside = body.inputs[start : start + count], atoms[first : first + count]
+    return list(zip(inside, body.outputs, outside, equation.outputs, strict=False))[:count]
+
+
+def without_carries(equation: Equation, still: Sequence[int]) -> Equation:
+    """A loop in which the carries with these numbers, which do not change, are consts."""
+    gone = set(still)
+    params, atoms = dict(equation.params), equation.inputs
+    body: Program = params["body"]
+    outputs = tuple(var for k, var in enumerate(equation.outputs) if k not in gone)
+    if equation.primitive is SCAN:
+        start, count = params["consts"], params["carries"]
+        first = int(params["length"] is None)
+        order = [*range(start), *(start + k for k in still)]
+        order += [start + k for k in range(count) if k not in gone]
+        order += range(start + count, len(body.inputs))
+        atoms = (*atoms[:first], *(atoms[first + k] for k in order))
+        params |= {"consts": start + len(still), "carries": count - len(still)}
+    else:
+        tests, start = params["cond_consts"], params["body_consts"]
+        count = len(body.inputs) - start
+        kept = [k for k in range(count) if k not in gone]
+        order = [*range(start), *(start + k for k in still), *(start + k for k in kept)]
+        moved = [atoms[tests + start + k] for k in still]
+        cond: Program = params["cond"]
+        tested = cond.inputs[tests:]
+        inputs = (*cond.inputs[:tests], *(tested[k] for k in still), *(tested[k] for k in kept))
+        atoms = (*atoms[:tests], *moved, *(atoms[tests + k] for k in order))
+        params |= {
+            "cond": Program(inputs, cond.equations, cond.outputs, cond.name),
+            "cond_consts": tests + len(still),
+            "body_consts": start + len(still),
+        }
+    results = tuple(atom for k, atom in enumerate(body.outputs) if k not in gone)
+    params["body"] = Program(tuple(body.inputs[k] for k in order), body.equations, results, body.name)
+    return Equation(equation.primitive, atoms, params, outputs, equation.source)

@@ -2,7 +2,8 @@
 
 Loop-invariant values and elements of xs are handed on as they are. What follows cheaply from them, without the
 carry, is computed again in the reverse loop: a sum over iterations needs no tape (cf. Vicini et al. 2021, path replay,
-and the loops of Dr.Jit, Jakob et al. 2022). The rest is stored, one entry for each iteration.
+and the loops of Dr.Jit, Jakob et al. 2022). The rest is stored, one entry for each iteration; where a residual follows
+by cheap operations from something that is no larger, that is stored in its place.
 
 Invariant: the known half stores exactly what the reverse cannot have otherwise.
 Start at ``plan``.
@@ -10,12 +11,17 @@ Start at ``plan``.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from staged_ad.control.layout import Groups
-from staged_ad.ir import Equation, Program, Var
+from staged_ad.ir import Atom, Equation, Program, Var
 from staged_ad.ir.lowerings import Alias, Index, Map, View
 from staged_ad.transforms.partial_eval import Split
+
+CHEAP = 4
+"""Cost (about instructions per vector) up to which an operation is done again rather than its result stored."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +40,58 @@ def plan(split: Split, inputs: Groups) -> Plan:
     outputs = len(split.known.outputs) - split.residuals
     residuals = [atom for atom in split.known.outputs[outputs:] if isinstance(atom, Var)]
     free = _free(split.known, inputs)
-    stored = [var for var in residuals if var not in free]
-    needed = {var for var in residuals if var in free}
+    stored = _smallest(split.known, [var for var in residuals if var not in free], free)
+    needed: set[Atom] = {var for var in residuals if var not in stored}
     again: list[Equation] = []
     for equation in reversed(split.known.equations):
         if any(var in needed for var in equation.outputs):
             again.append(equation)
-            needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
+            needed.update(atom for atom in equation.inputs if atom not in stored)
     known = Program(
         split.known.inputs, split.known.equations, (*split.known.outputs[:outputs], *stored), split.known.name
     )
     consts = [var for var in inputs.consts if var in needed]
-    return Plan(known, consts, [var for var in inputs.xs if var in needed], stored, tuple(reversed(again)))
+    return Plan(known, consts, [var for var in inputs.xs if var in needed], list(stored), tuple(reversed(again)))
 
 
 def _free(program: Program, inputs: Groups) -> set[Var]:
-    """Consts, xs, and what follows from them by cheap operations."""
+    """Consts, xs, and what follows from them by elementwise operations and views."""
     free: set[Var] = {*inputs.consts, *inputs.xs}
     for equation in program.equations:
-        cheap = isinstance(equation.primitive.lower, Map | View | Alias | Index)
-        if cheap and all(not isinstance(atom, Var) or atom in free for atom in equation.inputs):
+        simple = isinstance(equation.primitive.lower, Map | View | Alias | Index)
+        if simple and all(not isinstance(atom, Var) or atom in free for atom in equation.inputs):
             free.update(equation.outputs)
     return free
+
+
+def _smallest(program: Program, residuals: Iterable[Var], free: set[Var]) -> dict[Var, None]:
+    """What to store for these residuals: from the last on, operands take the place of a result where they are less."""
+    stored = dict.fromkeys(residuals)
+    views = {e.outputs[0]: e.inputs[0] for e in program.equations if isinstance(e.primitive.lower, View | Alias)}
+
+    def source(atom: Atom) -> Atom:
+        while isinstance(atom, Var) and atom in views and atom not in stored:
+            atom = views[atom]
+        return atom
+
+    for equation in reversed(program.equations):
+        made = [var for var in equation.outputs if var in stored]
+        if not made or not _cheap(equation):
+            continue
+        operands = dict.fromkeys(
+            atom for atom in map(source, equation.inputs) if isinstance(atom, Var) and atom not in free | stored.keys()
+        )
+        if sum(map(_bytes, operands)) <= sum(map(_bytes, made)):
+            for var in made:
+                del stored[var]
+            stored.update(operands)
+    return stored
+
+
+def _cheap(equation: Equation) -> bool:
+    lower = equation.primitive.lower
+    return isinstance(lower, View | Alias) or (isinstance(lower, Map) and lower.cost <= CHEAP)
+
+
+def _bytes(var: Var) -> int:
+    return math.prod(var.type.shape) * var.type.dtype.itemsize

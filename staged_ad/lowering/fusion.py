@@ -23,6 +23,9 @@ from staged_ad.lowering.regions import Copy, Nest, Opaque, Reduce, Region, Store
 CHEAP = 16
 """Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
 
+TRIVIAL = 2
+"""The same for an operand of an inline product, which computes it again for each row or column."""
+
 SHORT = 64
 """Iterations of an inner loop up to which what is constant in it is rather computed in vectors of its own."""
 
@@ -140,6 +143,7 @@ class _Fusion:
         """Store expressions that several nests, or several indices of one, would compute; whether there were any."""
         costs = self._costs()
         contexts: dict[Var, set[tuple[int, int]]] = {}
+        added = False
         for number, group in enumerate(placed):
             for result in group:
                 shift = self._shift(result)
@@ -147,8 +151,12 @@ class _Fusion:
                     reading = {(number, shift)}
                     if self._multiplies(result, atom):
                         reading.add((number, hash((shift, 1))))
+                        if isinstance(atom, Var) and atom not in self.stored and costs.get(atom, 0) > TRIVIAL:
+                            self.stored.add(atom)
+                            added = True
+                    elif self._spreads(result):
+                        reading.add((number, hash((shift, 1))))
                     self._add(contexts, atom, reading)
-        added = False
         for equation in reversed(self.program.equations):
             if is_opaque(equation):
                 continue
@@ -193,6 +201,13 @@ class _Fusion:
         for n in result.domain:
             loops *= n
         return loops > atom.type.size
+
+    def _spreads(self, result: _Result) -> bool:
+        """Whether a stored value is a broadcast that would compute its operand for each of its elements."""
+        if result.equation is not None or result.value is not result.target or result.target is None:
+            return False
+        definition = self.definitions.get(result.target)
+        return definition is not None and isinstance(definition.primitive.lower, View) and self._repeats(definition)
 
     def _repeats(self, equation: Equation) -> bool:
         """A broadcast whose operand would be computed for each new element, or one by one outside of a short loop."""

@@ -57,6 +57,8 @@ def schedule(nest: Nest) -> Schedule:
     vector = _vector_dimension(nest) if native_lanes > 1 else None
     if vector is None:
         native_lanes = 1
+    else:  # no wider than the loop is long
+        native_lanes = min(native_lanes, 1 << (nest.domain[vector] - 1).bit_length()) or 1
     lanes = native_lanes * _registers(nest, native_lanes)
     loops = _order(nest, vector)
     cost = cost_per_point(nest)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from staged_ad.ir import Program
 from staged_ad.passes.assemble import assemble
+from staged_ad.passes.carries import carries
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
+from staged_ad.passes.fission import fission
 from staged_ad.passes.fold import fold
 from staged_ad.passes.hoist import hoist
 from staged_ad.passes.inline import inline_calls
@@ -39,8 +41,11 @@ PIPELINE: tuple[Callable[[Program], Program], ...] = (
     dce,
     propagate,
     inner,
+    carries,
     dce,
     hoist,
+    fission,
+    carries,
     fold,
     simplify,
     cse,

@@ -100,14 +100,14 @@ def test_unhashable_static_arguments_raise() -> None:
         sad.jit(lambda x, options: x, static_argnums=1)(1.0, [])
 
 
-def test_python_branches_on_traced_values_raise_with_the_line() -> None:
+def test_python_branches_on_mapped_values_raise_with_the_line() -> None:
     def f(x: Any) -> Any:
         if x > 0:
             return x
         return -x
 
     with pytest.raises(ConcretizationError, match=r"test_compilation\.py:\d+.*\n?.*np\.where"):
-        sad.jit(f)(1.0)
+        sad.jit(sad.vmap(f))(np.ones(3))
 
 
 def test_jit_inside_and_outside_of_derivatives() -> None:

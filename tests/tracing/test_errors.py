@@ -1,6 +1,6 @@
 """What cannot be traced raises an error that shows the user's line and what to write instead.
 
-Invariant: no traced value ever becomes a Python number, an object array or a silent wrong answer.
+Invariant: no traced value ever becomes a Python float, an object array or a silent wrong answer.
 Start at ``REFUSED``.
 """
 
@@ -20,17 +20,8 @@ X = np.array([1.0, 2.0])
 
 # each function stands on one line, which the message must show
 REFUSED: list[tuple[Any, type[StagedADError], str]] = [
-    (lambda x: 1.0 if x[0] > 0 else 2.0, ConcretizationError, "np.where"),
-    (lambda x: x[0] and x[1], ConcretizationError, "& |"),
-    (lambda x: not x[0], ConcretizationError, "np.where"),
-    (lambda x: max(x[0], x[1]), ConcretizationError, "np.maximum"),
-    (lambda x: 1.0 if 0 < x[0] < 1 else 2.0, ConcretizationError, "np.where"),
-    (lambda x: 1.0 if x[0] in (1.0, 2.0) else 2.0, ConcretizationError, "np.where"),
     (lambda x: float(x[0]), ConcretizationError, "Leave the float() away"),
-    (lambda x: int(x[0]), ConcretizationError, "x.astype(int)"),
     (lambda x: complex(x[0]), ConcretizationError, "not supported"),
-    (lambda x: [1.0, 2.0][x.astype(int)[0]], ConcretizationError, "static"),
-    (lambda x: range(x.astype(int)[0]), ConcretizationError, "static"),
     (lambda x: x[0].item(), ConcretizationError, "Leave the .item() away"),
     (lambda x: x.tolist(), ConcretizationError, "Iterate"),
     (lambda x: operator.setitem(x, 0, 1.0), MutationError, "np.where"),
@@ -57,6 +48,28 @@ REFUSED: list[tuple[Any, type[StagedADError], str]] = [
 def test_the_error_shows_the_users_line_and_what_to_write(f: Any, error: type[StagedADError], advice: str):
     with pytest.raises(error) as caught:
         sad.jvp(f, (X,), (X,))
+    assert f"{__file__}:{f.__code__.co_firstlineno}" in str(caught.value)
+    assert advice in str(caught.value)
+
+
+# what Python may read of a traced value (test_guards.py), but not where a vmap gives it many values
+MANY_VALUES: list[tuple[Any, str]] = [
+    (lambda x: 1.0 if x[0] > 0 else 2.0, "np.where"),
+    (lambda x: x[0] and x[1], "& |"),
+    (lambda x: not x[0], "staged_ad.cond"),
+    (lambda x: max(x[0], x[1]), "np.maximum"),
+    (lambda x: 1.0 if 0 < x[0] < 1 else 2.0, "np.where"),
+    (lambda x: 1.0 if x[0] in (1.0, 2.0) else 2.0, "staged_ad.while_loop"),
+    (lambda x: int(x[0]), "x.astype(int)"),
+    (lambda x: [1.0, 2.0][x.astype(int)[0]], "static"),
+    (lambda x: range(x.astype(int)[0]), "staged_ad.fori_loop"),
+]
+
+
+@pytest.mark.parametrize(("f", "advice"), MANY_VALUES, ids=range(len(MANY_VALUES)))
+def test_inside_vmap_the_error_shows_the_users_line_and_what_to_write(f: Any, advice: str):
+    with pytest.raises(ConcretizationError) as caught:
+        sad.vmap(f)(X[None])
     assert f"{__file__}:{f.__code__.co_firstlineno}" in str(caught.value)
     assert advice in str(caught.value)
 

@@ -1,0 +1,131 @@
+"""Variants: the compiled programs of one signature, which differ by what Python read of the arguments' values.
+
+Invariant: a result is used only where every guard of its program held; two variants that agree on guards 0 to k - 1
+have the same guard k, so that all of them form a tree. Start at ``Variants.first``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count, pairwise
+from typing import Any
+
+from staged_ad.api.calling import Traced
+from staged_ad.ir import Source
+from staged_ad.lowering import Compiled
+from staged_ad.lowering.compiled import raise_status
+from staged_ad.tracing.source import location
+from staged_ad.tracing.trees import unflatten
+
+LIMIT = 32
+"""Variants kept for one signature; the least recently used one goes first."""
+MANY = 8
+"""Variants of one signature from which on the user is told what makes them."""
+GUARDS = 1 << 40
+"""Statuses of compiled code from here on, and negative ones, are no failed guards."""
+
+_clock = count(1)
+
+
+class Variant:
+    """The machine code for one signature and one outcome of its guards, and the structure of its result."""
+
+    def __init__(self, traced: Traced, compiled: Compiled) -> None:
+        self.traced = traced
+        self.compiled = compiled
+        self.outcomes = traced.outcomes
+        self.used = next(_clock)
+        spec = traced.out_spec
+        self._single = spec.num_leaves == 1
+        plain_tuple = spec.type is tuple and spec.num_leaves > 1 and all(c.is_leaf() for c in spec.children())
+        self.plain_result = spec.is_leaf() or plain_tuple
+
+    def failed_guard(self, status: int) -> int:
+        """The number of the guard that a status means; raises for statuses that mean another failure."""
+        if not 0 < status < GUARDS:
+            raise_status(status, self.compiled.module.sources)
+        return status - 1
+
+    def restore(self, result: Any) -> Any:
+        """What the user gets for what the machine code returned."""
+        if self.plain_result:
+            return result
+        return unflatten(self.traced.out_spec, [result] if self._single else result)
+
+
+class Variants:
+    """All variants of one signature. Only ``add`` changes the tuple `known`; callers hold a lock for it."""
+
+    def __init__(self) -> None:
+        self.known: tuple[Variant, ...] = ()
+
+    def find(self, outcomes: tuple[bool | int, ...]) -> Variant | None:
+        """The variant of exactly these guards."""
+        return next((variant for variant in self.known if variant.outcomes == outcomes), None)
+
+    def add(self, variant: Variant) -> None:
+        """Let a variant join; beyond LIMIT, the one used longest ago goes."""
+        kept = sorted(self.known, key=lambda v: v.used, reverse=True)[: LIMIT - 1]
+        self.known = (variant, *kept)
+
+    def first(
+        self, attempt: Callable[[Variant], Any], tried: dict[Variant, int], among: Sequence[Variant] | None = None
+    ) -> tuple[Variant, Any] | None:
+        """The first variant whose guards hold, and its result; `tried` is filled with those that failed, and where.
+
+        Each failure leaves the variants on the other side of the guard that failed, so that the search goes down
+        the tree and runs at most one variant for each branch on the way.
+        """
+        candidates = self.known if among is None else among
+        while candidates:
+            variant = max(candidates, key=lambda v: v.used)
+            result = attempt(variant)
+            if type(result) is not int:
+                variant.used = next(_clock)
+                return variant, result
+            tried[variant] = variant.failed_guard(result)
+            candidates = rivals(candidates, variant, tried[variant])
+        return None
+
+    def most_varied(self) -> tuple[Source, type] | None:
+        """The user's line whose guards split the tree most often, and whether they are of bool or int."""
+        # sorted, neighbours part where the tree splits: n children of a node make n - 1 such places
+        ordered = sorted(self.known, key=lambda variant: variant.outcomes)
+        places: Counter[tuple[Source, type]] = Counter()
+        for one, other in pairwise(ordered):
+            parted = (
+                guard for guard, a, b in zip(one.traced.guards, one.outcomes, other.outcomes, strict=False) if a != b
+            )
+            guard = next(parted, None)
+            if guard is not None and guard.source is not None:
+                places[guard.source, type(guard.expected)] += 1
+        return places.most_common(1)[0][0] if places else None
+
+
+def rivals(variants: Iterable[Variant], failed: Variant, number: int) -> list[Variant]:
+    """The variants that agree with `failed` before guard `number` and expect another outcome of it."""
+    before, outcome = failed.outcomes[:number], failed.outcomes[number : number + 1]
+    return [
+        v for v in variants if v.outcomes[:number] == before and v.outcomes[number : number + 1] not in ((), outcome)
+    ]
+
+
+def advice(name: str, source: Source, kind: type, number: int) -> str:
+    """The text of the warning that a function has many variants."""
+    if kind is bool:
+        what = "the outcome of a comparison"
+        instead = (
+            "np.where or staged_ad.cond instead of `if`, and staged_ad.while_loop instead of `while`, compile once for "
+            "all values"
+        )
+    else:
+        what = "an integer"
+        instead = (
+            "staged_ad.fori_loop instead of `for k in range(n)` compiles once for all values; an integer that takes "
+            "few values is better a static argument: jit(f, static_argnums=...)"
+        )
+    return (
+        f"{name} has been compiled {number} times for arguments of the same types, because {what} read at "
+        f"{location(source)}, differs from call to call; the {LIMIT} paths used last are kept. {instead}"
+    )

@@ -1,0 +1,25 @@
+"""carries: a carry that leaves the body as it entered is an operand that does not change.
+
+Invariant: results of loops are unchanged.
+Start at ``carries``.
+"""
+
+from __future__ import annotations
+
+from staged_ad.control.regions import carried, without_carries
+from staged_ad.ir import Equation, Program
+from staged_ad.passes.rewriting import Substitution
+
+
+def carries(program: Program) -> Program:
+    substitution = Substitution()
+    equations: list[Equation] = []
+    for equation in program.equations:
+        equation = equation.with_inputs(substitution.atoms(equation.inputs))
+        found = carried(equation)
+        still = [k for k, (var, after, _, _) in enumerate(found) if after is var]
+        if still:
+            substitution.update((found[k][3], found[k][2]) for k in still)
+            equation = without_carries(equation, still)
+        equations.append(equation)
+    return Program(program.inputs, tuple(equations), substitution.atoms(program.outputs), program.name)
