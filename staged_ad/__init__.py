@@ -27,6 +27,8 @@ from staged_ad.api.loops import map as map
 from staged_ad.api.loops import scan as scan
 from staged_ad.api.loops import while_loop as while_loop
 from staged_ad.api.mapping import vmap as vmap
+from staged_ad.control.budget import get_tape_limit as get_tape_limit
+from staged_ad.control.budget import set_tape_limit as set_tape_limit
 from staged_ad.lowering.runtime import get_num_threads as get_num_threads
 from staged_ad.lowering.runtime import set_num_threads as set_num_threads
 

@@ -73,7 +73,7 @@ def trace_body(f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec,
             leaf_type(leaf, lambda k=k: place(f"the result of {named(f)}, result", out_spec, k))  # type: ignore[misc]
         return leaves
 
-    program, captures = trace_flat(flat, types, function_name(f))
+    program, captures = trace_flat(flat, types, function_name(f), staged=True)
     return Body(program, captures, specs[0])
 
 

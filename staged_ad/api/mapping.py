@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from staged_ad.api.calling import function_name, leaf_name, leaf_type, own, trace_prepared
+from staged_ad.control.groups import run_mapped
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.ir.types import check_axis
 from staged_ad.primitives.makers import typeof, with_batch
 from staged_ad.primitives.shaping import transpose
-from staged_ad.tracing import run
 from staged_ad.tracing.trees import broadcast_prefix, flatten, unflatten
-from staged_ad.transforms.vmap import vmap_program
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
@@ -64,8 +63,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         meanings = [leaf if axis is None else None for leaf, axis in zip(leaves, axes, strict=True)]
         traced = trace_prepared(f, spec, types, kwargs, meanings=meanings)
         batched = traced.active([axis is not None for axis in axes])
-        program, flags = vmap_program(traced.program, batched, size)
-        results = run(program, [*traced.captures, *leading])
+        results, flags = run_mapped(traced.program, [*traced.captures, *leading], batched, size)
         outputs = unflatten(traced.out_spec, results)
         places = broadcast_prefix(out_axes, outputs, "out_axes")
         return unflatten(

@@ -61,7 +61,7 @@ def without_unused(program: Program) -> Program:
     needed = {atom for atom in program.outputs if isinstance(atom, Var)}
     kept = []
     for equation in reversed(program.equations):
-        if not equation.outputs or any(var in needed for var in equation.outputs):
+        if any(var in needed for var in equation.outputs):
             kept.append(equation)
             needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
     return Program(program.inputs, tuple(reversed(kept)), program.outputs, program.name)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from staged_ad.errors import UnsupportedError
 from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import bind
+from staged_ad.transforms.vmap import BEHIND
 
 T = TypeVar("T")
 
@@ -58,12 +60,15 @@ def same_types(what: str, found: Sequence[ArrayType], expected: Sequence[ArrayTy
 
 
 def lanes(
-    primitive: Primitive, size: int, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+    primitive: Primitive, size: int, values: Sequence[Any], flags: Sequence[int], params: dict[str, Any]
 ) -> tuple[list[Any], list[bool]]:
     """An equation mapped over lanes one by one: each takes its own branch and its own number of iterations.
 
     It is a scan over the lanes without carry.
     """
+    batched = list(map(bool, flags))
+    if BEHIND in flags:
+        raise UnsupportedError(f"vmap of {primitive.name}: loops that run in step meet lanes that run one by one")
     types = [typeof(v).slice() if flag else typeof(v) for v, flag in zip(values, batched, strict=True)]
     inputs = [Var(type) for type in types]
     outputs = [Var(type) for type in primitive.abstract_eval(*types, **params)]

@@ -61,14 +61,14 @@ JOIN = Primitive(
     evaluate=_evaluate_join,
     jvp=_jvp_join,
     transpose=lambda ct, inputs: [ct if isinstance(x, Linear) else None for x in inputs],
-    batch=lambda size, values, batched: (_join_batched(size, values, batched), True),
+    batch=lambda size, values, batched: (_join_batched(values, batched), batched[0]),
     lower=Inlined(_joining),
 )
 
 
-def _join_batched(size: int, values: Sequence[Any], batched: Sequence[bool]) -> Any:
-    if not all(batched):
-        raise TypeError("a ragged array does not depend on the lane, its partner does")  # lanes() maps both
+def _join_batched(values: Sequence[Any], batched: Sequence[int]) -> Any:
+    if batched[0] != batched[1]:
+        raise TypeError("a ragged array does not depend on the lane as its partner does")
     return bind(JOIN, *values)
 
 

@@ -55,10 +55,15 @@ def plan(split: Split, inputs: Groups) -> Plan:
 
 
 def _free(program: Program, inputs: Groups) -> set[Var]:
-    """Consts, xs, and what follows from them by elementwise operations and views."""
+    """Consts, xs, and what follows from them by elementwise operations and views.
+
+    Where there is no carry, iterations are independent, and the tape of a loop inside lives in one of them: it is
+    made again rather than kept for all.
+    """
     free: set[Var] = {*inputs.consts, *inputs.xs}
     for equation in program.equations:
         simple = isinstance(equation.primitive.lower, Map | View | Alias | Index)
+        simple = simple or (not inputs.carry and any(var.type.ragged for var in equation.outputs))
         if simple and all(not isinstance(atom, Var) or atom in free for atom in equation.inputs):
             free.update(equation.outputs)
     return free

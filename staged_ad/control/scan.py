@@ -1,7 +1,8 @@
 """scan: a loop with a counted number of iterations, known when traced or only when run.
 
 ``(consts, carry, xs) -> (carry, ys)``: the body maps ``(consts, carry, one x of each xs) -> (carry, one y of each)``.
-With ``length=None`` the first operand is the number of iterations, and xs and ys are ragged.
+With ``length=None`` the first operand is the number of iterations, and xs and ys are ragged. ``checkpoint``, where it
+is among the parameters, bounds what reverse mode stores: sweep.py.
 
 Invariant: carries keep their types from iteration to iteration.
 Start at ``scan``, then the rules from ``_jvp`` on.
@@ -23,10 +24,12 @@ from staged_ad.control.layout import (
     spread,
     transpose_by_parts,
 )
+from staged_ad.control.masked import in_step, masked_scan
 from staged_ad.control.residuals import plan
-from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate
+from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate, filled
 from staged_ad.ir.lowerings import Loop
 from staged_ad.ir.ragged import entry, stacked
+from staged_ad.ir.types import RAGGED
 from staged_ad.primitives.makers import instantiate, plus, typeof, with_batch
 from staged_ad.primitives.shaping import transpose as turned
 from staged_ad.tracing import bind, building
@@ -34,7 +37,7 @@ from staged_ad.tracing.trace import inline
 from staged_ad.transforms.jvp import symbolic_jvp
 from staged_ad.transforms.partial_eval import partial_eval
 from staged_ad.transforms.transpose import symbolic_transpose
-from staged_ad.transforms.vmap import vmap_program
+from staged_ad.transforms.vmap import BEHIND, batched_type, vmap_program
 
 
 def scan(
@@ -50,6 +53,7 @@ def scan(
 ) -> list[Any]:
     """The carry after all iterations, then the ys; with ``length=None`` there are `count` iterations."""
     counts = [] if length is not None else [count]
+    slots = {} if checkpoint is None else {"checkpoint": checkpoint}
     results: list[Any] = bind(
         SCAN,
         *counts,
@@ -61,6 +65,7 @@ def scan(
         reverse=reverse,
         consts=len(consts),
         carries=len(carry),
+        **slots,
     )
     return results
 
@@ -78,7 +83,8 @@ def _abstract(*types: ArrayType, **params: Any) -> list[ArrayType]:
         raise TypeError(f"xs of a scan of length {length}: {list(map(str, parts.xs))}")
     outputs = body.output_types
     same_types("carry of a scan", outputs[: len(parts.carry)], parts.carry)
-    return [*parts.carry, *(type.stacked(length) for type in outputs[len(parts.carry) :])]
+    carry = body.input_types[len(parts.consts) : len(parts.consts) + len(parts.carry)]
+    return [*carry, *(type.stacked(length) for type in outputs[len(parts.carry) :])]
 
 
 def _evaluate(*arrays: Any, **params: Any) -> list[Any]:
@@ -148,6 +154,16 @@ def _paired(both: Program, body: Program, flags: tuple[list[bool], ...], carries
 
 
 def _partial_eval(equation: Equation, known: Sequence[bool]) -> Any:
+    """Both halves; with ``checkpoint``, where residuals would be stacked, runs of a sweep in their place."""
+    split = plain_split(equation, known)
+    if split is None or equation.params.get("checkpoint") is None:
+        return split
+    from staged_ad.control.sweep import checkpointed  # sweep.py is about scans
+
+    return checkpointed(equation, known, split) or split
+
+
+def plain_split(equation: Equation, known: Sequence[bool]) -> Any:
     """A scan of the known half of the body, which stacks residuals, and a scan of the rest."""
     params = dict(equation.params)
     body, carries = params["body"], params["carries"]
@@ -214,7 +230,7 @@ def _partial_eval(equation: Equation, known: Sequence[bool]) -> Any:
     return [before] if before.outputs else [], [after], [*sooner, *stacks]
 
 
-def _linear_carries(body: Program, linear: Groups, carries: int) -> list[bool]:
+def linear_carries(body: Program, linear: Groups, carries: int) -> list[bool]:
     """Which carries depend on linear operands, from the first iteration on or later."""
     moving = list(linear.carry)
     while True:
@@ -234,7 +250,7 @@ def _transpose(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list
     body, carries = params["body"], params["carries"]
     operands = _groups(inputs, params)
     linear = _groups([isinstance(x, Linear) for x in inputs], params)
-    if not all(_linear_carries(body, linear, carries)):
+    if not all(linear_carries(body, linear, carries)):
         return transpose_by_parts(SCAN, cts, inputs, params)
     flags = [*linear.consts, *[True] * carries, *linear.xs]
     moving = [ct is not None for ct in cts[:carries]]
@@ -263,11 +279,13 @@ def _transpose(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list
         *carry,
         *others(operands.xs, linear.xs),
         *chosen(cts[carries:], y_given),
-        body=program,
-        length=params["length"],
-        reverse=not params["reverse"],
-        consts=len(fixed),
-        carries=len(sums) + len(carry),
+        **{
+            **params,
+            "body": program,
+            "reverse": not params["reverse"],
+            "consts": len(fixed),
+            "carries": len(sums) + len(carry),
+        },
     )
     const_bars = spread(spread(results[: len(sums)], const_found), linear.consts)
     carry_bars = spread(results[len(sums) : len(sums) + len(carry)], moving)
@@ -292,30 +310,53 @@ def _accumulating(back: Program, fixed: int, sums: int, carries: int, ys: int) -
 # -- batches ------------------------------------------------------------------------------------------------------
 
 
-def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], **params: Any) -> tuple[list[Any], list[bool]]:
-    """The body becomes its own batch; where lanes differ in their number of iterations, they run one by one."""
-    body, carries = params["body"], params["carries"]
+def _batch(size: int, values: Sequence[Any], batched: Sequence[int], **params: Any) -> tuple[list[Any], list[Any]]:
+    """The body becomes its own batch; lanes that differ in their number of iterations run in step or one by one."""
+    body, carries, length = params["body"], params["carries"], params["length"]
     parts, flags = _groups(values, params), _groups(batched, params)
-    if any(flags.trips) or any(typeof(v).ragged for v in values) or any(t.ragged for t in _results(values, params)):
+    if any(typeof(v).ragged and flag and flag != BEHIND for v, flag in zip(values, batched, strict=True)):
+        return lanes(SCAN, size, values, batched, params)
+    slices = [_slice_flag(x, flag) for x, flag in zip(parts.xs, flags.xs, strict=True)]
+    if any(flags.trips):
+        if in_step(size, body):
+            return masked_scan(SCAN, size, parts, Groups(flags.trips, flags.consts, flags.carry, slices), params)
         return lanes(SCAN, size, values, batched, params)
     moving = list(flags.carry)
     ys = len(body.outputs) - carries
     while True:
-        mapped, found = vmap_program(body, [*flags.consts, *moving, *flags.xs], size, [*moving, *[False] * ys])
+        mapped, found = vmap_program(body, [*flags.consts, *moving, *slices], size, [*moving, *[False] * ys])
         if found[:carries] == moving:
             break
         moving = either(moving, found[:carries])
-    carry = [with_batch(size, x, a) if b else x for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]
-    xs = [_exchanged(x) if flag else x for x, flag in zip(parts.xs, flags.xs, strict=True)]
+    types = body.output_types[carries:]
+    if any(type.ragged and flag and flag != BEHIND for type, flag in zip(types, found[carries:], strict=True)):
+        return lanes(SCAN, size, values, batched, params)
+    carry = [_batched(size, x, a, b) for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]
+    xs = [_exchanged(x) if flag and flag != BEHIND else x for x, flag in zip(parts.xs, flags.xs, strict=True)]
     results = bind(SCAN, *parts.trips, *parts.consts, *carry, *xs, **{**params, "body": mapped})
-    y_flags = found[carries:]
-    out = [_exchanged(y) if flag else y for y, flag in zip(results[carries:], y_flags, strict=True)]
+    y_flags = [
+        BEHIND if flag and (length is None or type.ragged) else flag
+        for type, flag in zip(types, found[carries:], strict=True)
+    ]
+    out = [_exchanged(y) if flag and flag != BEHIND else y for y, flag in zip(results[carries:], y_flags, strict=True)]
     return [*results[:carries], *out], [*moving, *y_flags]
 
 
-def _results(values: Sequence[Any], params: dict[str, Any]) -> list[ArrayType]:
-    """The types of the results, with or without a batch axis inside."""
-    return [type.stacked(params["length"]) for type in params["body"].output_types[params["carries"] :]]
+def _slice_flag(x: Any, flag: int) -> int:
+    """The flag of one element of xs."""
+    if flag != BEHIND:
+        return flag
+    inner = typeof(x).shape[1:]
+    return BEHIND if RAGGED in inner else True
+
+
+def _batched(size: int, value: Any, flag: int, wanted: int) -> Any:
+    """A carry as a batch where it becomes one."""
+    if flag or not wanted:
+        return value
+    if wanted == BEHIND:  # a sum of cotangents, which starts from zero
+        return filled(0, batched_type(typeof(value), size, BEHIND))
+    return with_batch(size, value, False)
 
 
 def _exchanged(x: Any) -> Any:

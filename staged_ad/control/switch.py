@@ -168,7 +168,7 @@ def _without(program: Program, used: Sequence[bool]) -> tuple[Program, set[Var]]
     needed = {atom for atom in outputs if isinstance(atom, Var)}
     equations = []
     for equation in reversed(program.equations):
-        if not equation.outputs or any(var in needed for var in equation.outputs):
+        if any(var in needed for var in equation.outputs):
             equations.append(equation)
             needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
     return Program(program.inputs, tuple(reversed(equations)), tuple(outputs), program.name), needed

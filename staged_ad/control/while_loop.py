@@ -25,6 +25,7 @@ from staged_ad.control.layout import (
     spread,
     transpose_by_parts,
 )
+from staged_ad.control.masked import in_step, masked_while
 from staged_ad.control.residuals import plan
 from staged_ad.control.scan import SCAN
 from staged_ad.ir import ArrayType, Equation, Primitive, Program, Var, evaluate
@@ -35,7 +36,7 @@ from staged_ad.primitives.makers import instantiate, typeof, with_batch
 from staged_ad.tracing import bind
 from staged_ad.transforms.jvp import symbolic_jvp
 from staged_ad.transforms.partial_eval import partial_eval
-from staged_ad.transforms.vmap import vmap_program
+from staged_ad.transforms.vmap import BEHIND, vmap_program
 
 _COUNT = ArrayType((), INT64)
 
@@ -50,6 +51,7 @@ def while_loop(
     checkpoint: int | None = None,
 ) -> list[Any]:
     """The carry for which the condition does not hold any more."""
+    slots = {} if checkpoint is None else {"checkpoint": checkpoint}
     results = bind(
         WHILE,
         *cond_consts,
@@ -59,6 +61,7 @@ def while_loop(
         body=body,
         cond_consts=len(cond_consts),
         body_consts=len(body_consts),
+        **slots,
     )
     return list(results[: len(carry)])
 
@@ -83,7 +86,7 @@ def _abstract(*types: ArrayType, **params: Any) -> list[ArrayType]:
     same_types("its condition", cond.output_types, [ArrayType((), BOOL)])
     carries = len(parts.carry)
     same_types("carry of a while_loop", body.output_types[:carries], parts.carry)
-    return [*parts.carry, _COUNT, *(type.stacked(None) for type in body.output_types[carries:])]
+    return [*body.input_types[len(parts.body) :], _COUNT, *(type.stacked(None) for type in body.output_types[carries:])]
 
 
 def _evaluate(*arrays: Any, **params: Any) -> list[Any]:
@@ -130,10 +133,12 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
         *const_dots,
         *parts.carry,
         *carry_dots,
-        cond=Program((*cond.inputs, *unread), cond.equations, cond.outputs, cond.name),
-        body=Program(inputs, both.equations, outputs, both.name),
-        cond_consts=params["cond_consts"],
-        body_consts=fixed + len(const_dots),
+        **{
+            **params,
+            "cond": Program((*cond.inputs, *unread), cond.equations, cond.outputs, cond.name),
+            "body": Program(inputs, both.equations, outputs, both.name),
+            "body_consts": fixed + len(const_dots),
+        },
     )
     total = carries + len(carry_dots)
     stacks = results[total + 1 :]
@@ -145,6 +150,16 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
 
 
 def _partial_eval(equation: Equation, known: Sequence[bool]) -> Any:
+    """Both halves; with ``checkpoint``, where residuals would be stacked, runs of a sweep in their place."""
+    split = _plain_split(equation, known)
+    if split is None or equation.params.get("checkpoint") is None:
+        return split
+    from staged_ad.control.sweep_while import checkpointed_while  # sweep_while.py is about while_loops
+
+    return checkpointed_while(equation, known, split) or split
+
+
+def _plain_split(equation: Equation, known: Sequence[bool]) -> Any:
     """The known half with residuals on ragged arrays, and a scan of the rest over them."""
     params = dict(equation.params)
     cond, body = params["cond"], params["body"]
@@ -215,11 +230,13 @@ def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], **params: 
             break
         moving = either(moving, found[:carries])
     test, differs = vmap_program(cond, [*flags.cond, *moving], size)
-    if differs[0] or len(body.outputs) > carries:
+    if differs[0]:
+        if in_step(size, cond, body):
+            return masked_while(WHILE, size, parts, flags, params)
         return lanes(WHILE, size, values, batched, params)
     carry = [with_batch(size, x, a) if b else x for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]
     results = bind(WHILE, *parts.cond, *parts.body, *carry, **{**params, "cond": test, "body": mapped})
-    return results, [*moving, False]
+    return results, [*moving, False, *(BEHIND if flag else False for flag in found[carries:])]
 
 
 def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
@@ -253,7 +270,8 @@ def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     outputs = (*chosen(equation.outputs[:carries], carry), equation.outputs[carries])
     outputs += tuple(chosen(equation.outputs[carries + 1 :], kept[carries:]))
     sizes = {"cond_consts": sum(cond_consts), "body_consts": sum(body_consts)}
-    return Equation(WHILE, operands, {"cond": test, "body": program, **sizes}, outputs, equation.source)
+    params |= {"cond": test, "body": program, **sizes}
+    return Equation(WHILE, operands, params, outputs, equation.source)
 
 
 def _needed(program: Program, used: Sequence[bool]) -> set[Var]:

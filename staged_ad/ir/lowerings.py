@@ -89,6 +89,11 @@ class Branch(Lowering):
 
 
 @dataclass(frozen=True)
+class Sweep(Lowering):
+    """A run of a checkpointed loop: a native loop over a table of actions."""
+
+
+@dataclass(frozen=True)
 class Entries(Lowering):
     """The number of entries of ragged arrays."""
 

@@ -7,11 +7,12 @@ Start at ``make_block``.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
-from staged_ad.ir.lowerings import Loop
+from staged_ad.ir.lowerings import Loop, Sweep
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
@@ -53,7 +54,7 @@ class Step:
             case Opaque() as opaque:
                 inner = sum(block.cost for block in opaque.blocks)
                 trips = opaque.equation.params.get("length") or TRIPS
-                return 5 + inner * (trips if isinstance(opaque.equation.primitive.lower, Loop) else 1)
+                return 5 + inner * (trips if isinstance(opaque.equation.primitive.lower, Loop | Sweep) else 1)
 
 
 @dataclass(slots=True)
@@ -80,16 +81,24 @@ class Block:
 
 def make_block(program: Program) -> Block:
     fused = fuse(canonical(program))
-    steps = [step for region in fused.regions for step in _steps(region)]
+    mine = _temporaries(fused)
+    steps = [step for region in fused.regions for step in _steps(region, mine)]
     outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
     return Block(fused.program, steps, outputs, fused)  # type: ignore[arg-type]  # outputs that are no Var are copies
 
 
-def _steps(region: Region) -> list[Step]:
+def _temporaries(fused: Fused) -> set[Atom]:
+    """Values that one region writes, one reads, and nothing outside."""
+    reads = Counter(atom for region in fused.regions for atom in region.reads)
+    made = {var for equation in fused.program.equations for var in equation.outputs}
+    return {atom for atom, count in reads.items() if count == 1 and atom in made} - set(fused.program.outputs)
+
+
+def _steps(region: Region, temporaries: set[Atom]) -> list[Step]:
     """A chunked reduction is followed by the sum of its partial results."""
     if isinstance(region, Opaque):
         region.blocks = [make_block(program) for program in region.equation.programs]
-        plan_region(region)
+        plan_region(region, bool(region.equation.inputs) and region.equation.inputs[0] in temporaries)
     if not isinstance(region, Nest):
         return [Step(region)]
     plan = schedule(region)

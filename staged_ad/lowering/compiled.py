@@ -12,14 +12,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from staged_ad.errors import StagedADError, TapeOverflowError
+from staged_ad.control.budget import tape_overflow
+from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.lowering.entry import InputSpec, make_entry
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.native import NativeCode, compile_ir
 from staged_ad.lowering.regions import MatrixProduct, Nest
 from staged_ad.lowering.report import loops_text
-from staged_ad.lowering.tape import OVERFLOW, get_tape_limit
+from staged_ad.lowering.tape import OVERFLOW
 from staged_ad.passes import optimize
 
 QUICK = 2000
@@ -94,11 +95,7 @@ def raise_status(status: int, sources: Sequence[str] = ()) -> NoReturn:
     number = status - OVERFLOW
     if number >= 0:
         where = sources[number] if number < len(sources) else "an unknown place"
-        raise TapeOverflowError(
-            f"the loop at {where} needs more memory for its reverse than the limit of {get_tape_limit()} bytes. "
-            "Does it end? Raise the limit by staged_ad.set_tape_limit(bytes), or let it compute parts again: "
-            "while_loop(..., checkpoint=slots)"
-        )
+        raise tape_overflow(where)
     raise StagedADError(f"compiled code stopped with status {status}")
 
 

@@ -6,7 +6,7 @@ Start at ``opaque_text``; loops and branches have files of their own.
 
 from __future__ import annotations
 
-from staged_ad.ir.lowerings import Branch, Check, Entries, Loop
+from staged_ad.ir.lowerings import Branch, Check, Entries, Loop, Sweep
 from staged_ad.lowering.blocks import Step
 from staged_ad.lowering.branches import branch_text
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, Resolve
@@ -14,6 +14,7 @@ from staged_ad.lowering.loops import loop_text
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.regions import Copy, Opaque
 from staged_ad.lowering.storage import nbytes
+from staged_ad.lowering.sweeps import sweep_text
 
 
 def opaque_text(step: Step, resolve: Resolve, functions: Functions) -> RegionText:
@@ -27,6 +28,8 @@ def opaque_text(step: Step, resolve: Resolve, functions: Functions) -> RegionTex
             return loop_text(region, resolve, functions)
         case Branch():
             return branch_text(region, resolve, functions)
+        case Sweep():
+            return sweep_text(region, resolve, functions)
         case Check():
             return _check_text(region, resolve)
         case Entries():

@@ -10,24 +10,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
-from staged_ad.ir.lowerings import Branch, Loop
+from staged_ad.ir.lowerings import Branch, Loop, Sweep
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.schedule import CHUNK_NS, PARALLEL_NS
 from staged_ad.lowering.scope import Scope, aligned, in_place, is_cell, scratch
 from staged_ad.lowering.storage import Place, nbytes
+from staged_ad.lowering.sweep_plan import SweepPlan
 
 if TYPE_CHECKING:
     from staged_ad.lowering.blocks import Block
 
 
-def plan_region(region: Opaque) -> None:
-    """Set the plan and the working memory of a region whose blocks are made."""
+def plan_region(region: Opaque, dies: bool) -> None:
+    """Set the plan and the working memory of a region whose blocks are made.
+
+    `dies` says that the first operand is a temporary that nothing reads afterwards.
+    """
     if isinstance(region.equation.primitive.lower, Loop):
         region.plan = _plan_loop(region)
         region.scratch = scratch(region.plan.bytes * region.plan.chunks)
     elif isinstance(region.equation.primitive.lower, Branch):
         region.plan = BranchPlan(region)
         region.scratch = scratch(region.plan.scope.work)
+    elif isinstance(region.equation.primitive.lower, Sweep):
+        region.plan = SweepPlan(region)
+        region.plan.overwrites = dies
+        region.scratch = scratch(region.plan.bytes)
 
 
 @dataclass(slots=True)

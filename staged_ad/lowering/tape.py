@@ -7,11 +7,10 @@ Start at ``tape_symbols``; ``_TAPE`` is the native code.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from staged_ad.errors import ArgumentError
+from staged_ad.control.budget import LIMIT
 from staged_ad.lowering import native
 from staged_ad.lowering.once import once
 
@@ -21,35 +20,13 @@ ARENA_WORDS: Final = 4
 OVERFLOW: Final = 1 << 40
 """Status of a loop whose memory is used up, plus the number of the loop."""
 
-_limit: Final = (ctypes.c_int64 * 1)(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
-
-
-def set_tape_limit(bytes: Any) -> None:
-    """Let the reverse of loops of unknown length keep at most `bytes` bytes in one call; a loop that needs more raises.
-
-    The limit at the start is half of the machine's memory.
-
-    Raises
-    ------
-    ArgumentError
-        `bytes` is not a positive integer.
-    """
-    if not isinstance(bytes, int) or bytes <= 0:
-        raise ArgumentError(f"set_tape_limit needs a positive number of bytes, got {bytes!r}")
-    _limit[0] = bytes
-
-
-def get_tape_limit() -> int:
-    """The number of bytes that loops of unknown length may keep for their reverse in one call."""
-    return int(_limit[0])
-
 
 @once
 def tape_symbols() -> Mapping[str, int]:
     """Addresses of the functions of an arena, by name."""
     process = ctypes.CDLL(None)
     symbols = {name: _address(getattr(process, name)) for name in ("realloc", "free")}
-    code = native.compile_ir(native.header() + _TAPE.format(limit=ctypes.addressof(_limit)), symbols)
+    code = native.compile_ir(native.header() + _TAPE.format(limit=ctypes.addressof(LIMIT)), symbols)
     _kept.append(code)
     table = (ctypes.c_int64 * 3)()
     ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.address)(ctypes.addressof(table))

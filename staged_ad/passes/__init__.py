@@ -39,9 +39,9 @@ def inner(program: Program) -> Program:
 PIPELINE: tuple[Callable[[Program], Program], ...] = (
     inline_calls,
     dce,
+    carries,
     propagate,
     inner,
-    carries,
     dce,
     hoist,
     fission,

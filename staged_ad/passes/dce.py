@@ -1,19 +1,20 @@
 """dce: removes equations that no output needs, and of loops and branches the results that nothing needs.
 
-Invariant: outputs are unchanged; inputs stay, used or not. Equations without outputs are effects (guards) and stay.
+Invariant: outputs are unchanged; inputs stay, used or not; guards stay.
 Start at ``dce``.
 """
 
 from __future__ import annotations
 
 from staged_ad.ir import Program, Var
+from staged_ad.ir.lowerings import Check
 
 
 def dce(program: Program) -> Program:
     needed = {atom for atom in program.outputs if isinstance(atom, Var)}
     kept = []
     for equation in reversed(program.equations):
-        if not equation.outputs or any(var in needed for var in equation.outputs):
+        if isinstance(equation.primitive.lower, Check) or any(var in needed for var in equation.outputs):
             if equation.primitive.prune is not None:
                 equation = equation.primitive.prune(equation, [var in needed for var in equation.outputs])
             kept.append(equation)

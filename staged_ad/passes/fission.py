@@ -128,20 +128,21 @@ def _outer_sums(equation: Equation) -> tuple[Equation, list[Equation]]:
     for atom, stack in zip(body.outputs[carries:], equation.outputs[carries:], strict=True):
         if isinstance(atom, Var):
             stacks.setdefault(atom, stack)
+    results: list[Var] = list(equation.outputs)
     new: list[Var] = []
     for var in (var for s in sums for pair in s.pairs for var in pair):
         if var not in stacks:
-            stacks[var] = Var(var.type.stacked(params["length"]))
+            stacks[var] = made = Var(var.type.stacked(params["length"]))
             new.append(var)
+            results.append(made)
     equations, outputs = list(body.equations), list(body.outputs)
-    results = list(equation.outputs)
     behind: list[Equation] = []
     for s in sums:
         inside: Atom = inner.carry[s.number]
         for part in s.rest:
             inside = _added(inside, part, equations)
         outputs[s.number] = inside
-        total: Atom = Var(equation.outputs[s.number].type)
+        total = Var(equation.outputs[s.number].type)
         results[s.number] = total
         for k, (p, q) in enumerate(s.pairs):
             product = Var(equation.outputs[s.number].type)
@@ -150,14 +151,7 @@ def _outer_sums(equation: Equation) -> tuple[Equation, list[Equation]]:
             target = equation.outputs[s.number] if k == len(s.pairs) - 1 else None
             total = _added(total, product, behind, target)
     program = Program(body.inputs, tuple(equations), (*outputs, *new), body.name)
-    made = tuple(stacks[var] for var in new)
-    whole = Equation(
-        SCAN,
-        equation.inputs,
-        {**params, "body": program},
-        (*results, *made),
-        equation.source,  # type: ignore[arg-type]  # stacks of new are variables
-    )
+    whole = Equation(SCAN, equation.inputs, {**params, "body": program}, tuple(results), equation.source)
     return whole, behind
 
 

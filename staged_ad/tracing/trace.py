@@ -85,6 +85,7 @@ class Trace:
         self.captured: dict[Var, tuple[Tracer, Var]] = {}
         self.source: Source | None = None
         self.rewriting = False
+        self.staged = False
         self.meanings: dict[Var, Any] = {}
         self.guards: list[Guard] | None = [] if guarded else None
         self.pinned = False
@@ -250,9 +251,19 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     return found
 
 
+def _recorder(values: Iterable[Any]) -> Trace | None:
+    """Where an operation on `values` is recorded: in the body of a loop or branch also what does not depend on it."""
+    found = innermost(values)
+    if found is not None:
+        for trace in reversed(_open.get()):
+            if trace.staged and trace.tag > found.tag:
+                return trace
+    return found
+
+
 def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
     """Apply a primitive: recorded where an operand is a tracer, else evaluated with NumPy."""
-    trace = innermost(values)
+    trace = _recorder(values)
     if trace is not None:
         return trace.emit(primitive, values, params)
     arrays = [value.array if isinstance(value, Literal) else value for value in values]
@@ -262,8 +273,8 @@ def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
 
 
 def run(program: Program, values: Sequence[Any]) -> list[Any]:
-    """The outputs of `program` at `values`: evaluated, or inlined into the innermost trace among them."""
-    trace = innermost(values)
+    """The outputs of `program` at `values`: evaluated, or recorded as `bind` does."""
+    trace = _recorder(values)
     if trace is None:
         return evaluate(program, *[value.array if isinstance(value, Literal) else value for value in values])
     return inline(trace, program, values)
@@ -315,13 +326,16 @@ def trace_flat(
     name: str,
     meanings: Sequence[Any] = (),
     trace: Trace | None = None,
+    staged: bool = False,
 ) -> tuple[Program, list[Tracer]]:
     """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
 
     `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
-    single value. `trace`, where given, is a fresh one to record in.
+    single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch, all
+    that `f` does is recorded here, so that it happens in this body only.
     """
     trace = trace or Trace()
+    trace.staged = staged
     opened = _open.set((*_open.get(), trace))
     try:
         tracers = trace.add_inputs(types)

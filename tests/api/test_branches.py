@@ -371,3 +371,18 @@ def test_a_fixed_point_by_iteration(derivative: Function, mode: str):
 
     assert_close(in_mode(mode, fixed_point)(1.0), 0.73908513321516064)
     assert_close(in_mode(mode, derivative(fixed_point))(1.0), -0.29747434150983226, 1e-10)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_branch_computes_from_values_around_it_is_done_in_that_branch_only(mode):
+    def f(x):  # the loop would not end where x is not positive
+        return sad.cond(x > 0, lambda: sad.while_loop(lambda y: y < 1.0, lambda y: y + x, 0.0), lambda: x * 2)
+
+    assert in_mode(mode, f)(-1.0) == -2.0
+    assert in_mode(mode, sad.grad(f))(-1.0) == 2.0
+    assert in_mode(mode, f)(0.75) == 1.5
+
+
+def test_a_loop_body_records_what_it_computes_from_values_around_it():
+    program = sad.trace(lambda x: sad.fori_loop(0, 3, lambda i, y: y + np.sin(x), 0.0))(0.5)
+    assert [equation.primitive.name for equation in program.equations] == ["scan"]
