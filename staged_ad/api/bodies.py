@@ -160,7 +160,8 @@ def structure_difference(name: str, first: tuple[str, TreeSpec], second: tuple[s
 def results_of(values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     """Results that the user may write to: no view, and none of the arrays that were `given`."""
     inputs = {id(x) for x in given if isinstance(x, np.ndarray)}
-    return [np.array(value) if id(value) in inputs else own(value) for value in values]
+    arrays = [np.asarray(value)[()] if isinstance(value, int | float) else value for value in values]
+    return [np.array(value) if id(value) in inputs else own(value) for value in arrays]
 
 
 def advice(types: Sequence[ArrayType]) -> str:

@@ -53,6 +53,23 @@ def either(a: Iterable[bool], b: Iterable[bool]) -> list[bool]:
     return [x or y for x, y in zip(a, b, strict=True)]
 
 
+def without_still(body: Program, consts: int, carries: int) -> tuple[Program, list[bool]]:
+    """`body` with the carries that it does not change behind its consts, and which they are."""
+    inputs = groups(body.inputs, 0, consts, carries)
+    still = [after is before for before, after in zip(inputs.carry, body.outputs, strict=False)]
+    if not any(still):
+        return body, still
+    order = (*inputs.consts, *chosen(inputs.carry, still), *others(inputs.carry, still), *inputs.xs)
+    outputs = (*others(body.outputs[:carries], still), *body.outputs[carries:])
+    return Program(order, body.equations, outputs, body.name), still
+
+
+def merged(fixed: Sequence[T], moving: Sequence[T], still: Sequence[bool]) -> list[T]:
+    """The inverse of `chosen` and `others`."""
+    first, second = iter(fixed), iter(moving)
+    return [next(first) if flag else next(second) for flag in still]
+
+
 def same_types(what: str, found: Sequence[ArrayType], expected: Sequence[ArrayType]) -> None:
     """Raises TypeError: a fault of the caller of a primitive, whose public functions check before."""
     if [(t.shape, t.dtype) for t in found] != [(t.shape, t.dtype) for t in expected]:

@@ -116,3 +116,26 @@ def without_carries(equation: Equation, still: Sequence[int]) -> Equation:
     results = tuple(atom for k, atom in enumerate(body.outputs) if k not in gone)
     params["body"] = Program(tuple(body.inputs[k] for k in order), body.equations, results, body.name)
     return Equation(equation.primitive, atoms, params, outputs, equation.source)
+
+
+def doubled(equation: Equation) -> list[tuple[Var, Atom]]:
+    """The ys of a loop that are stacked already: as another of its ys, or as one of its xs."""
+    if equation.primitive is not SCAN and equation.primitive is not WHILE:
+        return []
+    params, atoms = equation.params, equation.inputs
+    body: Program = params["body"]
+    known: dict[Atom, Atom] = {}
+    if equation.primitive is SCAN:
+        skipped, carries = params["consts"] + params["carries"], params["carries"]
+        known.update(zip(body.inputs[skipped:], atoms[int(params["length"] is None) + skipped :], strict=True))
+        ys = equation.outputs[carries:]
+    else:
+        carries = len(body.inputs) - params["body_consts"]
+        ys = equation.outputs[carries + 1 :]
+    found = []
+    for inside, outside in zip(body.outputs[carries:], ys, strict=True):
+        if isinstance(inside, Var):
+            if inside in known:
+                found.append((outside, known[inside]))
+            known.setdefault(inside, outside)
+    return found

@@ -19,10 +19,12 @@ from staged_ad.control.layout import (
     either,
     groups,
     lanes,
+    merged,
     others,
     same_types,
     spread,
     transpose_by_parts,
+    without_still,
 )
 from staged_ad.control.masked import in_step, masked_scan
 from staged_ad.control.residuals import plan
@@ -54,20 +56,25 @@ def scan(
     """The carry after all iterations, then the ys; with ``length=None`` there are `count` iterations."""
     counts = [] if length is not None else [count]
     slots = {} if checkpoint is None else {"checkpoint": checkpoint}
+    program, still = without_still(body, len(consts), len(carry))
+    fixed, moving = chosen(carry, still), others(carry, still)
+    if not program.outputs:
+        return list(carry)
     results: list[Any] = bind(
         SCAN,
         *counts,
         *consts,
-        *carry,
+        *fixed,
+        *moving,
         *xs,
-        body=body,
+        body=program,
         length=length,
         reverse=reverse,
-        consts=len(consts),
-        carries=len(carry),
+        consts=len(consts) + len(fixed),
+        carries=len(moving),
         **slots,
     )
-    return results
+    return [*merged(fixed, results[: len(moving)], still), *results[len(moving) :]]
 
 
 def _groups(operands: Sequence[Any], params: dict[str, Any]) -> Groups:

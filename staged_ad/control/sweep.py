@@ -1,9 +1,9 @@
 """Checkpointed loops in reverse mode: what ``scan(..., checkpoint=slots)`` is split into.
 
-A scan G that is linear in some operands, ``y = L(known) lin``, becomes ``sweep_forward: known -> (y, cache)``, which
-runs what is known and stores states or residual sets of some iterations, and
-``sweep_linear: (cache, known, lin) -> y``, whose transpose is ``sweep_backward: (cache, known, y_bar) -> L(known)^T y_bar``: it runs iterations again from what is
-stored.
+A scan G that is linear in some operands, ``y = L(known) lin``, becomes three equations. ``sweep_forward: known -> (y,
+cache)`` runs what is known and stores states or residual sets of some iterations. ``sweep_linear: (cache, known, lin) ->
+y`` is the rest. Its transpose, ``sweep_backward: (cache, known, y_bar) -> L(known)^T y_bar``, runs iterations again from
+what is stored.
 
 The rules of ``sweep_backward`` follow from G. Along ``(known_dot, y_bar_dot)`` its derivative is the transpose, with
 respect to lin, of the jvp of G, ``lin -> (L lin, dL[known_dot] lin)``, at the cotangents ``(y_bar_dot, y_bar)``: again
@@ -43,7 +43,13 @@ def checkpointed(equation: Equation, known: Sequence[bool], split: Any) -> Any:
     moving = parts.xs or len(params["body"].outputs) > params["carries"]
     results = set(equation.outputs)
     residuals = sum(var not in results for var in before[0].outputs) if before else 0
-    if not residuals or (length is None and moving) or (length is not None and params["checkpoint"] >= length):
+    ragged = any(atom.type.ragged for atom in (*equation.inputs, *equation.outputs))
+    if (
+        not residuals
+        or ragged
+        or (length is None and moving)
+        or (length is not None and params["checkpoint"] >= length)
+    ):
         return None
     unknown = dict.fromkeys(atom for atom, flag in zip(equation.inputs, known, strict=True) if not flag)
     linear = groups([atom in unknown for atom in after.inputs], length is None, *_sizes(after))

@@ -5,8 +5,8 @@
 
 `advance` maps ``(consts, carry, x) -> (carry, y)``, `tape` gives also what a residual set holds, `adjoint` maps
 ``(back_consts, back_carry, back_x, residual set) -> (back_carry, back_y)``. The cache is one array of bytes, laid out
-by a ``Layout``. Without a length (``length=None``) there are no xs and ys, the table of ``run_forward`` says which states
-to store, and ``run_backward`` has none: its actions follow from the number of iterations.
+by a ``Layout``. Without a length (``length=None``) there are no xs and ys, the table of ``run_forward`` says which
+states to store, and ``run_backward`` has none: its actions follow from the number of iterations.
 
 Invariant: these two have no derivatives; they stand in programs only where those have been taken.
 Start at ``_evaluate_backward``; lowering/sweeps.py writes the same as machine code.
@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from staged_ad.control.layout import chosen
 from staged_ad.control.schedules import INITIAL, Action
 from staged_ad.control.sweep_plan import Layout, decoded, online_table
-from staged_ad.ir import ArrayType, Primitive, Program, evaluate
+from staged_ad.ir import ArrayType, Equation, Primitive, Program, evaluate
 from staged_ad.ir.lowerings import Sweep
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.ragged import stacked
@@ -253,6 +254,22 @@ def _no_rule(*values: Any, **params: Any) -> Any:
     raise AssertionError("a sweep is transformed before it is made into its runs")
 
 
+def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
+    """Without the ys that nothing needs."""
+    params = dict(equation.params)
+    advance, tape, carries = params["advance"], params["tape"], params["carries"]
+    ys = len(advance.outputs) - carries
+    if not ys or all(used[carries:-1]):
+        return equation
+    kept = [*[True] * carries, *used[carries:-1]]
+    params["advance"] = Program(advance.inputs, advance.equations, tuple(chosen(advance.outputs, kept)), advance.name)
+    flags = [*kept, *[True] * (len(tape.outputs) - len(kept))]
+    params["tape"] = Program(tape.inputs, tape.equations, tuple(chosen(tape.outputs, flags)), tape.name)
+    return Equation(
+        RUN_FORWARD, equation.inputs, params, tuple(chosen(equation.outputs, [*kept, True])), equation.source
+    )
+
+
 RUN_FORWARD = Primitive(
     "run_forward",
     abstract_eval=_abstract_forward,
@@ -262,6 +279,7 @@ RUN_FORWARD = Primitive(
     batch=_no_rule,
     lower=Sweep(),
     multiple_results=True,
+    prune=_prune,
 )
 RUN_BACKWARD = Primitive(
     "run_backward",

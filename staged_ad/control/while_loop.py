@@ -20,10 +20,12 @@ from staged_ad.control.layout import (
     chosen,
     either,
     lanes,
+    merged,
     others,
     same_types,
     spread,
     transpose_by_parts,
+    without_still,
 )
 from staged_ad.control.masked import in_step, masked_while
 from staged_ad.control.residuals import plan
@@ -52,18 +54,24 @@ def while_loop(
 ) -> list[Any]:
     """The carry for which the condition does not hold any more."""
     slots = {} if checkpoint is None else {"checkpoint": checkpoint}
+    program, still = without_still(body, len(body_consts), len(carry))
+    fixed, moving = chosen(carry, still), others(carry, still)
+    tested = cond.inputs[len(cond_consts) :]
+    inputs = (*cond.inputs[: len(cond_consts)], *chosen(tested, still), *others(tested, still))
     results = bind(
         WHILE,
         *cond_consts,
+        *fixed,
         *body_consts,
-        *carry,
-        cond=cond,
-        body=body,
-        cond_consts=len(cond_consts),
-        body_consts=len(body_consts),
+        *fixed,
+        *moving,
+        cond=Program(inputs, cond.equations, cond.outputs, cond.name),
+        body=program,
+        cond_consts=len(cond_consts) + len(fixed),
+        body_consts=len(body_consts) + len(fixed),
         **slots,
     )
-    return list(results[: len(carry)])
+    return merged(fixed, results[: len(moving)], still)
 
 
 class _Parts(NamedTuple):

@@ -17,7 +17,6 @@ from typing import Any, Final
 from staged_ad.control.sweep_plan import OP_BITS, SLOT_BITS, online_table
 from staged_ad.control.sweep_run import Backward, Forward
 from staged_ad.ir import Atom, Var
-from staged_ad.ir.types import INT64
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.regions import Opaque

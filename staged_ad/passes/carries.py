@@ -1,4 +1,5 @@
-"""carries: a carry that leaves the body as it entered is an operand that does not change.
+"""carries: a carry that leaves the body as it entered is an operand that does not change; a y that is another y, or
+an x, is stacked once.
 
 Invariant: results of loops are unchanged.
 Start at ``carries``.
@@ -6,7 +7,7 @@ Start at ``carries``.
 
 from __future__ import annotations
 
-from staged_ad.control.regions import carried, without_carries
+from staged_ad.control.regions import carried, doubled, without_carries
 from staged_ad.ir import Equation, Program
 from staged_ad.passes.rewriting import Substitution
 
@@ -21,5 +22,13 @@ def carries(program: Program) -> Program:
         if still:
             substitution.update((found[k][3], found[k][2]) for k in still)
             equation = without_carries(equation, still)
+        doubles = doubled(equation)
+        if doubles:
+            substitution.update(doubles)
+            gone = {var for var, _ in doubles}
+            assert equation.primitive.prune is not None
+            equation = equation.primitive.prune(equation, [var not in gone for var in equation.outputs])
+            if not equation.outputs:
+                continue
         equations.append(equation)
     return Program(program.inputs, tuple(equations), substitution.atoms(program.outputs), program.name)
