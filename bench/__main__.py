@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench import modes, table
+from bench import loops, modes, table
 from bench.library import jax_library, this_project
 from bench.problems import ROWS
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", metavar="PATTERN", default="", help="rows whose name contains or matches it")
+    parser.add_argument("--only", metavar="PATTERN", default="", help="rows whose name or group contains or matches it")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the figures, in seconds, to this file too")
     parser.add_argument("--threads", type=int, metavar="N", help="run both sides on N cores (default: all)")
     mode = parser.add_mutually_exclusive_group()
@@ -29,6 +29,8 @@ def arguments() -> argparse.Namespace:
     for option, measure, text in [
         ("--ratio", modes.gradient_ratio, "cost of the gradient of Helmholtz's energy over the cost of the energy"),
         ("--compile", modes.compile_time, "compile time against the number of equations"),
+        ("--scan", loops.compile_time, "compile time of a loop of 10 steps beside one of a million"),
+        ("--memory", loops.peak_memory, "peak memory and time of a loop's gradient, with and without checkpoints"),
         ("--dispatch", modes.dispatch_time, "time of a call on a vector of two"),
     ]:
         mode.add_argument(option, dest="measure", action="store_const", const=measure, help=text)
@@ -68,7 +70,7 @@ def environment() -> dict[str, Any]:
 def main() -> int:
     options = arguments()
     output = table.console()
-    rows = [row for row in ROWS if selected(options.only, row.name)]
+    rows = [row for row in ROWS if selected(options.only, row.name) or selected(options.only, row.group)]
     if options.list:
         output.print("\n".join(row.name for row in rows))
         return 0

@@ -31,6 +31,12 @@ class Library:
     grad: Function
     value_and_grad: Function
     hvp: Function  # hvp(f, primals, tangents): the Hessian of f at the primals, times the tangents
+    jacfwd: Function
+    vmap: Function
+    scan: Any  # JAX's, with `checkpoint`: how many states a gradient may keep
+    while_loop: Any
+    fori_loop: Any
+    cond: Any
     array: Function  # from a NumPy array to what a user of the library holds
     wait: Function  # returns its argument when it can be read
     clear_caches: Callable[[], Any]
@@ -82,6 +88,12 @@ def this_project() -> Library:
         grad=sad.grad,
         value_and_grad=sad.value_and_grad,
         hvp=sad.hvp,
+        jacfwd=sad.jacfwd,
+        vmap=sad.vmap,
+        scan=sad.scan,
+        while_loop=sad.while_loop,
+        fori_loop=sad.fori_loop,
+        cond=sad.cond,
         array=numpy.asarray,
         wait=returned_as_it_is,
         clear_caches=getattr(sad, "clear_caches", lambda: None),
@@ -107,7 +119,33 @@ def jax_library() -> Library | None:
         grad=jax.grad,
         value_and_grad=jax.value_and_grad,
         hvp=hvp,
+        jacfwd=jax.jacfwd,
+        vmap=jax.vmap,
+        scan=scan_of_jax,
+        while_loop=jax.lax.while_loop,
+        fori_loop=jax.lax.fori_loop,
+        cond=jax.lax.cond,
         array=jax.numpy.asarray,
         wait=jax.block_until_ready,
         clear_caches=jax.clear_caches,
     )
+
+
+def scan_of_jax(
+    f: Function,
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    checkpoint: int | None = None,
+) -> Any:
+    """`jax.lax.scan`; with `checkpoint`, as its users write it: a scan over so many pieces, each recomputed."""
+    if checkpoint is None:
+        return jax.lax.scan(f, init, xs, length=length, reverse=reverse)
+    pieces = jax.tree.map(lambda x: x.reshape(checkpoint, -1, *x.shape[1:]), xs)
+
+    def piece(carry: Any, xs: Any) -> Any:
+        return jax.lax.scan(f, carry, xs, length=length and length // checkpoint, reverse=reverse)
+
+    carry, ys = jax.lax.scan(jax.checkpoint(piece), init, pieces, length=checkpoint, reverse=reverse)
+    return carry, jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys)

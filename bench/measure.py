@@ -74,15 +74,15 @@ def seconds_of(run: Runner, count: int) -> float:
     return (perf_counter() - started) / count
 
 
-def steady(runners: Sequence[Runner], seconds_per_side: float = SECONDS_PER_SIDE) -> list[float]:
+def steady(runners: Sequence[Runner], seconds_per_side: float = SECONDS_PER_SIDE, rounds: int = ROUNDS) -> list[float]:
     """Seconds of one call, one figure for each runner."""
     counts = [calls_per_sample(run) for run in runners]
     least: list[list[float]] = [[] for _ in runners]
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         order = range(len(runners)) if turn % 2 == 0 else reversed(range(len(runners)))
         for side in order:
             with no_garbage_collection():
-                least[side].append(least_in(runners[side], counts[side], seconds_per_side / ROUNDS))
+                least[side].append(least_in(runners[side], counts[side], seconds_per_side / rounds))
     return [median(side) for side in least]
 
 

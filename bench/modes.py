@@ -1,4 +1,4 @@
-"""What `python -m bench` can measure: the table of all rows, and three closer looks."""
+"""What `python -m bench` can measure: the table of all rows, and closer looks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def compare(libraries: Libraries, report: Report, rows: Sequence[Row]) -> Outcom
 def compare_row(libraries: Libraries, row: Row) -> Result:
     data = row.data()
     used, problems = [], []
-    for library in filter(None, libraries):
+    for library in filter(None, libraries if row.has_peer else libraries[:1]):
         try:
             compile_and_call(library, row.function, library.arguments(data))
             used.append(library)
@@ -53,13 +53,16 @@ def compare_row(libraries: Libraries, row: Row) -> Result:
     values = [library.arguments(data) for library in used]
     first = first_calls(used, row.function, values)
     functions = [library.jit(row.function(library)) for library in used]
-    if len(used) == 2:
-        different = disagreement(*(function(*v) for function, v in zip(functions, values, strict=True)))
+    results = [function(*v) for function, v in zip(functions, values, strict=True)]
+    if used and row.check and (peer := libraries[1]):
+        results.append(peer.jit(row.check(peer))(*peer.arguments(data)))
+    if len(results) == 2:
+        different = disagreement(*results)
         problems += [f"the results differ: {different}"] * bool(different)
     each = steady([library.caller(f, v) for library, f, v in zip(used, functions, values, strict=True)])
     by_library = {library.name: figures for library, *figures in zip(used, first, each, strict=True)}
-    ours, peer = (by_library.get(library.name if library else "", [None, None]) for library in libraries)
-    return Result(row.name, row.group, (ours[0], peer[0]), (ours[1], peer[1]), "; ".join(problems))
+    ours, theirs = (by_library.get(library.name if library else "", [None, None]) for library in libraries)
+    return Result(row.name, row.group, (ours[0], theirs[0]), (ours[1], theirs[1]), "; ".join(problems), row.has_peer)
 
 
 def gradient_ratio(libraries: Libraries, report: Report) -> Outcome:

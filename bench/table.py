@@ -20,6 +20,7 @@ class Result:
     first: tuple[Seconds, Seconds]  # ours, JAX
     steady: tuple[Seconds, Seconds]
     problem: str = ""
+    has_peer: bool = True  # whether JAX can compute the row at all
 
     def as_json(self) -> dict[str, Any]:
         figures = {
@@ -71,11 +72,10 @@ def comparison(results: Sequence[Result], caption: str) -> Table:
         for side in (f"{kind}\nours", "\nJAX", "\nfaster"):
             table.add_column(side, justify="right", no_wrap=True)
     for result in results:
-        cells = [
-            cell
-            for pair in (result.first, result.steady)
-            for cell in (shown(pair[0]), shown(pair[1]), shown_ratio(ratio(pair)))
-        ]
+        cells = []
+        for pair in (result.first, result.steady):
+            cells += [shown(pair[0])]
+            cells += [shown(pair[1]), shown_ratio(ratio(pair))] if result.has_peer else ["-", "-"]
         table.add_row(result.name + (" [bold red]*[/]" if result.problem else ""), *cells)
     table.add_section()
     groups = dict.fromkeys(result.group for result in results)

@@ -1,6 +1,19 @@
 """The problems of the table, one file per family. ROWS holds the whole table, in order."""
 
-from bench.problems import black_scholes, chains, gaussian_mixture, helmholtz, logistic, perceptron, rosenbrock
+from bench.problems import (
+    black_scholes,
+    bodies,
+    chains,
+    events,
+    gaussian_mixture,
+    helmholtz,
+    kepler,
+    logistic,
+    lorenz,
+    perceptron,
+    recurrent,
+    rosenbrock,
+)
 
 ROWS = [
     *chains.ROWS,
@@ -10,4 +23,9 @@ ROWS = [
     *perceptron.ROWS,
     *black_scholes.ROWS,
     *gaussian_mixture.ROWS,
+    *lorenz.ROWS,
+    *bodies.ROWS,
+    *recurrent.ROWS,
+    *events.ROWS,
+    *kepler.ROWS,
 ]

@@ -42,6 +42,8 @@ def simple(program: Program) -> bool:
 def _ends(equation: Equation) -> bool:
     if equation.primitive.name == "scan":
         return equation.params["length"] is not None
+    if "cond" in equation.params:
+        return False
     kinds = Map | View | Alias | Index | Fold | ArgFold | Product | Pieces | Inlined
     return isinstance(equation.primitive.lower, kinds)
 

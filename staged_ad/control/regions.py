@@ -6,12 +6,14 @@ Start at ``fixed_inputs``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from staged_ad.control.scan import SCAN
+from staged_ad.control.sweep_run import fixed_operands, with_consts
 from staged_ad.control.switch import SWITCH
 from staged_ad.control.while_loop import WHILE
 from staged_ad.ir import Atom, Equation, Literal, Program, Var
+from staged_ad.ir.lowerings import Sweep
 
 
 def fixed_inputs(equation: Equation) -> Iterator[tuple[Program, list[tuple[Var, Atom]]]]:
@@ -27,6 +29,9 @@ def fixed_inputs(equation: Equation) -> Iterator[tuple[Program, list[tuple[Var, 
     elif equation.primitive is SWITCH:
         for branch in params["branches"]:
             yield branch, _pairs(branch, atoms[1:])
+    elif isinstance(equation.primitive.lower, Sweep):
+        for program, consts in fixed_operands(equation):
+            yield program, _pairs(program, consts)
 
 
 def filled_xs(equation: Equation) -> list[tuple[Var, Atom]]:
@@ -57,6 +62,8 @@ def with_fixed(equation: Equation, old: Program, new: Program, added: Sequence[t
         start = int(params["length"] is None)
         atoms = (*atoms[:start], *operands, *atoms[start:])
         params |= {"body": program, "consts": params["consts"] + len(added)}
+    elif isinstance(equation.primitive.lower, Sweep):
+        return with_consts(equation, old, program, operands)
     elif params["cond"] is old:
         atoms = (*operands, *atoms)
         params |= {"cond": program, "cond_consts": params["cond_consts"] + len(added)}
@@ -139,3 +146,34 @@ def doubled(equation: Equation) -> list[tuple[Var, Atom]]:
                 found.append((outside, known[inside]))
             known.setdefault(inside, outside)
     return found
+
+
+def with_carries(
+    equation: Equation,
+    starts: Sequence[Sequence[Atom]],
+    results: Sequence[Sequence[Var]],
+    rewrite: Callable[[Program, Sequence[bool]], Program],
+) -> Equation:
+    """A loop with several carries for each one; `rewrite` is given each program and which of its inputs are carries."""
+    params, atoms = dict(equation.params), equation.inputs
+    start = [atom for parts in starts for atom in parts]
+    result = [var for parts in results for var in parts]
+    count = len(starts)
+    body: Program = params["body"]
+
+    def rewritten(program: Program, consts: int) -> Program:
+        flags = [consts <= k < consts + count for k in range(len(program.inputs))]
+        return rewrite(program, flags)
+
+    if equation.primitive is SCAN:
+        first = int(params["length"] is None) + params["consts"]
+        params |= {"body": rewritten(body, params["consts"]), "carries": len(start)}
+    else:
+        first = params["cond_consts"] + params["body_consts"]
+        params |= {
+            "cond": rewritten(params["cond"], params["cond_consts"]),
+            "body": rewritten(body, params["body_consts"]),
+        }
+    operands = (*atoms[:first], *start, *atoms[first + count :])
+    outputs = (*result, *equation.outputs[count:])
+    return Equation(equation.primitive, operands, params, outputs, equation.source)

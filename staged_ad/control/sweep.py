@@ -1,9 +1,9 @@
 """Checkpointed loops in reverse mode: what ``scan(..., checkpoint=slots)`` is split into.
 
-A scan G that is linear in some operands, ``y = L(known) lin``, becomes three equations. ``sweep_forward: known -> (y,
-cache)`` runs what is known and stores states or residual sets of some iterations. ``sweep_linear: (cache, known, lin) ->
-y`` is the rest. Its transpose, ``sweep_backward: (cache, known, y_bar) -> L(known)^T y_bar``, runs iterations again from
-what is stored.
+A scan G that is linear in some operands, ``y = L(known) lin``, is split in two. ``sweep_forward: known -> (y, cache)``
+runs what is known and stores states or residual sets of some iterations; ``sweep_linear: (cache, known, lin) -> y`` is
+the rest. Its transpose, ``sweep_backward: (cache, known, y_bar) -> L(known)^T y_bar``, runs iterations again from what
+is stored.
 
 The rules of ``sweep_backward`` follow from G. Along ``(known_dot, y_bar_dot)`` its derivative is the transpose, with
 respect to lin, of the jvp of G, ``lin -> (L lin, dL[known_dot] lin)``, at the cotangents ``(y_bar_dot, y_bar)``: again
@@ -120,7 +120,7 @@ def _as_forward(equation: Equation) -> Program:
     return _forward_program(*sorted(equation.params.items()))
 
 
-SWEEP_FORWARD = Primitive(
+SWEEP_FORWARD: Primitive = Primitive(
     "sweep_forward",
     abstract_eval=_abstract_forward,
     evaluate=lambda *arrays, **params: evaluate(_forward_program(*sorted(params.items())), *arrays),
@@ -277,7 +277,7 @@ def _as_backward(equation: Equation) -> Program:
     return _backward_program(*sorted(equation.params.items()))
 
 
-SWEEP_BACKWARD = Primitive(
+SWEEP_BACKWARD: Primitive = Primitive(
     "sweep_backward",
     abstract_eval=_abstract_backward,
     evaluate=lambda *arrays, **params: evaluate(_backward_program(*sorted(params.items())), *arrays),

@@ -17,7 +17,7 @@ from staged_ad.control.layout import chosen, groups, spread
 from staged_ad.control.scan import SCAN, plain_split
 from staged_ad.control.sweep_plan import Keeping, keeping, saves, table_literal
 from staged_ad.control.sweep_run import RUN_BACKWARD, RUN_FORWARD, cache_type
-from staged_ad.ir import ArrayType, Equation, Linear, Program, Var
+from staged_ad.ir import ArrayType, Atom, Equation, Linear, Program, Var
 from staged_ad.ir.types import INT64
 from staged_ad.primitives.makers import instantiate
 from staged_ad.tracing import Tracer, building
@@ -48,14 +48,15 @@ def forward_program(params: dict[str, Any], plan: Keeping, cond: Program | None 
         "cond": cond,
         "length": length,
         "reverse": params["reverse"],
-        "cond_consts": len(tests),
-        "consts": params["consts"],
-        "carries": params["carries"],
+        "sizes": (len(tests), params["consts"], 0 if tape is None else params["consts"], params["carries"]),
         "state": plan.state,
         "written": written,
         "layout": plan.layout,
     }
-    operands = (*inputs, table_literal(table))
+    first = len(trips) + len(tests)
+    again = inputs[first : first + params["consts"]] if tape is not None else ()
+    second = first + params["consts"]
+    operands: tuple[Atom, ...] = (*inputs[:second], *again, *inputs[second:], table_literal(table))
     results = tuple([Var(type) for type in RUN_FORWARD.abstract_eval(*[atom.type for atom in operands], **run)])
     return Program(inputs, (Equation(RUN_FORWARD, operands, run, results),), results, "sweep_forward")
 
@@ -85,13 +86,13 @@ def backward_program(scan: Equation, linear: Sequence[bool], given: Sequence[boo
         outputs = tuple([trace.atom_of(value) for value in results])
         (back,) = trace.equations
     cache = Var(cache_type(plan.layout))
-    known = {var: value.atom for var, value in values.items() if isinstance(value, Tracer)}
-    run = _run(plan, before, back, cache, known, [known[var] for var in stacks])
+    atoms = {var: value.atom for var, value in values.items() if isinstance(value, Tracer)}
+    run = _run(plan, before, back, cache, atoms, [atoms[var] for var in stacks])
     return Program((cache, *inputs), (run,), outputs, "sweep_backward")
 
 
 def _run(
-    plan: Keeping, before: Equation, back: Equation, cache: Var, known: dict[Any, Any], stacks: Sequence[Var]
+    plan: Keeping, before: Equation, back: Equation, cache: Var, known: dict[Any, Any], stacks: Sequence[Atom]
 ) -> Equation:
     """The two loops `before` and `back`, of which the second reads `stacks`, as one run backwards."""
     body, params = plan.body, before.params
@@ -113,6 +114,7 @@ def _run(
     ], fixed, moving)  # fmt: skip
     back_xs = [atom for atom in turned.xs if atom not in number]
     groups_of = [
+        parts.consts,
         parts.consts,
         [parts.carry[k] for k in plan.state],
         parts.xs,

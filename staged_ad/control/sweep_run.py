@@ -35,6 +35,7 @@ class Forward(NamedTuple):
     trips: list[Any]
     cond: list[Any]
     consts: list[Any]
+    tape_consts: list[Any]
     carry: list[Any]
     xs: list[Any]
     table: Any
@@ -46,6 +47,7 @@ class Backward(NamedTuple):
     cache: Any
     trips: list[Any]
     consts: list[Any]
+    tape_consts: list[Any]
     state: list[Any]
     xs: list[Any]
     back_consts: list[Any]
@@ -65,15 +67,45 @@ def _cut(operands: Sequence[Any], sizes: Sequence[int]) -> list[list[Any]]:
 def forward_operands(operands: Sequence[Any], params: dict[str, Any]) -> Forward:
     trips = int(params["length"] is None and params["cond"] is None)
     *most, table = operands
-    return Forward(*_cut(most, [trips, params["cond_consts"], params["consts"], params["carries"]]), table)
+    parts = _cut(most, [trips, *params["sizes"]])
+    return Forward._make([*parts, table])
 
 
 def backward_operands(operands: Sequence[Any], params: dict[str, Any]) -> Backward:
     cache, *rest = operands
     online = params["length"] is None
     table = None if online else rest.pop()
-    sizes = [int(online), *params["sizes"]]
-    return Backward(cache, *_cut(rest, sizes), table)
+    parts = _cut(rest, [int(online), *params["sizes"]])
+    return Backward._make([cache, *parts, table])
+
+
+def with_consts(equation: Equation, old: Program, new: Program, operands: Sequence[Any]) -> Equation:
+    """A run in which `new` stands for `old`, with further consts in front of the others."""
+    params = dict(equation.params)
+    name = next(key for key, value in params.items() if value is old)
+    sizes = list(params["sizes"])
+    if equation.primitive is RUN_FORWARD:
+        group, first = ("cond", "advance", "tape").index(name), int(params["length"] is None and params["cond"] is None)
+    else:
+        group, first = {"advance": 0, "tape": 1, "adjoint": 4}[name], 1 + int(params["length"] is None)
+    start = first + sum(sizes[:group])
+    sizes[group] += len(operands)
+    inputs = (*equation.inputs[:start], *operands, *equation.inputs[start:])
+    params |= {name: new, "sizes": tuple(sizes)}
+    return Equation(equation.primitive, inputs, params, equation.outputs, equation.source)
+
+
+def fixed_operands(equation: Equation) -> list[tuple[Program, list[Any]]]:
+    """The programs of a run with their consts."""
+    params, atoms = dict(equation.params), equation.inputs
+    if equation.primitive is RUN_FORWARD:
+        forward = forward_operands(atoms, params)
+        pairs = [(params["cond"], forward.cond), (params["advance"], forward.consts)]
+        pairs.append((params["tape"], forward.tape_consts))
+        return [pair for pair in pairs if pair[0] is not None]
+    parts = backward_operands(atoms, params)
+    pairs = [(params["advance"], parts.consts), (params["tape"], parts.tape_consts)]
+    return [*pairs, (params["adjoint"], parts.back_consts)]
 
 
 # -- types --------------------------------------------------------------------------------------------------------
@@ -149,10 +181,10 @@ def _evaluate_forward(*arrays: Any, **params: Any) -> list[Any]:
     carry = parts.carry
     ys: list[list[Any]] = [[None] * length for _ in advance.outputs[carries:]]
 
-    def run(program: Program, k: int) -> list[Any]:
+    def run(program: Program, consts: list[Any], k: int) -> list[Any]:
         nonlocal carry
         i = _index(k, length, reverse)
-        results = step(program, [*parts.consts, *carry, *(x[i] for x in parts.xs)])
+        results = step(program, [*consts, *carry, *(x[i] for x in parts.xs)])
         carry = results[:carries]
         for found, y in zip(ys, results[carries : len(advance.outputs)], strict=True):
             found[i] = y
@@ -163,12 +195,12 @@ def _evaluate_forward(*arrays: Any, **params: Any) -> list[Any]:
         action, slot, number = decoded(row)
         if action == Action.ADVANCE:
             for k in range(now, number):
-                run(advance, k)
+                run(advance, parts.consts, k)
             now = number
         elif action == Action.SAVE:
             _store(memory.state(slot), [carry[k] for k in params["state"]])
         else:
-            _store(memory.residuals(slot), run(params["tape"], now))
+            _store(memory.residuals(slot), run(params["tape"], parts.tape_consts, now))
             if number != INITIAL:
                 _store(memory.state(number), [carry[k] for k in params["state"]])
             now += 1
@@ -231,7 +263,7 @@ def _evaluate_backward(*arrays: Any, **params: Any) -> list[Any]:
                 now = number
             case Action.TAPE:
                 i = _index(now, count, reverse)
-                results = step(tape, [*parts.consts, *state, *(x[i] for x in parts.xs)])
+                results = step(tape, [*parts.tape_consts, *state, *(x[i] for x in parts.xs)])
                 state = results[:states]
                 sets = memory.residuals(slot)
                 _store([sets[k] for k in params["written"]], results[states:])
@@ -257,7 +289,7 @@ def _no_rule(*values: Any, **params: Any) -> Any:
 def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     """Without the ys that nothing needs."""
     params = dict(equation.params)
-    advance, tape, carries = params["advance"], params["tape"], params["carries"]
+    advance, tape, carries = params["advance"], params["tape"], params["sizes"][3]
     ys = len(advance.outputs) - carries
     if not ys or all(used[carries:-1]):
         return equation

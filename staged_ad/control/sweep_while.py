@@ -91,7 +91,7 @@ def _program(*items: Any) -> Program:
     return forward_program(params, _plan(params), params["cond"])
 
 
-WHILE_FORWARD = Primitive(
+WHILE_FORWARD: Primitive = Primitive(
     "while_forward",
     abstract_eval=_abstract,
     evaluate=lambda *arrays, **params: evaluate(_program(*sorted(params.items())), *arrays),

@@ -90,7 +90,7 @@ def make_block(program: Program) -> Block:
 def _temporaries(fused: Fused) -> set[Atom]:
     """Values that one region writes, one reads, and nothing outside."""
     reads = Counter(atom for region in fused.regions for atom in region.reads)
-    made = {var for equation in fused.program.equations for var in equation.outputs}
+    made: set[Atom] = {var for equation in fused.program.equations for var in equation.outputs}
     return {atom for atom, count in reads.items() if count == 1 and atom in made} - set(fused.program.outputs)
 
 

@@ -82,7 +82,7 @@ declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 declare ptr @malloc(i64)
 declare void @free(ptr)
 
-; One block of workspace, the size in its first word, is kept for the next call: pages stay mapped.
+; One block of workspace of up to 64 MB, the size in its first word, is kept for the next call: pages stay mapped.
 @kept = internal global ptr null
 
 define internal i64 @word(ptr %record, i64 %k) alwaysinline {
@@ -326,6 +326,10 @@ ran:
   %status = phi i64 [ %status.locked, %run.locked ], [ %status.free, %run.free ]
   br i1 %scratchless, label %ran.freed, label %free.block
 free.block:
+  %allocated.bytes = load i64, ptr %allocated
+  %modest = icmp sle i64 %allocated.bytes, 67108864
+  br i1 %modest, label %keep.block, label %free.second
+keep.block:
   %returned = cmpxchg ptr @kept, ptr null, ptr %allocated acq_rel monotonic
   %returned.fine = extractvalue { ptr, i1 } %returned, 1
   br i1 %returned.fine, label %ran.freed, label %free.second

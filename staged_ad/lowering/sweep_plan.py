@@ -45,14 +45,15 @@ class SweepPlan:
             self.state_types = [atom.type for atom in backward.state]
             self.stored = list(range(len(backward.state)))
             self._place_step("advance", len(backward.consts), len(backward.state))
-            self._place_step("tape", len(backward.consts), len(backward.state))
+            self._place_step("tape", len(backward.tape_consts), len(backward.state))
             self._place_adjoint(backward)
         else:
             self.parts = forward = forward_operands(atoms, params)
             self.state_types = [atom.type for atom in forward.carry]
             self.stored = list(params["state"])
-            for name in self.blocks.keys() - {"cond"}:
-                self._place_step(name, len(forward.consts), len(forward.carry))
+            self._place_step("advance", len(forward.consts), len(forward.carry))
+            if "tape" in self.blocks:
+                self._place_step("tape", len(forward.tape_consts), len(forward.carry))
             if "cond" in self.blocks:
                 self._place_test(len(forward.cond))
         for name, block in self.blocks.items():
@@ -87,7 +88,7 @@ class SweepPlan:
     def _place_step(self, name: str, consts: int, carries: int) -> None:
         block, places = self.blocks[name], self.scopes[name].places
         inputs, outputs = block.program.inputs, block.outputs
-        _put(places, inputs[:consts], "%const{}")
+        _put(places, inputs[:consts], f"%{name}.const{{}}")
         _put(places, inputs[consts : consts + carries], f"%{name}.in{{}}")
         _put(places, inputs[consts + carries :], f"%{name}.x{{}}")
         sets = len(self.params["written"]) if name == "tape" else 0

@@ -34,22 +34,20 @@ def sweep_text(region: Opaque, resolve: Resolve, functions: Functions) -> Region
     return writer.backward() if writer.plan.backward else writer.forward()
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 def _rows(count: int, slots: int) -> int:
     """The number of rows plus 1: where Python fails, ctypes returns 0."""
     return len(online_table(count, slots)) + 1
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 def _fill(count: int, slots: int, target: int) -> int:
     table = online_table(count, slots)
     ctypes.memmove(target, table.ctypes.data, table.nbytes)
     return 1
 
 
-_ADDRESSES: Final = {
-    ROWS: ctypes.cast(_rows, ctypes.c_void_p).value or 0,
-    FILL: ctypes.cast(_fill, ctypes.c_void_p).value or 0,
+_CALLBACKS: Final = {
+    ROWS: ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(_rows),
+    FILL: ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(_fill),
 }
 
 
@@ -78,7 +76,7 @@ class _SweepWriter:
         carries = len(parts.carry)
         online = plan.length is None
         counted = plan.params["cond"] is not None
-        self._common(parts.consts, parts.carry, parts.xs, outputs[carries + counted : -1])
+        self._common(parts.carry, parts.xs, outputs[carries + counted : -1])
         self._pointer("%slots", self.resolve(outputs[-1]))
         self._pointer("%table", self.resolve(parts.table))
         if online:
@@ -95,7 +93,7 @@ class _SweepWriter:
         parts = plan.parts
         assert isinstance(parts, Backward)
         cache = self._pointer("%cache", self.resolve(parts.cache))
-        self._common(parts.consts, parts.state, parts.xs, ())
+        self._common(parts.state, parts.xs, ())
         if plan.overwrites:
             self.entry.append(f"  %slots = getelementptr i8, ptr {cache}, i64 0")
         else:
@@ -117,13 +115,15 @@ class _SweepWriter:
 
     # -- operands -----------------------------------------------------------------------------------------------
 
-    def _common(self, consts: Sequence[Atom], carry: Sequence[Atom], xs: Sequence[Atom], ys: Sequence[Var]) -> None:
+    def _common(self, carry: Sequence[Atom], xs: Sequence[Atom], ys: Sequence[Var]) -> None:
         """Pointers to operands and results, and the buffers between which states alternate."""
         plan = self.plan
         for k, literal in enumerate(plan.literals):
             self._pointer(f"%lit{k}", self.resolve(literal))
-        for k, atom in enumerate(consts):
-            self._pointer(f"%const{k}", self.resolve(atom))
+        for k, atom in enumerate(plan.parts.consts):
+            self._pointer(f"%advance.const{k}", self.resolve(atom))
+        for k, atom in enumerate(plan.parts.tape_consts):
+            self._pointer(f"%tape.const{k}", self.resolve(atom))
         for k, atom in enumerate(xs):
             self._pointer(f"%xs{k}", self.resolve(atom))
         for k, var in enumerate(ys):
@@ -191,7 +191,7 @@ class _SweepWriter:
             FILL: f"declare i64 @{FILL}(i64, i64, ptr)",
             GROW: f"declare ptr @{GROW}(ptr, ptr, i64, ptr, i64)",
         }
-        externals.symbols |= _ADDRESSES
+        externals.symbols |= {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in _CALLBACKS.items()}
         self.allocates = True
         number = self._number()
         slots = self.plan.params["slots"]

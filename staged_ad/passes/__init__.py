@@ -18,6 +18,7 @@ from staged_ad.passes.fold import fold
 from staged_ad.passes.hoist import hoist
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.propagate import propagate
+from staged_ad.passes.scalarize import scalarize
 from staged_ad.passes.simplify import simplify
 
 
@@ -36,6 +37,19 @@ def inner(program: Program) -> Program:
     return Program(program.inputs, equations, program.outputs, program.name)
 
 
+def tidy(program: Program) -> Program:
+    """Bodies of loops after the passes that make them smaller."""
+    rewrites = (fold, simplify, cse, dce)
+
+    def tidied(inside: Program) -> Program:
+        for rewrite in rewrites:
+            inside = rewrite(inside)
+        return inside
+
+    equations = tuple([equation.with_programs(tidied) for equation in program.equations])
+    return Program(program.inputs, equations, program.outputs, program.name)
+
+
 PIPELINE: tuple[Callable[[Program], Program], ...] = (
     inline_calls,
     dce,
@@ -46,6 +60,9 @@ PIPELINE: tuple[Callable[[Program], Program], ...] = (
     hoist,
     fission,
     carries,
+    dce,
+    scalarize,
+    tidy,
     fold,
     simplify,
     cse,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from staged_ad.control.regions import fixed_inputs, with_fixed
 from staged_ad.ir import Atom, Equation, Program, Var
-from staged_ad.ir.lowerings import Alias, Index, Loop, Map, View
+from staged_ad.ir.lowerings import Alias, Index, Loop, Map, Sweep, View
 from staged_ad.passes.rewriting import Substitution
 
 
 def hoist(program: Program) -> Program:
     equations: list[Equation] = []
     for equation in program.equations:
-        if isinstance(equation.primitive.lower, Loop):
+        if isinstance(equation.primitive.lower, Loop | Sweep):
             equation = _hoisted(equation, equations)
         equations.append(equation)
     return Program(program.inputs, tuple(equations), program.outputs, program.name)
@@ -48,7 +48,7 @@ def _invariant(body: Program, fixed: set[Var]) -> list[Equation]:
     known = set(fixed)
     invariant: list[Equation] = []
     for equation in body.equations:
-        if equation.outputs and equation.primitive.name != "while" and _all_in(equation.inputs, known):
+        if equation.outputs and equation.params.get("cond") is None and _all_in(equation.inputs, known):
             invariant.append(equation)
             known.update(equation.outputs)
     ids = set(map(id, invariant))

@@ -173,3 +173,48 @@ def test_a_while_loop_is_not_moved_out_of_a_loop_that_may_not_run():
 
     program = optimized(f, 5.0, 0)
     assert names(program).count("while") == 0
+
+
+def test_small_arrays_in_loops_become_numbers():
+    def f(p, y):
+        def step(y, x):
+            y = y + 0.1 * np.stack([p[0] * (y[1] - y[0]), y @ y, np.max(y) * x])
+            return y, y[::-1]
+
+        return sad.scan(step, y, XS)
+
+    (loop,) = loops(optimized(f, np.array([0.3, 0.4]), np.array([0.1, 0.2, 0.3])))
+    body = loop.params["body"]
+    assert {atom.type.shape for e in body.equations for atom in e.outputs if e.primitive.name in ("mul", "add")} == {()}
+    assert loop.params["carries"] == 3
+
+
+def test_small_arrays_become_numbers_in_while_loops_and_their_conditions():
+    def f(y):
+        return sad.while_loop(lambda y: np.sum(y) < 5.0, lambda y: y * np.array([1.5, 1.1]), y)
+
+    program = optimized(f, np.array([0.3, 0.4]))
+    (loop,) = loops(program)
+    assert "reduce_sum" not in everywhere(loop.params["cond"])
+    np.testing.assert_allclose(sad.jit(f)(np.array([0.3, 0.4])), f(np.array([0.3, 0.4])), rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 3)])
+def test_matrices_in_loops_become_numbers(shape):
+    def f(a, x):
+        return sad.scan(lambda c, _: (c @ a.T + np.eye(*shape)[::-1], c.sum(axis=0)), x, None, length=4)
+
+    random = np.random.default_rng(0)
+    args = random.normal(size=shape) / 3, random.normal(size=shape)
+    program = optimized(f, *args)
+    assert "dot_general" not in everywhere(program)
+    for found, expected in zip(sad.jit(f)(*args), f(*args), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_larger_arrays_and_functions_of_arrays_stay_whole():
+    def f(y):
+        return sad.scan(lambda y, _: (np.tanh(y), None), y, None, length=4)[0]
+
+    (loop,) = loops(optimized(f, np.linspace(0, 1, 8)))
+    assert loop.params["carries"] == 1
