@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from staged_ad.control.budget import get_tape_limit, tape_overflow
 from staged_ad.control.layout import (
     Groups,
     chosen,
@@ -102,11 +103,16 @@ def _evaluate(*arrays: Any, **params: Any) -> list[Any]:
     parts = _parts(arrays, params)
     carry, carries, count = parts.carry, len(parts.carry), 0
     ys: list[list[Any]] = [[] for _ in body.outputs[carries:]]
+    kept = 0
     while evaluate(cond, *parts.cond, *carry)[0]:
         results = evaluate(body, *parts.body, *carry)
         carry = results[:carries]
         for found, y in zip(ys, results[carries:], strict=True):
             found.append(y)
+            kept += y.nbytes
+        if kept > get_tape_limit():
+            sources = (str(equation.source) for equation in body.equations if equation.source)
+            raise tape_overflow(next(sources, "an unknown place"))
         count += 1
     types = body.output_types[carries:]
     return [*carry, np.int64(count), *(stacked(found, type, None) for found, type in zip(ys, types, strict=True))]
