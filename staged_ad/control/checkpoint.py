@@ -44,27 +44,20 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, program: Program) -
 def _partial_eval(equation: Equation, known: Sequence[bool]) -> Any:
     """The outputs that are known, then the whole program again for the others."""
     program: Program = equation.params["program"]
-    flags = partial_eval(program, known).outputs_known
+    split = partial_eval(program, known)
+    flags = split.outputs_known
     sooner, later = chosen(equation.outputs, flags), others(equation.outputs, flags)
-    first = Program(
-        tuple(chosen(program.inputs, known)), program.equations, tuple(chosen(program.outputs, flags)), program.name
-    )
-    rest = Program(program.inputs, program.equations, tuple(others(program.outputs, flags)), program.name)
+    first = program.narrowed(known, flags)
+    rest = program.narrowed([True] * len(known), [not flag for flag in flags])
     operands = tuple(chosen(equation.inputs, known))
-    before = Equation(CHECKPOINT, operands, {"program": without_unused(first)}, tuple(sooner), equation.source)
-    after = Equation(CHECKPOINT, equation.inputs, {"program": without_unused(rest)}, tuple(later), equation.source)
+    before = Equation(CHECKPOINT, operands, {"program": first}, tuple(sooner), equation.source)
+    after = Equation(CHECKPOINT, equation.inputs, {"program": rest}, tuple(later), equation.source)
     return [before] if sooner else [], [after], sooner
 
 
 def without_unused(program: Program) -> Program:
     """`program` without the equations that no output needs."""
-    needed = {atom for atom in program.outputs if isinstance(atom, Var)}
-    kept = []
-    for equation in reversed(program.equations):
-        if any(var in needed for var in equation.outputs):
-            kept.append(equation)
-            needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
-    return Program(program.inputs, tuple(reversed(kept)), program.outputs, program.name)
+    return program.narrowed([True] * len(program.inputs), [True] * len(program.outputs))
 
 
 def _transpose(cts: Sequence[Any], inputs: Sequence[Any], *, program: Program) -> list[Any]:

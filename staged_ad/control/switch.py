@@ -148,30 +148,16 @@ def _batch(
 def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     """Without results that nothing needs, and the operands that only they need."""
     branches: tuple[Program, ...] = equation.params["branches"]
-    kept = [_without(branch, used) for branch in branches]
+    live = [branch.live(used) for branch in branches]
     operands = [
-        any(branch.inputs[k] in needed for branch, (_, needed) in zip(branches, kept, strict=True))
+        any(branch.inputs[k] in found for branch, found in zip(branches, live, strict=True))
         for k in range(len(equation.inputs) - 1)
     ]
     if all(used) and all(operands):
         return equation
-    programs = tuple(
-        Program(tuple(chosen(program.inputs, operands)), program.equations, program.outputs, program.name)
-        for program, _ in kept
-    )
+    programs = tuple(branch.narrowed(operands, used) for branch in branches)
     inputs = (equation.inputs[0], *chosen(equation.inputs[1:], operands))
     return Equation(SWITCH, inputs, {"branches": programs}, tuple(chosen(equation.outputs, used)), equation.source)
-
-
-def _without(program: Program, used: Sequence[bool]) -> tuple[Program, set[Var]]:
-    outputs = chosen(program.outputs, used)
-    needed = {atom for atom in outputs if isinstance(atom, Var)}
-    equations = []
-    for equation in reversed(program.equations):
-        if any(var in needed for var in equation.outputs):
-            equations.append(equation)
-            needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
-    return Program(program.inputs, tuple(reversed(equations)), tuple(outputs), program.name), needed
 
 
 SWITCH = Primitive(

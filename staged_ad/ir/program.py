@@ -7,7 +7,7 @@ Start at ``Program``; ``verify`` (verify.py) checks the invariant, ``render`` (t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -140,6 +140,25 @@ class Program:
             digest.update(piece)
             digest.update(b"\0")
         return digest.hexdigest()
+
+    def live(self, outputs: Sequence[bool]) -> set[Var]:
+        """The variables that these outputs depend on, and those that effects do."""
+        found = {atom for atom, flag in zip(self.outputs, outputs, strict=True) if flag and isinstance(atom, Var)}
+        for equation in reversed(self.equations):
+            if not equation.outputs or any(var in found for var in equation.outputs):
+                found.update(atom for atom in equation.inputs if isinstance(atom, Var))
+        return found
+
+    def narrowed(self, inputs: Sequence[bool], outputs: Sequence[bool]) -> Program:
+        """The program of these outputs alone, which must not depend on inputs that are left out."""
+        live = self.live(outputs)
+        kept = tuple(e for e in self.equations if not e.outputs or any(var in live for var in e.outputs))
+        return Program(
+            tuple(var for var, flag in zip(self.inputs, inputs, strict=True) if flag),
+            kept,
+            tuple(atom for atom, flag in zip(self.outputs, outputs, strict=True) if flag),
+            self.name,
+        )
 
     @cached_property
     def last_uses(self) -> tuple[tuple[Var, ...], ...]:
