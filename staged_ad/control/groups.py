@@ -1,6 +1,9 @@
-"""Groups of lanes: a large batch of a program with data-dependent loops as a scan over small batches of it.
+"""Groups of lanes: in compiled code, a large batch of a program with loops is a scan over small batches of it.
 
-Invariant: a lane that is finished costs something only until its group is.
+The carry of a group stays in the nearest cache, groups run on several threads, and a lane that is finished waits for
+its group alone. NumPy, which evaluates what is not compiled, rather has all lanes at once.
+
+Invariant: results are those of the whole batch.
 Start at ``run_mapped``.
 """
 
@@ -10,21 +13,26 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from staged_ad.control.layout import chosen, others
-from staged_ad.control.masked import WIDEST, simple
+from staged_ad.control.masked import simple
 from staged_ad.control.scan import scan
 from staged_ad.ir import Equation, Program
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, concatenate, reshape, slice_
-from staged_ad.tracing import run
+from staged_ad.tracing import compiling, run
 from staged_ad.transforms.vmap import vmap_program
+
+COUNTED = (128, 160, 200, 96, 80, 64, 256)
+"""Lanes of a group for loops of one length for all lanes, by preference; the carry of a group stays in cache."""
+SMALL = 16
+"""Elements of the arrays of one lane up to which its loop is run for a group of lanes at a time."""
 
 
 def run_mapped(
     program: Program, values: Sequence[Any], batched: Sequence[int], size: int
 ) -> tuple[list[Any], list[Any]]:
     """The outputs of the batch of `program`, and which of them are batched."""
-    if size > WIDEST and _data_dependent(program):
-        width = _width(size)
+    width = _width(program, size) if compiling() else size
+    if width < size:
         mapped, flags = vmap_program(program, batched, width)
         along = list(map(bool, batched))
         if all(flags):
@@ -38,9 +46,18 @@ def run_mapped(
     return run(mapped, values), flags
 
 
-def _width(size: int) -> int:
+def _width(program: Program, size: int) -> int:
     """How many lanes go together: a divisor of their number if there is one, else the last group is filled up."""
-    return next((n for n in (32, 40, 24, 48, 16, 64) if size % n == 0), 32)
+    loops = list(_loops(program))
+    if any(_data_dependent(loop) and all(map(simple, loop.programs)) for loop in loops):
+        widths: tuple[int, ...] = (32, 40, 24, 48, 16, 64)
+    elif loops and all(map(_small, loops)):
+        widths = COUNTED
+    else:
+        return size
+    if size <= widths[-1]:
+        return size
+    return next((n for n in widths if size % n == 0), widths[0])
 
 
 def _grouped(x: Any, size: int, groups: int, width: int) -> Any:
@@ -64,15 +81,24 @@ def _joined(y: Any, size: int) -> Any:
     return slice_(y, start=(0,) * (1 + len(shape)), stop=(size, *shape), step=(1,) * (1 + len(shape)))
 
 
-def _data_dependent(program: Program) -> bool:
-    """Whether `program` has loops for which lanes differ in their number of iterations and may run in step."""
-    return any(all(map(simple, loop.programs)) for loop in _loops(program))
-
-
 def _loops(program: Program) -> Iterator[Equation]:
+    """The outermost loops, and data-dependent ones inside of counted ones."""
     for equation in program.equations:
-        if equation.primitive.name == "while" or equation.params.get("length", 0) is None:
+        inner = [loop for inside in equation.programs for loop in _loops(inside)]
+        if _data_dependent(equation) or (equation.primitive.name == "scan" and not any(map(_data_dependent, inner))):
             yield equation
         else:
-            for inner in equation.programs:
-                yield from _loops(inner)
+            yield from inner
+
+
+def _data_dependent(equation: Equation) -> bool:
+    """Whether lanes may differ in their number of iterations."""
+    return equation.primitive.name == "while" or equation.params.get("length", 0) is None
+
+
+def _small(loop: Equation) -> bool:
+    """Whether all that a lane computes in an iteration fits into registers or the nearest cache."""
+    return all(
+        simple(program) and all(atom.type.size <= SMALL for e in program.equations for atom in (*e.inputs, *e.outputs))
+        for program in loop.programs
+    )

@@ -1,7 +1,7 @@
 """Lanes in step: a batch of loops with different numbers of iterations as one loop with a mask.
 
 Each lane keeps its carry from the iteration on at which its own loop ends; the loop runs until the last lane is done.
-So it serves small groups of lanes, which share vector registers; groups.py makes them. A body that
+So it serves small groups of lanes best, which share vector registers; groups.py makes them. A body that
 holds a loop of its own could run for ever on the carry of a finished lane: such lanes run one by one.
 
 Invariant: what a finished lane computes is never selected.
@@ -25,13 +25,10 @@ from staged_ad.tracing import Trace, bind, building, run
 from staged_ad.tracing.trace import inline
 from staged_ad.transforms.vmap import BEHIND, vmap_program
 
-WIDEST = 64
-"""Lanes that one masked loop serves at most."""
 
-
-def in_step(size: int, *programs: Program) -> bool:
+def in_step(*programs: Program) -> bool:
     """Whether loops with these programs may run with a mask."""
-    return size <= WIDEST and all(map(simple, programs))
+    return all(map(simple, programs))
 
 
 def simple(program: Program) -> bool:

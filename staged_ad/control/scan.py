@@ -325,7 +325,7 @@ def _batch(size: int, values: Sequence[Any], batched: Sequence[int], **params: A
         return lanes(SCAN, size, values, batched, params)
     slices = [_slice_flag(x, flag) for x, flag in zip(parts.xs, flags.xs, strict=True)]
     if any(flags.trips):
-        if in_step(size, body):
+        if in_step(body):
             return masked_scan(SCAN, size, parts, Groups(flags.trips, flags.consts, flags.carry, slices), params)
         return lanes(SCAN, size, values, batched, params)
     moving = list(flags.carry)

@@ -9,7 +9,7 @@ The rules of ``sweep_backward`` follow from G. Along ``(known_dot, y_bar_dot)`` 
 respect to lin, of the jvp of G, ``lin -> (L lin, dL[known_dot] lin)``, at the cotangents ``(y_bar_dot, y_bar)``: again
 a sweep. It is linear in y_bar, and in those known operands that are tangents themselves.
 
-Invariant: the cache has no tangent, so no transform looks inside; without it everything follows from the operands.
+Invariant: the cache has no tangent, and no transform looks inside; all but ``sweep_backward`` itself ignores it.
 Start at ``checkpointed``; sweep_plan.py decides what is stored, sweep_run.py runs it.
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from staged_ad.control.layout import chosen, groups, lanes, others, spread
+from staged_ad.control.layout import chosen, groups, others, spread
 from staged_ad.control.scan import SCAN, linear_carries
 from staged_ad.control.sweep_plan import Keeping, keeping
 from staged_ad.control.sweep_programs import backward_program, forward_program
@@ -27,11 +27,12 @@ from staged_ad.control.sweep_run import cache_type
 from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate
 from staged_ad.ir.lowerings import Inlined
 from staged_ad.ir.types import INT64
-from staged_ad.primitives.makers import instantiate
+from staged_ad.primitives.makers import instantiate, with_batch, zeros
 from staged_ad.tracing import bind
 from staged_ad.transforms.call import call
 from staged_ad.transforms.jvp import symbolic_jvp
 from staged_ad.transforms.transpose import symbolic_transpose
+from staged_ad.transforms.vmap import vmap_program
 
 
 def checkpointed(equation: Equation, known: Sequence[bool], split: Any) -> Any:
@@ -110,6 +111,14 @@ def _transpose_forward(cts: Sequence[Any], inputs: Sequence[Any], **params: Any)
     return found
 
 
+def _batch_forward(
+    size: int, values: Sequence[Any], batched: Sequence[int], **params: Any
+) -> tuple[list[Any], list[int]]:
+    """The batch of the scan. The cache is nobody's: a batch of ``sweep_backward`` makes its own."""
+    results, flags = SCAN.batch(size, values, batched, **_loop(params))
+    return [*results, zeros(cache_type(_plan(params).layout))], [*flags, False]
+
+
 @lru_cache(maxsize=256)
 def _forward_program(*items: Any) -> Program:
     params = dict(items)
@@ -126,7 +135,7 @@ SWEEP_FORWARD: Primitive = Primitive(
     evaluate=lambda *arrays, **params: evaluate(_forward_program(*sorted(params.items())), *arrays),
     jvp=_jvp_forward,
     transpose=_transpose_forward,
-    batch=lambda size, values, batched, **params: lanes(SWEEP_FORWARD, size, values, batched, params),
+    batch=_batch_forward,
     lower=Inlined(_as_forward),
     multiple_results=True,
 )
@@ -267,6 +276,21 @@ def _transpose_backward(cts: Sequence[Any], inputs: Sequence[Any], **params: Any
     return [None, *known_bars, *ct_bars]
 
 
+def _batch_backward(
+    size: int, values: Sequence[Any], batched: Sequence[int], **params: Any
+) -> tuple[list[Any], list[bool]]:
+    """The transpose of the batch of G, with respect to a batch of each linear operand."""
+    linear, given = params["linear"], params["given"]
+    _, known, cts = _cut(values, params)
+    _, known_flags, ct_flags = _cut(batched, params)
+    flags = [True if flag is None else flag for flag in spread(known_flags, [not flag for flag in linear])]
+    mapped, _ = vmap_program(_whole(_scan_params(params)), flags, size, list(given))
+    wanted = [True] * len(linear)
+    back, _ = symbolic_transpose(mapped, linear, given, wanted)
+    seeds = [with_batch(size, ct, flag) for ct, flag in zip(cts, ct_flags, strict=True)]
+    return call(back, *known, *seeds), [True] * sum(linear)
+
+
 @lru_cache(maxsize=256)
 def _backward_program(*items: Any) -> Program:
     params = dict(items)
@@ -283,7 +307,7 @@ SWEEP_BACKWARD: Primitive = Primitive(
     evaluate=lambda *arrays, **params: evaluate(_backward_program(*sorted(params.items())), *arrays),
     jvp=_jvp_backward,
     transpose=_transpose_backward,
-    batch=lambda size, values, batched, **params: lanes(SWEEP_BACKWARD, size, values, batched, params),
+    batch=_batch_backward,
     lower=Inlined(_as_backward),
     multiple_results=True,
 )

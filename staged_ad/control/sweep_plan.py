@@ -9,6 +9,7 @@ Start at ``keeping``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -97,9 +98,12 @@ def keeping(body: Program, consts: int, carries: int, residuals: int, length: in
         layout = _layout(set_offsets, set_bytes, 1, state_offsets, state_bytes, count - 1)
         return Keeping(body, state, tuple(kept), tuple(after), again, layout, None, None, count)
     apart = 0 if shared else state_bytes
-    sets = _most_sets(length, memory, max(set_bytes, 1), apart)
     states = min(memory // state_bytes, length) if state_bytes else length
-    if states and forward_steps(length, states, "states") < forward_steps(length, sets, "residuals"):
+    least = forward_steps(length, states, "states") if states else math.inf
+    sets = max(1, min(memory // max(set_bytes, 1), length))  # no fewer than will fit
+    if least >= forward_steps(length, sets, "residuals"):
+        sets = _most_sets(length, memory, max(set_bytes, 1), apart)
+    if least < forward_steps(length, sets, "residuals"):
         after = [False] * len(kept)
         found = schedule(length, states, "states")
         layout = _layout(set_offsets, set_bytes, 1, state_offsets, state_bytes, found.slots - 1)
@@ -172,7 +176,8 @@ def _layout(
 
 def _most_sets(length: int, memory: int, set_bytes: int, state_bytes: int) -> int:
     """The most residual sets in `memory` bytes, the states to continue from counted where they lie apart."""
-    low, high = 1, max(1, min(memory // set_bytes, length))
+    high = max(1, min(memory // set_bytes, length))
+    low = max(1, min(memory // (set_bytes + state_bytes), high))
     while low < high:
         middle = (low + high + 1) // 2
         states = encoded(schedule(length, middle, "residuals"))[1] if state_bytes else 0
@@ -287,7 +292,7 @@ def saves(slots: int) -> NDArray[np.int64]:
     return table
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def online_table(count: int, slots: int) -> NDArray[np.int64]:
     """The rows that reverse a loop of `count` iterations which stored its states by ``saves(slots)``."""
     sweep = OnlineSweep(slots)

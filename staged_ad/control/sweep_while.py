@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from staged_ad.control.layout import lanes
 from staged_ad.control.scan import SCAN, plain_split
 from staged_ad.control.sweep import checkpointed
 from staged_ad.control.sweep_plan import Keeping, keeping
@@ -22,6 +21,7 @@ from staged_ad.control.sweep_run import cache_type
 from staged_ad.control.while_loop import WHILE
 from staged_ad.ir import ArrayType, Equation, Primitive, Program, evaluate
 from staged_ad.ir.lowerings import Inlined
+from staged_ad.primitives.makers import zeros
 from staged_ad.tracing import bind
 
 
@@ -85,6 +85,12 @@ def _transpose(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list
     return found
 
 
+def _batch(size: int, values: Sequence[Any], batched: Sequence[int], **params: Any) -> tuple[list[Any], list[int]]:
+    """The batch of the loop. The cache is nobody's, as for scans."""
+    results, flags = WHILE.batch(size, values, batched, **_loop(params))
+    return [*results, zeros(cache_type(_plan(params).layout))], [*flags, False]
+
+
 @lru_cache(maxsize=256)
 def _program(*items: Any) -> Program:
     params = dict(items)
@@ -97,7 +103,7 @@ WHILE_FORWARD: Primitive = Primitive(
     evaluate=lambda *arrays, **params: evaluate(_program(*sorted(params.items())), *arrays),
     jvp=_jvp,
     transpose=_transpose,
-    batch=lambda size, values, batched, **params: lanes(WHILE_FORWARD, size, values, batched, params),
+    batch=_batch,
     lower=Inlined(lambda equation: _program(*sorted(equation.params.items()))),
     multiple_results=True,
 )

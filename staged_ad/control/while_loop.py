@@ -245,7 +245,7 @@ def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], **params: 
         moving = either(moving, found[:carries])
     test, differs = vmap_program(cond, [*flags.cond, *moving], size)
     if differs[0]:
-        if in_step(size, cond, body):
+        if in_step(cond, body):
             return masked_while(WHILE, size, parts, flags, params)
         return lanes(WHILE, size, values, batched, params)
     carry = [with_batch(size, x, a) if b else x for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]

@@ -26,6 +26,7 @@ from staged_ad.lowering.regions import (
     Opaque,
     Times,
 )
+from staged_ad.lowering.sweep_plan import SweepPlan
 
 if TYPE_CHECKING:
     from staged_ad.lowering.blocks import Step
@@ -69,6 +70,9 @@ def _opaque(region: Opaque, arrays: _Arrays) -> Iterator[str]:
         )
         chunks = f"{region.plan.chunks} chunks in parallel" if region.plan.chunks > 1 else ""
         note = "    # " + "; ".join(part for part in (f"carry: {kept}" if kept else "", chunks) if part)
+    elif isinstance(region.plan, SweepPlan):
+        slots = region.plan.layout
+        note = f"    # slots: {slots.sets} residual sets of {slots.set_bytes} bytes, {slots.bytes} bytes in all"
     yield f"{left} = {equation.primitive.name}{times} ({', '.join(map(arrays.name, equation.inputs))}){note}".rstrip(
         " #"
     )

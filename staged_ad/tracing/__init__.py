@@ -11,5 +11,6 @@ from staged_ad.tracing.trace import Trace as Trace
 from staged_ad.tracing.trace import Tracer as Tracer
 from staged_ad.tracing.trace import bind as bind
 from staged_ad.tracing.trace import building as building
+from staged_ad.tracing.trace import compiling as compiling
 from staged_ad.tracing.trace import run as run
 from staged_ad.tracing.trace import trace_flat as trace_flat

@@ -251,6 +251,11 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     return found
 
 
+def compiling() -> bool:
+    """Whether what is traced now will be machine code: a trace of `jit` is open."""
+    return any(trace.guards is not None for trace in _open.get())
+
+
 def _recorder(values: Iterable[Any]) -> Trace | None:
     """Where an operation on `values` is recorded: in the body of a loop or branch also what does not depend on it."""
     found = innermost(values)

@@ -137,3 +137,34 @@ def test_results_do_not_depend_on_the_number_of_threads():
         sad.set_num_threads(threads)
     for other in results[1:]:
         assert all(np.array_equal(x, y) for x, y in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("lanes", [5, 300, 640])
+def test_lanes_of_a_counted_loop_go_together(mode, lanes):
+    def f(a, y):
+        return sad.scan(lambda y, x: (y * np.cos(a * x), y), y, np.linspace(0.1, 0.5, 4))
+
+    def reference(a, y):
+        out = []
+        for x in np.linspace(0.1, 0.5, 4):
+            out.append(y)
+            y = y * np.cos(a * x)
+        return y, np.stack(out, axis=-1)
+
+    a, y = np.linspace(0.1, 2.0, lanes), np.linspace(1.0, 2.0, lanes)
+    for found, expected in zip(in_mode(mode, sad.vmap(f))(a, y), reference(a, y), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+    slopes = in_mode(mode, sad.grad(lambda a: np.sum(sad.vmap(f)(a, y)[1])))(a)
+    step = 1e-6
+    differences = (reference(a + step, y)[1] - reference(a - step, y)[1]).sum(axis=1) / (2 * step)
+    np.testing.assert_allclose(slopes, differences, rtol=1e-6, atol=1e-8)
+
+
+def test_a_result_that_does_not_depend_on_the_lane_may_leave_a_group():
+    def f(x):
+        return sad.while_loop(lambda y: y > 1.0, lambda y: y * 0.5, x), np.arange(3.0)
+
+    y, same = sad.jit(sad.vmap(f, out_axes=(0, None)))(np.linspace(0.5, 9.0, 100))
+    np.testing.assert_array_equal(same, np.arange(3.0))
+    assert np.all(y <= 1.0)
