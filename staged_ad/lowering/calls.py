@@ -18,7 +18,7 @@ from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque
 from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Externals
 
-INLINED = 6000
+INLINED = 30000
 """Characters of text up to which a region becomes part of the loop around it, so that its scalars stay in registers."""
 STATUS, ARENA = Place("%status"), Place("%arena")
 """Where loops report that they failed, and what their ragged arrays are allocated from."""
