@@ -184,6 +184,10 @@ class Nest:
         """Whether something is rounded to float32."""
         return "target='w'" in repr(self.block)
 
+    def holds(self, kind: type) -> bool:
+        """Whether a statement of this kind is in it."""
+        return f"{kind.__name__}(" in repr(self.block)
+
     def __call__(self, language: Any, s: Any, v: Any, k: Any) -> State:
         single = getattr(language, "single", np.float32)
         return run(language, self.block, State(s, v, single(0.25), k), (), single)

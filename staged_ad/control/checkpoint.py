@@ -47,7 +47,7 @@ def _partial_eval(equation: Equation, known: Sequence[bool]) -> Any:
     split = partial_eval(program, known)
     flags = split.outputs_known
     sooner, later = chosen(equation.outputs, flags), others(equation.outputs, flags)
-    first = program.narrowed(known, flags)
+    first = split.known.narrowed([True] * sum(known), [True] * len(sooner) + [False] * split.residuals)
     rest = program.narrowed([True] * len(known), [not flag for flag in flags])
     operands = tuple(chosen(equation.inputs, known))
     before = Equation(CHECKPOINT, operands, {"program": first}, tuple(sooner), equation.source)

@@ -381,7 +381,7 @@ def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     inner = groups(body.inputs, 0, params["consts"], carries)
     kept = list(used)
     while True:
-        needed = _needed(body, kept)
+        needed = body.live(kept)
         found = [flag or var in needed for flag, var in zip(kept[:carries], inner.carry, strict=True)]
         if found == kept[:carries]:
             break
@@ -391,20 +391,10 @@ def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
         return equation
     carry = kept[:carries]
     atoms = _groups(equation.inputs, params)
-    equations = tuple(e for e in body.equations if not e.outputs or any(var in needed for var in e.outputs))
-    inputs = (*chosen(inner.consts, consts), *chosen(inner.carry, carry), *chosen(inner.xs, xs))
-    program = Program(inputs, equations, tuple(chosen(body.outputs, kept)), body.name)
+    program = body.narrowed([*consts, *carry, *xs], kept)
     operands = (*atoms.trips, *chosen(atoms.consts, consts), *chosen(atoms.carry, carry), *chosen(atoms.xs, xs))
     params |= {"body": program, "consts": sum(consts), "carries": sum(carry)}
     return Equation(SCAN, operands, params, tuple(chosen(equation.outputs, kept)), equation.source)
-
-
-def _needed(body: Program, used: Sequence[bool]) -> set[Var]:
-    needed = {atom for atom in chosen(body.outputs, used) if isinstance(atom, Var)}
-    for equation in reversed(body.equations):
-        if any(var in needed for var in equation.outputs):
-            needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
-    return needed
 
 
 SCAN = Primitive(

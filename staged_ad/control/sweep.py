@@ -85,6 +85,14 @@ def _without(params: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key not in names}
 
 
+def placed(program: Program, equation: Equation) -> Program:
+    """`program` with its equations where `equation` stands in the user's code."""
+    equations = tuple(
+        [Equation(e.primitive, e.inputs, e.params, e.outputs, equation.source) for e in program.equations]
+    )
+    return Program(program.inputs, equations, program.outputs, program.name)
+
+
 # -- sweep_forward: known -> (y, cache) ---------------------------------------------------------------------------
 
 
@@ -126,7 +134,7 @@ def _forward_program(*items: Any) -> Program:
 
 
 def _as_forward(equation: Equation) -> Program:
-    return _forward_program(*sorted(equation.params.items()))
+    return placed(_forward_program(*sorted(equation.params.items())), equation)
 
 
 SWEEP_FORWARD: Primitive = Primitive(
@@ -298,7 +306,7 @@ def _backward_program(*items: Any) -> Program:
 
 
 def _as_backward(equation: Equation) -> Program:
-    return _backward_program(*sorted(equation.params.items()))
+    return placed(_backward_program(*sorted(equation.params.items())), equation)
 
 
 SWEEP_BACKWARD: Primitive = Primitive(

@@ -34,6 +34,8 @@ from staged_ad.ir.types import INT64
 ALIGNMENT = 64
 HORIZON = 1 << 40
 """Iterations up to which a loop of unknown length stores states."""
+MOST_STATES = 4096
+"""States that a loop of unknown length stores at most: with so many, eight million iterations run thrice at most."""
 OP_BITS, SLOT_BITS = 3, 20
 """A row of a table is one integer: the action, a slot plus 1, and a step or a second slot, from the lowest bit on."""
 
@@ -80,6 +82,7 @@ class Keeping:
 @lru_cache(maxsize=256)
 def keeping(body: Program, consts: int, carries: int, residuals: int, length: int | None, slots: int) -> Keeping:
     """The plan for a body whose last outputs are `residuals` residuals; without a length the loop is online."""
+    slots = min(slots, (1 << SLOT_BITS) // 2)
     inner = groups(body.inputs, 0, consts, carries)
     wanted = [atom for atom in body.outputs[len(body.outputs) - residuals :] if isinstance(atom, Var)]
     state = _state(body, inner.carry, wanted)
@@ -94,11 +97,11 @@ def keeping(body: Program, consts: int, carries: int, residuals: int, length: in
     state_offsets, state_bytes = _packed(types)
     memory = slots * (_bytes(wanted) if not any(var.type.ragged for var in wanted) else max(state_bytes, 1))
     if length is None:
-        count = max(1, memory // state_bytes if state_bytes else slots)
+        count = max(1, min(memory // state_bytes if state_bytes else slots, MOST_STATES))
         layout = _layout(set_offsets, set_bytes, 1, state_offsets, state_bytes, count - 1)
         return Keeping(body, state, tuple(kept), tuple(after), again, layout, None, None, count)
     apart = 0 if shared else state_bytes
-    states = min(memory // state_bytes, length) if state_bytes else length
+    states = min(memory // state_bytes if state_bytes else length, length, (1 << SLOT_BITS) // 2)
     least = forward_steps(length, states, "states") if states else math.inf
     sets = max(1, min(memory // max(set_bytes, 1), length))  # no fewer than will fit
     if least >= forward_steps(length, sets, "residuals"):
@@ -160,17 +163,26 @@ def _bytes(values: Iterable[Var]) -> int:
 
 
 def _packed(types: Iterable[ArrayType]) -> tuple[tuple[int, ...], int]:
-    offsets, total = [], 0
+    """Offsets and the sum of all sizes; small arrays are not spread over cache lines."""
+    offsets, total, widest = [], 0, 8
     for type in types:
+        size = type.size * type.dtype.itemsize
+        alignment = ALIGNMENT if size >= ALIGNMENT else 8
+        total = _up(total, alignment)
         offsets.append(total)
-        total += -(-type.size * type.dtype.itemsize // ALIGNMENT) * ALIGNMENT
-    return tuple(offsets), total
+        total += size
+        widest = max(widest, alignment)
+    return tuple(offsets), _up(total, widest)
+
+
+def _up(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
 
 
 def _layout(
     residuals: tuple[int, ...], set_bytes: int, sets: int, states: tuple[int, ...], state_bytes: int, count: int
 ) -> Layout:
-    first = sets * set_bytes
+    first = _up(sets * set_bytes, ALIGNMENT)
     return Layout(residuals, set_bytes, sets, states, state_bytes, first, first + count * state_bytes)
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from staged_ad.control.scan import SCAN, plain_split
-from staged_ad.control.sweep import checkpointed
+from staged_ad.control.sweep import checkpointed, placed
 from staged_ad.control.sweep_plan import Keeping, keeping
 from staged_ad.control.sweep_programs import forward_program
 from staged_ad.control.sweep_run import cache_type
@@ -104,6 +104,6 @@ WHILE_FORWARD: Primitive = Primitive(
     jvp=_jvp,
     transpose=_transpose,
     batch=_batch,
-    lower=Inlined(lambda equation: _program(*sorted(equation.params.items()))),
+    lower=Inlined(lambda equation: placed(_program(*sorted(equation.params.items())), equation)),
     multiple_results=True,
 )

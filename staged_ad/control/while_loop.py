@@ -259,13 +259,13 @@ def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     cond, body = params["cond"], params["body"]
     atoms = _parts(equation.inputs, params)
     carries = len(atoms.carry)
-    read = _needed(cond, [True])
+    read = cond.live([True])
     kept = [*used[:carries], *used[carries + 1 :]]
     tested = cond.inputs[len(atoms.cond) :]
     kept[:carries] = [flag or var in read for flag, var in zip(kept[:carries], tested, strict=True)]
     moving = body.inputs[len(atoms.body) :]
     while True:
-        needed = _needed(body, kept)
+        needed = body.live(kept)
         found = [flag or var in needed for flag, var in zip(kept[:carries], moving, strict=True)]
         if found == kept[:carries]:
             break
@@ -275,25 +275,14 @@ def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     body_consts = [var in needed for var in body.inputs[: len(atoms.body)]]
     if all(kept) and all(cond_consts) and all(body_consts):
         return equation
-    test = Program(tuple(chosen(cond.inputs, [*cond_consts, *carry])), cond.equations, cond.outputs, cond.name)
-    equations = tuple(e for e in body.equations if not e.outputs or any(var in needed for var in e.outputs))
-    program = Program(
-        tuple(chosen(body.inputs, [*body_consts, *carry])), equations, tuple(chosen(body.outputs, kept)), body.name
-    )
+    test = cond.narrowed([*cond_consts, *carry], [True])
+    program = body.narrowed([*body_consts, *carry], kept)
     operands = (*chosen(atoms.cond, cond_consts), *chosen(atoms.body, body_consts), *chosen(atoms.carry, carry))
     outputs = (*chosen(equation.outputs[:carries], carry), equation.outputs[carries])
     outputs += tuple(chosen(equation.outputs[carries + 1 :], kept[carries:]))
     sizes = {"cond_consts": sum(cond_consts), "body_consts": sum(body_consts)}
     params |= {"cond": test, "body": program, **sizes}
     return Equation(WHILE, operands, params, outputs, equation.source)
-
-
-def _needed(program: Program, used: Sequence[bool]) -> set[Var]:
-    needed = {atom for atom in chosen(program.outputs, used) if isinstance(atom, Var)}
-    for equation in reversed(program.equations):
-        if any(var in needed for var in equation.outputs):
-            needed.update(atom for atom in equation.inputs if isinstance(atom, Var))
-    return needed
 
 
 WHILE = Primitive(

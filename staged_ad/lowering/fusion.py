@@ -10,6 +10,7 @@ Start at ``fuse``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ CHEAP = 16
 
 TRIVIAL = 2
 """The same for an operand of an inline product, which computes it again for each row or column."""
+
+APART = 4096
+"""Points from which an inline product has loops of its own: its best order is rarely that of stores over its domain."""
 
 SHORT = 64
 """Iterations of an inner loop up to which what is constant in it is rather computed in vectors of its own."""
@@ -326,6 +330,8 @@ class _Fusion:
                 continue
             if result.reduced and key[1] and key[1] != result.reduced:
                 continue
+            if math.prod(result.domain) >= APART and _contracts(result) != any(map(_contracts, groups[place])):
+                continue
             return place
         return None
 
@@ -381,6 +387,12 @@ class _Fusion:
             node = expressions.node(x, index)
             position = index[axes[0]] if isinstance(rule, ArgFold) else None
             nest.reduces.append(Reduce(node, result.target, flat(kept, result.target.type.shape), rule, position))
+
+
+def _contracts(result: _Result) -> bool:
+    """Whether it is a matrix product that sums."""
+    product = result.equation is not None and isinstance(result.equation.primitive.lower, Product)
+    return product and bool(result.reduced)
 
 
 def _domain(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[tuple[int, ...], frozenset[int]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from staged_ad.ir import PRIMITIVES, Linear, Program, Var, evaluate, type_of, verify
-from staged_ad.ir.lowerings import Branch, Check, Entries, Inlined, Loop
+from staged_ad.ir.lowerings import Branch, Check, Entries, Inlined, Loop, Sweep
 from staged_ad.primitives.arithmetic import mul
 from staged_ad.primitives.makers import plus
 from staged_ad.primitives.reductions import reduce_sum
@@ -53,7 +53,9 @@ def of_type(row: Row, program: Program, outputs: bool, salt: str) -> list[Any]:
 
 
 def test_every_primitive_has_an_example():
-    elsewhere = Branch | Check | Entries | Inlined | Loop  # they hold programs or effects: tests/control, tests/tracing
+    elsewhere = (
+        Branch | Check | Entries | Inlined | Loop | Sweep
+    )  # they hold programs or effects: tests/control, tests/tracing
     here = {name for name, primitive in PRIMITIVES.items() if not isinstance(primitive.lower, elsewhere)}
     assert here - {row.primitive for row in ROWS} == set()
 
