@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from staged_ad.errors import UnsupportedError
-from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var
-from staged_ad.primitives.makers import typeof
-from staged_ad.tracing import bind
+import numpy as np
+
+from staged_ad.ir import PRIMITIVES, ArrayType, Equation, Linear, Primitive, Program, Var
+from staged_ad.ir.types import INT64, RAGGED
+from staged_ad.primitives.arithmetic import and_, eq
+from staged_ad.primitives.makers import select, typeof, zeros
+from staged_ad.primitives.reductions import reduce_or, reduce_sum
+from staged_ad.primitives.shaping import broadcast, iota
+from staged_ad.tracing import bind, building
 from staged_ad.transforms.vmap import BEHIND
 
 T = TypeVar("T")
@@ -81,21 +86,44 @@ def lanes(
 ) -> tuple[list[Any], list[bool]]:
     """An equation mapped over lanes one by one: each takes its own branch and its own number of iterations.
 
-    It is a scan over the lanes without carry.
+    It is a scan over the lanes without carry. Of a ragged array of loops that ran in step each lane picks its part.
     """
-    batched = list(map(bool, flags))
-    if BEHIND in flags:
-        raise UnsupportedError(f"vmap of {primitive.name}: loops that run in step meet lanes that run one by one")
-    types = [typeof(v).slice() if flag else typeof(v) for v, flag in zip(values, batched, strict=True)]
-    inputs = [Var(type) for type in types]
-    outputs = [Var(type) for type in primitive.abstract_eval(*types, **params)]
-    equation = Equation(primitive, tuple(inputs), params, tuple(outputs))
-    body = Program((*others(inputs, batched), *chosen(inputs, batched)), (equation,), tuple(outputs), primitive.name)
-    fixed, moving = others(values, batched), chosen(values, batched)
+    numbers = np.arange(size)
+    with building() as trace:
+        operands: list[Any] = []
+        for value, flag in zip(values, flags, strict=True):
+            moving = flag and flag != BEHIND
+            operands.append(trace.add_input(typeof(value).slice() if moving else typeof(value)))
+        number = trace.add_input(ArrayType((), INT64))
+        parts = [lane_of(x, number) if flag == BEHIND else x for x, flag in zip(operands, flags, strict=True)]
+        program, _ = trace.finish(bind(primitive, *parts, **params), primitive.name)
+    along = [bool(flag) and flag != BEHIND for flag in flags]
+    inputs = (*others(program.inputs[:-1], along), *chosen(program.inputs[:-1], along), program.inputs[-1])
+    body = Program(inputs, program.equations, program.outputs, program.name)
+    fixed, moving = others(values, along), [*chosen(values, along), numbers]
     results = bind(
         scan_primitive(), *fixed, *moving, body=body, length=size, reverse=False, consts=len(fixed), carries=0
     )
-    return results, [True] * len(outputs)
+    return results, [True] * len(program.outputs)
+
+
+def lane_of(x: Any, number: Any) -> Any:
+    """The ragged array of one lane, of one whose entries hold all lanes along their first axis that is not ragged."""
+    type = typeof(x)
+    if not type.ragged:
+        shape = type.shape
+        mask = eq(iota(shape=shape, dtype=INT64, axis=0), broadcast(number, shape=shape, dims=()))
+        if type.dtype.kind == "b":
+            return reduce_or(and_(mask, x), axes=(0,))
+        return reduce_sum(select(mask, x, zeros(type)), axes=(0,))
+    with building() as trace:
+        which, inner = trace.add_inputs([ArrayType((), INT64), type.slice()])
+        body, _ = trace.finish([lane_of(inner, which)], "lane")
+    length = None if type.shape[0] == RAGGED else type.shape[0]
+    counts = [] if length is not None else [bind(PRIMITIVES["entries"], x, x)]
+    params = {"body": body, "length": length, "reverse": False, "consts": 1, "carries": 0}
+    (result,) = bind(scan_primitive(), *counts, number, x, **params)
+    return result
 
 
 def scan_primitive() -> Primitive:

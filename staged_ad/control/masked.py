@@ -103,7 +103,7 @@ def masked_scan(
     """A scan whose lanes differ in their number of iterations; xs and ys have the lanes behind their ragged axis."""
     body, carries = params["body"], params["carries"]
     counts = with_batch(size, parts.trips[0], flags.trips[0])
-    trips = reduce_max(counts, axes=(0,))
+    trips = reduce_max(counts, axes=(0,)) if size else _zero()
     mapped, _ = vmap_program(body, [*flags.consts, *[True] * carries, *flags.xs], size, [True] * len(body.outputs))
     start = [with_batch(size, x, flag) for x, flag in zip(parts.carry, flags.carry, strict=True)]
     step = -1 if params["reverse"] else 1

@@ -248,6 +248,9 @@ def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], **params: 
         if in_step(cond, body):
             return masked_while(WHILE, size, parts, flags, params)
         return lanes(WHILE, size, values, batched, params)
+    types = body.output_types[carries:]
+    if any(type.ragged and flag and flag != BEHIND for type, flag in zip(types, found[carries:], strict=True)):
+        return lanes(WHILE, size, values, batched, params)
     carry = [with_batch(size, x, a) if b else x for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]
     results = bind(WHILE, *parts.cond, *parts.body, *carry, **{**params, "cond": test, "body": mapped})
     return results, [*moving, False, *(BEHIND if flag else False for flag in found[carries:])]

@@ -141,6 +141,11 @@ class Program:
             digest.update(b"\0")
         return digest.hexdigest()
 
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What transforms made of this program: programs in programs would be rewritten again at each level."""
+        return {}
+
     def live(self, outputs: Sequence[bool]) -> set[Var]:
         """The variables that these outputs depend on, and those that effects do."""
         found = {atom for atom, flag in zip(self.outputs, outputs, strict=True) if flag and isinstance(atom, Var)}

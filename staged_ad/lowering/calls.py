@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from staged_ad.ir import Atom
+from staged_ad.ir import Atom, Equation
+from staged_ad.ir.lowerings import Check
 from staged_ad.lowering.blocks import Step
 from staged_ad.lowering.matrices import product_text
 from staged_ad.lowering.nest import REGION, NestWriter
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque
 from staged_ad.lowering.storage import Place, Places
-from staged_ad.lowering.values import Externals
+from staged_ad.lowering.values import Externals, memory_type
 
 INLINED = 30000
 """Characters of text up to which a region becomes part of the loop around it, so that its scalars stay in registers."""
+QUICK = 1000
+"""Nanoseconds of a step up to which it may run after a guard has failed: a branch costs more to compile."""
 STATUS, ARENA = Place("%status"), Place("%arena")
 """Where loops report that they failed, and what their ragged arrays are allocated from."""
 
@@ -75,12 +78,16 @@ class Calls:
         self.allocas: list[str] = []
         self.bases: dict[str, None] = {}
         self.may_fail = False
+        self._guarded = False  # whether a guard may have failed since the last check
         self._serial = 0
         self._widest = 0
 
     def add(self, step: Step, storage: Places) -> None:
         """Append the call of one step; `storage` gives the places of what it reads and writes."""
         region = step.region
+        holds_programs = isinstance(region, Opaque) and bool(region.blocks)  # perhaps a loop that would not end
+        if self._guarded and (holds_programs or step.cost > QUICK):
+            self.check()
         match region:
             case Nest():
                 assert step.schedule is not None
@@ -90,6 +97,8 @@ class Calls:
             case MatrixProduct():
                 places = [storage.place(atom) for atom in (region.a.array, region.b.array, region.result)]
                 self._call(RegionText(product_text(region, self.functions.externals), places, region.count))
+            case Opaque() if isinstance(region.equation.primitive.lower, Check):
+                self._guard(region.equation, storage)
             case Copy() | Opaque():
                 self._call(self.functions.opaque(step, storage.place, self.functions))
 
@@ -112,11 +121,7 @@ class Calls:
             self._widest = max(self._widest, len(region.places), 1)
         name = self.functions.named(text)
         for k, place in enumerate(region.places):
-            self.bases.setdefault(place.base)
-            pointer = place.base
-            if place.offset:
-                pointer = f"%at{serial}.{k}"
-                self.lines.append(f"  {pointer} = getelementptr i8, ptr {place.base}, i64 {place.offset}")
+            pointer = self._pointer(f"%at{serial}.{k}", place)
             self.lines.append(f"  %cell{serial}.{k} = getelementptr ptr, ptr {table}, i64 {k}")
             self.lines.append(f"  store ptr {pointer}, ptr %cell{serial}.{k}, align 8")
         if region.chunks == 1:
@@ -130,10 +135,37 @@ class Calls:
         if region.may_fail:
             self.check()
 
+    def _pointer(self, name: str, place: Place) -> str:
+        """A register with the address of a place."""
+        self.bases.setdefault(place.base)
+        if not place.offset:
+            return place.base
+        self.lines.append(f"  {name} = getelementptr i8, ptr {place.base}, i64 {place.offset}")
+        return name
+
+    def _guard(self, equation: Equation, storage: Places) -> None:
+        """Its number + 1 becomes the status when the value is not what it was while tracing, if it fails first."""
+        (atom,), params, serial = equation.inputs, equation.params, self._serial
+        self._serial += 1
+        self._guarded = True
+        self.bases.setdefault(STATUS.base)
+        source = self._pointer(f"%at{serial}", storage.place(atom))
+        kind = memory_type(atom.type.dtype)
+        self.lines += [
+            f"  %found{serial} = load {kind}, ptr {source}",
+            f"  %same{serial} = icmp eq {kind} %found{serial}, {int(params['expected'])}",
+            f"  %before{serial} = load i64, ptr {STATUS.base}",
+            f"  %none{serial} = icmp eq i64 %before{serial}, 0",
+            f"  %own{serial} = select i1 %same{serial}, i64 0, i64 {params['number'] + 1}",
+            f"  %state{serial} = select i1 %none{serial}, i64 %own{serial}, i64 %before{serial}",
+            f"  store i64 %state{serial}, ptr {STATUS.base}",
+        ]
+
     def check(self) -> None:
         """Leave the function when something has failed."""
         serial = self._serial
         self._serial += 1
+        self._guarded = False
         self.may_fail = True
         self.bases.setdefault(STATUS.base)
         self.lines += [

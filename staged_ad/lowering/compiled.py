@@ -18,7 +18,7 @@ from staged_ad.ir import ArrayType, Program
 from staged_ad.lowering.entry import InputSpec, make_entry
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.native import NativeCode, compile_ir
-from staged_ad.lowering.regions import MatrixProduct, Nest
+from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque
 from staged_ad.lowering.report import loops_text
 from staged_ad.lowering.tape import OVERFLOW
 from staged_ad.passes import optimize
@@ -58,6 +58,8 @@ class Compiled:
                     return True
                 case Nest() as nest:
                     points += math.prod(nest.domain)
+                case Opaque() as region if region.equation.params.get("length", 0) is None or region.blocks[1:]:
+                    return True  # nobody knows how long it runs
                 case _:
                     points += step.cost
         return points > QUICK

@@ -132,7 +132,9 @@ class _LoopWriter:
             ]
         else:
             self.entry.append("  %last = add i64 %count, 0")
-        if self.region.scratch is not None:
+        if self.region.scratch is None:
+            self.entry.append("  %work = getelementptr i8, ptr null, i64 0")
+        else:
             whole = self._pointer("%work.all", self.resolve(self.region.scratch))
             self.entry += [
                 f"  %work.from = mul i64 %chunk, {plan.bytes}",

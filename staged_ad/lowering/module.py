@@ -18,6 +18,9 @@ from staged_ad.lowering.storage import Storage, assign
 from staged_ad.lowering.tape import ARENA_WORDS, CLEAR, GROW, tape_symbols
 from staged_ad.lowering.values import Externals
 
+LONG = 1000
+"""Lines of a body from which it is left as it is written."""
+
 
 @dataclass(slots=True)
 class Module:
@@ -45,7 +48,9 @@ def emit(program: Program, precise: bool = False) -> Module:
 
 
 def _text(calls: Calls, functions: Functions) -> str:
-    body = ["define i64 @body(ptr %slots) nounwind {", "entry:", *calls.allocas, *calls.table]
+    # it only calls: passes find nothing in it, and where it is long take more than linear time for that
+    plain = " noinline optnone" if len(calls.lines) > LONG else ""
+    body = [f"define i64 @body(ptr %slots) nounwind{plain} {{", "entry:", *calls.allocas, *calls.table]
     bases = sorted((base for base in calls.bases if base.startswith("%base")), key=lambda base: int(base[5:]))
     for base in bases:
         number = base.removeprefix("%base")

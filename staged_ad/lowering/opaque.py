@@ -6,10 +6,10 @@ Start at ``opaque_text``; loops and branches have files of their own.
 
 from __future__ import annotations
 
-from staged_ad.ir.lowerings import Branch, Check, Entries, Loop, Sweep
+from staged_ad.ir.lowerings import Branch, Entries, Loop, Sweep
 from staged_ad.lowering.blocks import Step
 from staged_ad.lowering.branches import branch_text
-from staged_ad.lowering.calls import STATUS, Functions, RegionText, Resolve
+from staged_ad.lowering.calls import Functions, RegionText, Resolve
 from staged_ad.lowering.loops import loop_text
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.regions import Copy, Opaque
@@ -30,8 +30,6 @@ def opaque_text(step: Step, resolve: Resolve, functions: Functions) -> RegionTex
             return branch_text(region, resolve, functions)
         case Sweep():
             return sweep_text(region, resolve, functions)
-        case Check():
-            return _check_text(region, resolve)
         case Entries():
             return _entries_text(region, resolve)
         case _:
@@ -50,25 +48,6 @@ def _copy_text(region: Copy, resolve: Resolve) -> RegionText:
         "}",
     ]
     return RegionText("\n".join(lines), [resolve(region.source), resolve(region.target)])
-
-
-def _check_text(region: Opaque, resolve: Resolve) -> RegionText:
-    """A guard: its number + 1 becomes the status when the value is not what it was while tracing."""
-    (atom,), params = region.equation.inputs, region.equation.params
-    kind = "i8" if atom.type.dtype.kind == "b" else f"i{8 * atom.type.dtype.itemsize}"
-    lines = [
-        f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{",
-        "  %source = load ptr, ptr %arrays",
-        "  %cell = getelementptr ptr, ptr %arrays, i64 1",
-        "  %status = load ptr, ptr %cell",
-        f"  %found = load {kind}, ptr %source",
-        f"  %same = icmp eq {kind} %found, {int(params['expected'])}",
-        f"  %state = select i1 %same, i64 0, i64 {params['number'] + 1}",
-        "  store i64 %state, ptr %status",
-        "  ret void",
-        "}",
-    ]
-    return RegionText("\n".join(lines), [resolve(atom), STATUS], may_fail=True)
 
 
 def _entries_text(region: Opaque, resolve: Resolve) -> RegionText:

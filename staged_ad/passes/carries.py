@@ -19,6 +19,8 @@ def carries(program: Program) -> Program:
         equation = equation.with_inputs(substitution.atoms(equation.inputs))
         found = carried(equation)
         still = [k for k, (var, after, _, _) in enumerate(found) if after is var]
+        if len(still) == len(found) and "cond" in equation.params:
+            still = []  # it does not end, or does nothing: that is not known here
         if still:
             substitution.update((found[k][3], found[k][2]) for k in still)
             equation = without_carries(equation, still)

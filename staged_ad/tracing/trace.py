@@ -170,6 +170,8 @@ class Trace:
             )
         operand: Any = tracer.reshape(()) if tracer.shape else tracer
         if kind is int:
+            if tracer.dtype.kind == "f":  # NaN and what does not fit must not pass for a number
+                operand = np.where(abs(operand) < 2.0**63, operand, -(2.0**63))
             operand = operand.astype(np.int64)
         elif tracer.dtype != np.bool_:
             operand = operand != 0

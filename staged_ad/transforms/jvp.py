@@ -12,6 +12,7 @@ from typing import Any
 from staged_ad.ir import Atom, Program, Var
 from staged_ad.primitives.makers import instantiate
 from staged_ad.tracing import Tracer, building
+from staged_ad.transforms.memo import remembered
 
 
 def jvp_program(program: Program, active: Sequence[bool]) -> Program:
@@ -23,6 +24,7 @@ def jvp_program(program: Program, active: Sequence[bool]) -> Program:
     return symbolic_jvp(program, active, [type.inexact for type in program.output_types])[0]
 
 
+@remembered
 def symbolic_jvp(program: Program, active: Sequence[bool], wanted: Sequence[bool]) -> tuple[Program, list[bool]]:
     """`jvp_program` without tangents that are zero, save those of `wanted` outputs; and which outputs have one."""
     with building() as trace:

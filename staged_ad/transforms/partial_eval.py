@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from staged_ad.ir import Equation, Program, Var
+from staged_ad.transforms.memo import remembered
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Split:
     residuals: int
 
 
+@remembered
 def partial_eval(program: Program, known: Sequence[bool], unknown_outputs: Sequence[bool] | None = None) -> Split:
     """Split `program` by which of its inputs are known; `unknown_outputs` are left to the second half in any case."""
     defined = {var for var, flag in zip(program.inputs, known, strict=True) if flag}

@@ -13,6 +13,7 @@ from staged_ad.ir import Atom, Equation, Linear, Program, Var
 from staged_ad.primitives.makers import instantiate, plus
 from staged_ad.tracing import Trace, building
 from staged_ad.tracing.trace import inline
+from staged_ad.transforms.memo import remembered
 from staged_ad.transforms.partial_eval import partial_eval
 
 
@@ -24,6 +25,7 @@ def transpose_program(program: Program, linear: Sequence[bool]) -> Program:
     return symbolic_transpose(program, linear, [True] * len(program.outputs), [True] * len(program.inputs))[0]
 
 
+@remembered
 def symbolic_transpose(
     program: Program, linear: Sequence[bool], given: Sequence[bool], wanted: Sequence[bool]
 ) -> tuple[Program, list[bool]]:

@@ -14,6 +14,7 @@ from staged_ad.ir import ArrayType, Atom, Program, Var
 from staged_ad.ir.types import RAGGED
 from staged_ad.primitives.makers import with_batch
 from staged_ad.tracing import building
+from staged_ad.transforms.memo import remembered
 
 BEHIND = 2
 """The flag of a ragged array whose entries are batched, instead of a batch of ragged arrays; elsewhere True."""
@@ -27,6 +28,7 @@ def batched_type(type: ArrayType, size: int, flag: int) -> ArrayType:
     return type.with_shape((*type.shape[:place], size, *type.shape[place:]))
 
 
+@remembered
 def vmap_program(
     program: Program, batched: Sequence[int], size: int, wanted: Sequence[int] | None = None
 ) -> tuple[Program, list[Any]]:
