@@ -39,3 +39,64 @@ def test_what_a_checkpoint_knows_may_come_from_an_equation_that_knows_a_part_of_
     assert_close(in_mode(mode, sad.grad(lambda x: f(x)[0][1] * f(x)[1][0]))(np.array([0.1, 0.2])), [0, 2 * np.cos(0.2)])
     nested = sad.checkpoint(sad.checkpoint(lambda x: (np.sin(x), 3.0)))
     assert_close(in_mode(mode, sad.grad(lambda x: nested(x)[0] * nested(x)[1]))(0.5), 3 * np.cos(0.5))
+
+
+def nested_branches(depth: int):
+    def wrapped(f):
+        return lambda x: sad.cond(x > 0, lambda y: np.sin(f(y)) + 0.5, lambda y: -y, x)
+
+    f = lambda x: x * 1.1
+    for _ in range(depth):
+        f = wrapped(f)
+    return f
+
+
+def test_derivatives_of_branches_in_branches_take_time_in_proportion_to_their_depth():
+    f = nested_branches(24)  # twice as long for each level would take years
+    x, slope = 0.5, 1.1
+    value = 1.1 * x
+    for _ in range(24):
+        slope, value = slope * np.cos(value), np.sin(value) + 0.5
+    assert_close(sad.grad(f)(x), slope)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_a_guard_of_an_integer_does_not_take_nan_for_a_number(bad: float):
+    f = sad.jit(lambda x, n: sum([x] * int(n)) + x)
+    assert f(2.0, 0.5) == 2.0
+    with pytest.raises((ValueError, OverflowError, TypeError)):
+        f(2.0, bad)
+    assert f(2.0, 1.5) == 4.0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3)])
+def test_a_carry_without_elements(mode: str, shape: tuple[int, ...]):
+    f = lambda x: sad.scan(lambda c, t: (c * t, c.sum()), x, np.ones(3))
+    carry, sums = in_mode(mode, f)(np.zeros(shape))
+    assert carry.shape == shape
+    assert_close(sums, np.zeros(3))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_lanes(mode: str):
+    f = sad.vmap(lambda n: sad.fori_loop(0, n, lambda i, c: c + 1, 0.0))
+    assert in_mode(mode, f)(np.zeros(0, int)).shape == (0,)
+    g = sad.vmap(sad.grad(lambda x: sad.while_loop(lambda c: c < 2, lambda c: c * 2 + x, x)))
+    assert in_mode(mode, g)(np.zeros(0)).shape == (0,)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_lanes_in_step_meet_lanes_one_by_one(mode: str):
+    def f(x):
+        inner = lambda q: sad.cond(q > 1, lambda: q * 2, lambda: q + x)
+        step = lambda c: (c[0] + 1, sad.while_loop(lambda q: q < 3, inner, c[1]))
+        return sad.while_loop(lambda c: c[0] < 2, step, (0, x))[1]
+
+    x = np.array([0.5, 0.7])
+    assert_close(in_mode(mode, sad.vmap(sad.grad(f)))(x), [sad.grad(f)(y) for y in x])
+
+
+def test_a_compiled_loop_over_what_it_does_not_change_does_not_end_with_its_condition_met():
+    program = sad.jit(lambda x: sad.while_loop(lambda c: c < 10, lambda c: c * 1.0, x)).lower(1.0).program
+    assert [equation.primitive.name for equation in program.equations] == ["while"]

@@ -168,7 +168,11 @@ def advice(types: Sequence[ArrayType]) -> str:
     """How values of these types, which do not join, can be made to."""
     if len({type.shape for type in types}) > 1:
         return "; np.zeros, np.full_like and np.broadcast_to give one the shape of the other"
-    return "; cast one of them: " + " or ".join(f".astype(np.{type.dtype})" for type in types)
+    names = [f".astype(np.{type.dtype})" for type in types]
+    if len({type.dtype.kind for type in types}) == 1:
+        return "; cast one of them: " + " or ".join(names)
+    widest = min(types, key=lambda type: "fiub".index(type.dtype.kind))
+    return f"; cast the other: .astype(np.{widest.dtype}), or begin with a number of that type"
 
 
 @dataclass(frozen=True)

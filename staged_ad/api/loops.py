@@ -106,7 +106,10 @@ def scan(
     def step(carry: Any, x: Any) -> tuple[Any, Any]:
         result = f(carry, x)
         if not (isinstance(result, tuple) and len(result) == 2):
-            raise ArgumentError(f"scan: f must return a pair (carry, y), but {named(f)} returned {describe(result)}")
+            lack = "; does a return statement lack?" if result is None else ""
+            raise ArgumentError(
+                f"scan: f must return a pair (carry, y), but {named(f)} returned {describe(result)}{lack}"
+            )
         return result
 
     return _scan("scan", f, step, init, xs, length, reverse, checkpoint)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import PRIMITIVES, ArrayType, Equation, Linear, Primitive, Program, Var
 from staged_ad.ir.types import INT64, RAGGED
 from staged_ad.primitives.arithmetic import and_, eq
@@ -92,8 +93,8 @@ def lanes(
     with building() as trace:
         operands: list[Any] = []
         for value, flag in zip(values, flags, strict=True):
-            moving = flag and flag != BEHIND
-            operands.append(trace.add_input(typeof(value).slice() if moving else typeof(value)))
+            single = flag and flag != BEHIND
+            operands.append(trace.add_input(typeof(value).slice() if single else typeof(value)))
         number = trace.add_input(ArrayType((), INT64))
         parts = [lane_of(x, number) if flag == BEHIND else x for x, flag in zip(operands, flags, strict=True)]
         program, _ = trace.finish(bind(primitive, *parts, **params), primitive.name)
@@ -142,7 +143,9 @@ def transpose_by_parts(
     assert primitive.partial_eval is not None
     split = primitive.partial_eval(Equation(primitive, tuple(variables), params, tuple(outputs)), known)
     if split is None:
-        raise TypeError(f"{primitive.name} is not linear: its control flow depends on what should be linear")
+        raise NotDifferentiableError(
+            f"{primitive.name} is not linear: its control flow depends on what should be linear"
+        )
     before, after, _ = split
     values: dict[Var, Any] = dict(zip(variables, inputs, strict=True))
     bars: dict[Var, Any] = dict(zip(outputs, cts, strict=True))

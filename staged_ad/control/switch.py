@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from staged_ad.control.layout import chosen, either, lanes, others, same_types, spread
+from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate, filled
 from staged_ad.ir.lowerings import Branch
 from staged_ad.ir.types import INT64
@@ -118,7 +119,7 @@ def _places(lists: Sequence[Sequence[ArrayType]]) -> tuple[list[list[int]], list
 def _transpose(cts: Sequence[Any], inputs: Sequence[Any], *, branches: tuple[Program, ...]) -> list[Any]:
     linear = [isinstance(x, Linear) for x in inputs[1:]]
     if isinstance(inputs[0], Linear):
-        raise TypeError("switch is not linear in its index")
+        raise NotDifferentiableError("a branch chosen by a value is not linear in that value")
     given = [ct is not None for ct in cts]
     wanted = [False] * sum(linear)
     for branch in branches:

@@ -21,6 +21,7 @@ _PYTHON_API: Final = (
     "Py_IncRef",
     "Py_DecRef",
     "PyErr_NoMemory",
+    "PyErr_SetString",
     "PyErr_Clear",
     "PyErr_Occurred",
     "PyEval_SaveThread",
@@ -29,6 +30,12 @@ _PYTHON_API: Final = (
     "PyLong_FromLongLong",
     "PyTuple_New",
     "PyTuple_SetItem",
+)
+
+
+_NEEDS_MEMORY: Final = (
+    "the intermediate values of a compiled function do not fit into memory. The reverse of a loop keeps those of all "
+    "iterations: scan(..., checkpoint=slots) keeps fewer"
 )
 
 
@@ -43,7 +50,9 @@ def entry_code() -> native.NativeCode:
     capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
     table = ctypes.cast(open_capsule(capsule, None), ctypes.POINTER(ctypes.c_void_p))
     symbols |= {name: table[index] or 0 for name, index in _NUMPY_API.items()}
-    return native.compile_ir(native.header() + ENTRY, symbols)
+    text = ENTRY.replace("MEMORY_ERROR", str(id(MemoryError)))
+    text = text.replace("LENGTH", str(len(_NEEDS_MEMORY) + 1)).replace("MESSAGE", _NEEDS_MEMORY)
+    return native.compile_ir(native.header() + text, symbols)
 
 
 def _address(function: Any) -> int:
@@ -69,6 +78,7 @@ ENTRY: Final = """
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyErr_NoMemory()
+declare void @PyErr_SetString(ptr, ptr)
 declare void @PyErr_Clear()
 declare ptr @PyErr_Occurred()
 declare ptr @PyEval_SaveThread()
@@ -81,6 +91,8 @@ declare ptr @PyArray_Scalar(ptr, ptr, ptr)
 declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 declare ptr @malloc(i64)
 declare void @free(ptr)
+
+@needs.memory = internal constant [LENGTH x i8] c"MESSAGE\\00"
 
 ; One block of workspace of up to 64 MB, the size in its first word, is kept for the next call: pages stay mapped.
 @kept = internal global ptr null
@@ -307,7 +319,8 @@ align:
   br label %run
 no.memory:
   call void @drop(ptr %objects, i64 %outputs)
-  %raised = call ptr @PyErr_NoMemory()
+  %memory.error = inttoptr i64 MEMORY_ERROR to ptr
+  call void @PyErr_SetString(ptr %memory.error, ptr @needs.memory)
   ret ptr null
 
 run:

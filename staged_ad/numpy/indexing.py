@@ -81,12 +81,14 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
 
 def _check(part: Any) -> None:
     where = f"(at {location(user_source())})"
-    if isinstance(part, Tracer):
+    if isinstance(part, Tracer) and part.dtype != np.bool_:
         raise UnsupportedError(
-            f"an index that is a traced value is not supported {where}; with a mask write "
-            "np.sum(np.where(np.arange(n) == i, x, 0))"
+            f"an index that is a traced value is not supported {where}: in a loop scan over the array, as in "
+            "scan(f, init, x), which hands its slices over; elsewhere write np.sum(np.where(np.arange(n) == i, x, 0))"
         )
-    if isinstance(part, bool | np.bool_) or (isinstance(part, np.ndarray | list) and np.asarray(part).dtype == bool):
+    if isinstance(part, bool | np.bool_ | Tracer) or (
+        isinstance(part, np.ndarray | list) and np.asarray(part).dtype == bool
+    ):
         raise UnsupportedError(f"indexing a traced array by a boolean mask is not supported {where}; write np.where")
     if isinstance(part, np.ndarray | list):
         raise UnsupportedError(

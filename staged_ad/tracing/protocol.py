@@ -184,9 +184,10 @@ class ArrayProtocol:
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise concretization_error(
             "the contents",
-            "np.array and np.asarray cannot hold traced values: write staged_ad.numpy.array(...), or np.stack([...]) "
-            "for a list of traced values; for a library that is not NumPy or scipy.special, the computation must stay "
-            "outside",
+            "If a NumPy array is indexed by a traced integer, as in a[i] in a loop: scan over the array instead, "
+            "scan(f, init, a). np.array and np.asarray cannot hold traced values: write staged_ad.numpy.array(...), or "
+            "np.stack([...]) for a list of traced values; for a library that is not NumPy or scipy.special, the "
+            "computation must stay outside",
             self,
         )
 

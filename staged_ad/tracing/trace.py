@@ -338,8 +338,8 @@ def trace_flat(
     """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
 
     `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
-    single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch, all
-    that `f` does is recorded here, so that it happens in this body only.
+    single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch,
+    all that `f` does is recorded here, so that it happens in this body only.
     """
     trace = trace or Trace()
     trace.staged = staged

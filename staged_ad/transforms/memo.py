@@ -11,27 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from staged_ad.ir import Program
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def remembered(transform: Callable[Concatenate[Program, P], R]) -> Callable[Concatenate[Program, P], R]:
+def remembered(transform: F) -> F:
     """`transform`, which depends on nothing but a program and flags, computed once for each of them."""
 
     @wraps(transform)
-    def looked_up(program: Program, *args: P.args, **kwargs: P.kwargs) -> R:
-        values = (*args, *(kwargs[name] for name in sorted(kwargs)))
-        key = (transform.__name__, *map(_frozen, values), *sorted(kwargs))
+    def looked_up(program: Program, *args: Any, **kwargs: Any) -> Any:
+        names = sorted(kwargs)
+        key = (transform.__name__, *map(_frozen, (*args, *(kwargs[name] for name in names))), *names)
         if key not in program.memo:
             program.memo[key] = transform(program, *args, **kwargs)
-        found: R = program.memo[key]
-        return found
+        return program.memo[key]
 
-    return looked_up
+    return cast(F, looked_up)
 
 
 def _frozen(value: Any) -> Any:
