@@ -35,6 +35,7 @@ class _LoopWriter:
         self.functions = functions
         self.calls = Calls(functions, nested=True)
         self.places: list[Place] = []
+        self._names: dict[str, int] = {}  # of the registers that hold the addresses of these places
         self.entry: list[str] = []
         self.head: list[str] = []
         self.start: list[str] = []  # of an iteration
@@ -107,7 +108,6 @@ class _LoopWriter:
 
     def _operands(self) -> None:
         plan = self.plan
-        self._names: dict[str, int] = {}
         for k, literal in enumerate(plan.literals):
             self._pointer(f"%lit{k}", self.resolve(literal))
         for k, (var, atom) in enumerate(plan.consts):
