@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from staged_ad.control.fixpoints import body_batch, body_jvp, body_live, body_split, linear_carries
 from staged_ad.control.layout import (
     Groups,
     chosen,
@@ -36,10 +37,8 @@ from staged_ad.primitives.makers import instantiate, plus, typeof, with_batch
 from staged_ad.primitives.shaping import transpose as turned
 from staged_ad.tracing import bind, building
 from staged_ad.tracing.trace import inline
-from staged_ad.transforms.jvp import symbolic_jvp
-from staged_ad.transforms.partial_eval import partial_eval
 from staged_ad.transforms.transpose import symbolic_transpose
-from staged_ad.transforms.vmap import BEHIND, batched_type, vmap_program
+from staged_ad.transforms.vmap import BEHIND, batched_type
 
 
 def scan(
@@ -119,13 +118,9 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     """The body becomes its own jvp; a carry gets a tangent when it starts or leaves the body with one."""
     body, carries = params["body"], params["carries"]
     parts, dots = _groups(primals, params), _groups(tangents, params)
-    consts, moving, xs = ([t is not None for t in group] for group in dots[1:])
-    ys = len(body.outputs) - carries
-    while True:
-        both, flags = symbolic_jvp(body, [*consts, *moving, *xs], [*moving, *[False] * ys])
-        if flags[:carries] == moving:
-            break
-        moving = either(moving, flags[:carries])
+    consts, starts, xs = ([t is not None for t in group] for group in dots[1:])
+    both, moving, y_flags = body_jvp(body, consts, starts, xs)
+    ys = len(y_flags)
     program = _paired(both, body, (consts, moving, xs), carries, sum(moving))
     carry_dots = [
         instantiate(t, typeof(x).strong()) for t, x, flag in zip(dots.carry, parts.carry, moving, strict=True) if flag
@@ -137,7 +132,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     carry, rest = results[: sizes["carries"]], results[sizes["carries"] :]
     return (
         [*carry[:carries], *rest[:ys]],
-        [*spread(carry[carries:], moving), *spread(rest[ys:], flags[carries:])],
+        [*spread(carry[carries:], moving), *spread(rest[ys:], y_flags)],
     )
 
 
@@ -177,15 +172,7 @@ def plain_split(equation: Equation, known: Sequence[bool]) -> Any:
     flags = _groups(known, params)
     if not all(flags.trips):
         return None
-    ys = len(body.outputs) - carries
-    carry_known = list(flags.carry)
-    while True:
-        unknown = [not flag for flag in carry_known] + [False] * ys
-        split = partial_eval(body, [*flags.consts, *carry_known, *flags.xs], unknown)
-        found = [a and b for a, b in zip(carry_known, split.outputs_known[:carries], strict=True)]
-        if found == carry_known:
-            break
-        carry_known = found
+    split, carry_known = body_split(body, flags.consts, flags.carry, flags.xs)
     inputs, atoms = _groups([None] * len(equation.inputs), params), _groups(equation.inputs, params)
     inner = groups(body.inputs, 0, len(inputs.consts), carries)
     names = groups(
@@ -237,27 +224,12 @@ def plain_split(equation: Equation, known: Sequence[bool]) -> Any:
     return [before] if before.outputs else [], [after], [*sooner, *stacks]
 
 
-def linear_carries(body: Program, linear: Groups, carries: int) -> list[bool]:
-    """Which carries depend on linear operands, from the first iteration on or later."""
-    moving = list(linear.carry)
-    while True:
-        flags = [*linear.consts, *moving, *linear.xs]
-        depends = {var for var, flag in zip(body.inputs, flags, strict=True) if flag}
-        for equation in body.equations:
-            if any(isinstance(atom, Var) and atom in depends for atom in equation.inputs):
-                depends.update(equation.outputs)
-        found = either(moving, [isinstance(a, Var) and a in depends for a in body.outputs[:carries]])
-        if found == moving:
-            return moving
-        moving = found
-
-
 def _transpose(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list[Any]:
     """A scan in the other direction: cotangents of the carry are the carry, those of consts are summed up in it."""
     body, carries = params["body"], params["carries"]
     operands = _groups(inputs, params)
     linear = _groups([isinstance(x, Linear) for x in inputs], params)
-    if not all(linear_carries(body, linear, carries)):
+    if not all(linear_carries(body, linear)):
         return transpose_by_parts(SCAN, cts, inputs, params)
     flags = [*linear.consts, *[True] * carries, *linear.xs]
     moving = [ct is not None for ct in cts[:carries]]
@@ -328,22 +300,15 @@ def _batch(size: int, values: Sequence[Any], batched: Sequence[int], **params: A
         if in_step(body):
             return masked_scan(SCAN, size, parts, Groups(flags.trips, flags.consts, flags.carry, slices), params)
         return lanes(SCAN, size, values, batched, params)
-    moving = list(flags.carry)
-    ys = len(body.outputs) - carries
-    while True:
-        mapped, found = vmap_program(body, [*flags.consts, *moving, *slices], size, [*moving, *[False] * ys])
-        if found[:carries] == moving:
-            break
-        moving = either(moving, found[:carries])
+    mapped, moving, found = body_batch(body, size, flags.consts, flags.carry, slices)
     types = body.output_types[carries:]
-    if any(type.ragged and flag and flag != BEHIND for type, flag in zip(types, found[carries:], strict=True)):
+    if any(type.ragged and flag and flag != BEHIND for type, flag in zip(types, found, strict=True)):
         return lanes(SCAN, size, values, batched, params)
     carry = [_batched(size, x, a, b) for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]
     xs = [_exchanged(x) if flag and flag != BEHIND else x for x, flag in zip(parts.xs, flags.xs, strict=True)]
     results = bind(SCAN, *parts.trips, *parts.consts, *carry, *xs, **{**params, "body": mapped})
     y_flags = [
-        BEHIND if flag and (length is None or type.ragged) else flag
-        for type, flag in zip(types, found[carries:], strict=True)
+        BEHIND if flag and (length is None or type.ragged) else flag for type, flag in zip(types, found, strict=True)
     ]
     out = [_exchanged(y) if flag and flag != BEHIND else y for y, flag in zip(results[carries:], y_flags, strict=True)]
     return [*results[:carries], *out], [*moving, *y_flags]
@@ -379,13 +344,7 @@ def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     params = dict(equation.params)
     body, carries = params["body"], params["carries"]
     inner = groups(body.inputs, 0, params["consts"], carries)
-    kept = list(used)
-    while True:
-        needed = body.live(kept)
-        found = [flag or var in needed for flag, var in zip(kept[:carries], inner.carry, strict=True)]
-        if found == kept[:carries]:
-            break
-        kept[:carries] = found
+    needed, kept = body_live(body, inner.carry, used)
     consts, xs = ([var in needed for var in group] for group in (inner.consts, inner.xs))
     if all(kept) and all(consts) and all(xs):
         return equation

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from staged_ad.control.fixpoints import linear_carries
 from staged_ad.control.layout import chosen, groups, others, spread
-from staged_ad.control.scan import SCAN, linear_carries
+from staged_ad.control.scan import SCAN
 from staged_ad.control.sweep_plan import Keeping, keeping
 from staged_ad.control.sweep_programs import backward_program, forward_program
 from staged_ad.control.sweep_run import cache_type
@@ -54,7 +55,7 @@ def checkpointed(equation: Equation, known: Sequence[bool], split: Any) -> Any:
         return None
     unknown = dict.fromkeys(atom for atom, flag in zip(equation.inputs, known, strict=True) if not flag)
     linear = groups([atom in unknown for atom in after.inputs], length is None, *_sizes(after))
-    if not all(linear_carries(after.params["body"], linear, after.params["carries"])):
+    if not all(linear_carries(after.params["body"], linear)):
         return None
     first = before[0]
     outputs = [var for var in first.outputs if var in results]

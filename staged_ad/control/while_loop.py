@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from staged_ad.control.budget import get_tape_limit, tape_overflow
+from staged_ad.control.fixpoints import body_batch, body_jvp, body_live, body_split
 from staged_ad.control.layout import (
     Groups,
     chosen,
-    either,
     lanes,
     merged,
     others,
@@ -37,8 +37,6 @@ from staged_ad.ir.ragged import stacked
 from staged_ad.ir.types import BOOL, INT64
 from staged_ad.primitives.makers import instantiate, typeof, with_batch
 from staged_ad.tracing import bind
-from staged_ad.transforms.jvp import symbolic_jvp
-from staged_ad.transforms.partial_eval import partial_eval
 from staged_ad.transforms.vmap import BEHIND, vmap_program
 
 _COUNT = ArrayType((), INT64)
@@ -123,13 +121,9 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     cond, body = params["cond"], params["body"]
     parts, dots = _parts(primals, params), _parts(tangents, params)
     carries = len(parts.carry)
-    ys = len(body.outputs) - carries
-    consts, moving = ([t is not None for t in group] for group in dots[1:])
-    while True:
-        both, flags = symbolic_jvp(body, [*consts, *moving], [*moving, *[False] * ys])
-        if flags[:carries] == moving:
-            break
-        moving = either(moving, flags[:carries])
+    consts, starts = ([t is not None for t in group] for group in dots[1:])
+    both, moving, y_flags = body_jvp(body, consts, starts)
+    ys = len(y_flags)
     carry_dots = [
         instantiate(t, typeof(x).strong()) for t, x, flag in zip(dots.carry, parts.carry, moving, strict=True) if flag
     ]
@@ -156,7 +150,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     )
     total = carries + len(carry_dots)
     stacks = results[total + 1 :]
-    y_dots = spread(stacks[ys:], flags[carries:])
+    y_dots = spread(stacks[ys:], y_flags)
     return (
         [*results[:carries], results[total], *stacks[:ys]],
         [*spread(results[carries:total], moving), None, *y_dots],
@@ -179,15 +173,7 @@ def _plain_split(equation: Equation, known: Sequence[bool]) -> Any:
     cond, body = params["cond"], params["body"]
     flags, atoms = _parts(known, params), _parts(equation.inputs, params)
     carries = len(atoms.carry)
-    ys = len(body.outputs) - carries
-    carry_known = list(flags.carry)
-    while True:
-        unknown = [not flag for flag in carry_known] + [False] * ys
-        split = partial_eval(body, [*flags.body, *carry_known], unknown)
-        found = [a and b for a, b in zip(carry_known, split.outputs_known[:carries], strict=True)]
-        if found == carry_known:
-            break
-        carry_known = found
+    split, carry_known = body_split(body, flags.body, flags.carry)
     read = {atom for e in cond.equations for atom in e.inputs} | set(cond.outputs)
     read_known = [*flags.cond, *carry_known]
     if any(var in read and not flag for var, flag in zip(cond.inputs, read_known, strict=True)):
@@ -235,25 +221,18 @@ def _batch(size: int, values: Sequence[Any], batched: Sequence[bool], **params: 
     cond, body = params["cond"], params["body"]
     parts, flags = _parts(values, params), _parts(batched, params)
     carries = len(parts.carry)
-    moving = list(flags.carry)
-    while True:
-        mapped, found = vmap_program(
-            body, [*flags.body, *moving], size, [*moving, *[False] * (len(body.outputs) - carries)]
-        )
-        if found[:carries] == moving:
-            break
-        moving = either(moving, found[:carries])
+    mapped, moving, found = body_batch(body, size, flags.body, flags.carry)
     test, differs = vmap_program(cond, [*flags.cond, *moving], size)
     if differs[0]:
         if in_step(cond, body):
             return masked_while(WHILE, size, parts, flags, params)
         return lanes(WHILE, size, values, batched, params)
     types = body.output_types[carries:]
-    if any(type.ragged and flag and flag != BEHIND for type, flag in zip(types, found[carries:], strict=True)):
+    if any(type.ragged and flag and flag != BEHIND for type, flag in zip(types, found, strict=True)):
         return lanes(WHILE, size, values, batched, params)
     carry = [with_batch(size, x, a) if b else x for x, a, b in zip(parts.carry, flags.carry, moving, strict=True)]
     results = bind(WHILE, *parts.cond, *parts.body, *carry, **{**params, "cond": test, "body": mapped})
-    return results, [*moving, False, *(BEHIND if flag else False for flag in found[carries:])]
+    return results, [*moving, False, *(BEHIND if flag else False for flag in found)]
 
 
 def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
@@ -267,12 +246,7 @@ def _prune(equation: Equation, used: Sequence[bool]) -> Equation:
     tested = cond.inputs[len(atoms.cond) :]
     kept[:carries] = [flag or var in read for flag, var in zip(kept[:carries], tested, strict=True)]
     moving = body.inputs[len(atoms.body) :]
-    while True:
-        needed = body.live(kept)
-        found = [flag or var in needed for flag, var in zip(kept[:carries], moving, strict=True)]
-        if found == kept[:carries]:
-            break
-        kept[:carries] = found
+    needed, kept = body_live(body, moving, kept)
     carry = kept[:carries]
     cond_consts = [var in read for var in cond.inputs[: len(atoms.cond)]]
     body_consts = [var in needed for var in body.inputs[: len(atoms.body)]]
