@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from staged_ad.control.layout import Groups, either
+from staged_ad.control.layout import Groups, either, groups
 from staged_ad.ir import Program, Var
 from staged_ad.transforms.jvp import symbolic_jvp
 from staged_ad.transforms.partial_eval import Split, partial_eval
@@ -19,15 +19,28 @@ from staged_ad.transforms.vmap import vmap_program
 def body_jvp(
     body: Program, consts: Sequence[bool], carry: Sequence[bool], xs: Sequence[bool] = ()
 ) -> tuple[Program, list[bool], list[bool]]:
-    """The jvp of a body, and which carries and ys have a tangent: those that start or ever leave the body with one."""
+    """The jvp of a body, and which carries and ys have a tangent: those that start or ever leave the body with one.
+
+    Tangents stand behind the primals of their own group: consts, carry, xs; carry, ys.
+    """
     moving = list(carry)
     count = len(moving)
     while True:
         wanted = [*moving, *[False] * (len(body.outputs) - count)]
         both, flags = symbolic_jvp(body, [*consts, *moving, *xs], wanted)
         if flags[:count] == moving:
-            return both, moving, flags[count:]
+            return _paired(both, body, consts, moving, xs), moving, flags[count:]
         moving = either(moving, flags[:count])
+
+
+def _paired(both: Program, body: Program, consts: Sequence[bool], carry: Sequence[bool], xs: Sequence[bool]) -> Program:
+    primals = groups(both.inputs, 0, len(consts), len(carry))
+    dots = groups(primals.xs[len(xs) :], 0, sum(consts), sum(carry))
+    inputs = (*primals.consts, *dots.consts, *primals.carry, *dots.carry, *primals.xs[: len(xs)], *dots.xs)
+    ys, y_dots = both.outputs[: len(body.outputs)], both.outputs[len(body.outputs) :]
+    count, moving = len(carry), sum(carry)
+    outputs = (*ys[:count], *y_dots[:moving], *ys[count:], *y_dots[moving:])
+    return Program(inputs, both.equations, outputs, both.name)
 
 
 def body_split(

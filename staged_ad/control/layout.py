@@ -12,16 +12,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from staged_ad.errors import NotDifferentiableError
-from staged_ad.ir import PRIMITIVES, ArrayType, Equation, Linear, Primitive, Program, Var
+from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var
 from staged_ad.ir.types import INT64, RAGGED
 from staged_ad.primitives.arithmetic import and_, eq
-from staged_ad.primitives.makers import select, typeof, zeros
+from staged_ad.primitives.makers import Operation, select, typeof, zeros
 from staged_ad.primitives.reductions import reduce_or, reduce_sum
 from staged_ad.primitives.shaping import broadcast, iota
 from staged_ad.tracing import bind, building
 from staged_ad.transforms.vmap import BEHIND
 
 T = TypeVar("T")
+_SCAN, _ENTRIES = Operation("scan"), Operation("entries")  # declared above this file, where it is needed
 
 
 class Groups(NamedTuple):
@@ -59,15 +60,26 @@ def either(a: Iterable[bool], b: Iterable[bool]) -> list[bool]:
     return [x or y for x, y in zip(a, b, strict=True)]
 
 
-def without_still(body: Program, consts: int, carries: int) -> tuple[Program, list[bool]]:
-    """`body` with the carries that it does not change behind its consts, and which they are."""
+def without_still(body: Program, consts: int, carries: int, conditional: bool = False) -> tuple[Program, list[bool]]:
+    """`body` with the carries that it does not change behind its consts, and which they are.
+
+    They stay where they are in a `conditional` loop that changes nothing: it does not end, or does not begin, and must
+    not be taken for unused.
+    """
     inputs = groups(body.inputs, 0, consts, carries)
     still = [after is before for before, after in zip(inputs.carry, body.outputs, strict=False)]
-    if not any(still):
-        return body, still
+    if not any(still) or (conditional and all(still)):
+        return body, [False] * carries
     order = (*inputs.consts, *chosen(inputs.carry, still), *others(inputs.carry, still), *inputs.xs)
     outputs = (*others(body.outputs[:carries], still), *body.outputs[carries:])
     return Program(order, body.equations, outputs, body.name), still
+
+
+def condition_without_still(cond: Program, consts: int, still: Sequence[bool]) -> Program:
+    """The condition that goes with ``without_still(body, ...)``."""
+    tested = cond.inputs[consts:]
+    inputs = (*cond.inputs[:consts], *chosen(tested, still), *others(tested, still))
+    return Program(inputs, cond.equations, cond.outputs, cond.name)
 
 
 def merged(fixed: Sequence[T], moving: Sequence[T], still: Sequence[bool]) -> list[T]:
@@ -103,7 +115,7 @@ def lanes(
     body = Program(inputs, program.equations, program.outputs, program.name)
     fixed, moving = others(values, along), [*chosen(values, along), numbers]
     results = bind(
-        scan_primitive(), *fixed, *moving, body=body, length=size, reverse=False, consts=len(fixed), carries=0
+        _SCAN.primitive, *fixed, *moving, body=body, length=size, reverse=False, consts=len(fixed), carries=0
     )
     return results, [True] * len(program.outputs)
 
@@ -121,16 +133,10 @@ def lane_of(x: Any, number: Any) -> Any:
         which, inner = trace.add_inputs([ArrayType((), INT64), type.slice()])
         body, _ = trace.finish([lane_of(inner, which)], "lane")
     length = None if type.shape[0] == RAGGED else type.shape[0]
-    counts = [] if length is not None else [bind(PRIMITIVES["entries"], x, x)]
+    counts = [] if length is not None else [bind(_ENTRIES.primitive, x, x)]
     params = {"body": body, "length": length, "reverse": False, "consts": 1, "carries": 0}
-    (result,) = bind(scan_primitive(), *counts, number, x, **params)
+    (result,) = bind(_SCAN.primitive, *counts, number, x, **params)
     return result
-
-
-def scan_primitive() -> Primitive:
-    from staged_ad.control.scan import SCAN  # scan.py needs `lanes`: the batch rule of a scan may be another scan
-
-    return SCAN
 
 
 def transpose_by_parts(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from staged_ad.control.layout import chosen, condition_without_still, groups, others, without_still
 from staged_ad.control.scan import SCAN
 from staged_ad.control.sweep_run import fixed_operands, with_consts
 from staged_ad.control.switch import SWITCH
@@ -91,38 +92,34 @@ def carried(equation: Equation) -> list[tuple[Var, Atom, Atom, Var]]:
     return list(zip(inside, body.outputs, outside, equation.outputs, strict=False))[:count]
 
 
-def without_carries(equation: Equation, still: Sequence[int]) -> Equation:
-    """A loop in which the carries with these numbers, which do not change, are consts."""
-    gone = set(still)
-    params, atoms = dict(equation.params), equation.inputs
-    body: Program = params["body"]
-    outputs = tuple(var for k, var in enumerate(equation.outputs) if k not in gone)
+def settled(equation: Equation) -> tuple[Equation, list[tuple[Var, Atom]]]:
+    """A loop whose carries that do not change are consts, and what stands for their results."""
+    params, atoms, outputs = dict(equation.params), equation.inputs, equation.outputs
     if equation.primitive is SCAN:
-        start, count = params["consts"], params["carries"]
-        first = int(params["length"] is None)
-        order = [*range(start), *(start + k for k in still)]
-        order += [start + k for k in range(count) if k not in gone]
-        order += range(start + count, len(body.inputs))
-        atoms = (*atoms[:first], *(atoms[first + k] for k in order))
-        params |= {"consts": start + len(still), "carries": count - len(still)}
-    else:
-        tests, start = params["cond_consts"], params["body_consts"]
-        count = len(body.inputs) - start
-        kept = [k for k in range(count) if k not in gone]
-        order = [*range(start), *(start + k for k in still), *(start + k for k in kept)]
-        moved = [atoms[tests + start + k] for k in still]
-        cond: Program = params["cond"]
-        tested = cond.inputs[tests:]
-        inputs = (*cond.inputs[:tests], *(tested[k] for k in still), *(tested[k] for k in kept))
-        atoms = (*atoms[:tests], *moved, *(atoms[tests + k] for k in order))
+        parts = groups(atoms, params["length"] is None, params["consts"], params["carries"])
+        program, still = without_still(params["body"], params["consts"], params["carries"])
+        fixed, moving = chosen(parts.carry, still), others(parts.carry, still)
+        atoms = (*parts.trips, *parts.consts, *fixed, *moving, *parts.xs)
+        params |= {"consts": params["consts"] + len(fixed), "carries": len(moving)}
+    elif equation.primitive is WHILE:
+        tests, consts = params["cond_consts"], params["body_consts"]
+        carry = atoms[tests + consts :]
+        program, still = without_still(params["body"], consts, len(carry), conditional=True)
+        fixed, moving = chosen(carry, still), others(carry, still)
+        atoms = (*atoms[:tests], *fixed, *atoms[tests : tests + consts], *fixed, *moving)
         params |= {
-            "cond": Program(inputs, cond.equations, cond.outputs, cond.name),
-            "cond_consts": tests + len(still),
-            "body_consts": start + len(still),
+            "cond": condition_without_still(params["cond"], tests, still),
+            "cond_consts": tests + len(fixed),
+            "body_consts": consts + len(fixed),
         }
-    results = tuple(atom for k, atom in enumerate(body.outputs) if k not in gone)
-    params["body"] = Program(tuple(body.inputs[k] for k in order), body.equations, results, body.name)
-    return Equation(equation.primitive, atoms, params, outputs, equation.source)
+    else:
+        return equation, []
+    if not fixed:
+        return equation, []
+    params["body"] = program
+    results = (*others(outputs[: len(still)], still), *outputs[len(still) :])
+    gone = list(zip(chosen(outputs[: len(still)], still), fixed, strict=True))
+    return Equation(equation.primitive, atoms, params, results, equation.source), gone
 
 
 def doubled(equation: Equation) -> list[tuple[Var, Atom]]:

@@ -119,9 +119,8 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     body, carries = params["body"], params["carries"]
     parts, dots = _groups(primals, params), _groups(tangents, params)
     consts, starts, xs = ([t is not None for t in group] for group in dots[1:])
-    both, moving, y_flags = body_jvp(body, consts, starts, xs)
+    program, moving, y_flags = body_jvp(body, consts, starts, xs)
     ys = len(y_flags)
-    program = _paired(both, body, (consts, moving, xs), carries, sum(moving))
     carry_dots = [
         instantiate(t, typeof(x).strong()) for t, x, flag in zip(dots.carry, parts.carry, moving, strict=True) if flag
     ]
@@ -134,22 +133,6 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
         [*carry[:carries], *rest[:ys]],
         [*spread(carry[carries:], moving), *spread(rest[ys:], y_flags)],
     )
-
-
-def _paired(both: Program, body: Program, flags: tuple[list[bool], ...], carries: int, moving: int) -> Program:
-    """Tangents moved behind the primals of their own group: consts, carry, xs; carry, ys."""
-    consts, carry, _ = flags
-    count = len(body.inputs)
-    primal, dot = list(both.inputs[:count]), list(both.inputs[count:])
-    first, second = sum(consts), sum(consts) + sum(carry)
-    split = len(consts) + carries
-    inputs = [*primal[: len(consts)], *dot[:first], *primal[len(consts) : split], *dot[first:second]]
-    inputs += [*primal[split:], *dot[second:]]
-    ys = both.outputs[carries : len(body.outputs)]
-    y_dots = both.outputs[len(body.outputs) + moving :]
-    carry_dots = both.outputs[len(body.outputs) : len(body.outputs) + moving]
-    outputs = (*both.outputs[:carries], *carry_dots, *ys, *y_dots)
-    return Program(tuple(inputs), both.equations, outputs, both.name)
 
 
 # -- reverse mode -------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from staged_ad.control.fixpoints import body_batch, body_jvp, body_live, body_sp
 from staged_ad.control.layout import (
     Groups,
     chosen,
+    condition_without_still,
     lanes,
     merged,
     others,
@@ -53,10 +54,8 @@ def while_loop(
 ) -> list[Any]:
     """The carry for which the condition does not hold any more."""
     slots = {} if checkpoint is None else {"checkpoint": checkpoint}
-    program, still = without_still(body, len(body_consts), len(carry))
+    program, still = without_still(body, len(body_consts), len(carry), conditional=True)
     fixed, moving = chosen(carry, still), others(carry, still)
-    tested = cond.inputs[len(cond_consts) :]
-    inputs = (*cond.inputs[: len(cond_consts)], *chosen(tested, still), *others(tested, still))
     results = bind(
         WHILE,
         *cond_consts,
@@ -64,7 +63,7 @@ def while_loop(
         *body_consts,
         *fixed,
         *moving,
-        cond=Program(inputs, cond.equations, cond.outputs, cond.name),
+        cond=condition_without_still(cond, len(cond_consts), still),
         body=program,
         cond_consts=len(cond_consts) + len(fixed),
         body_consts=len(body_consts) + len(fixed),
@@ -122,17 +121,12 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
     parts, dots = _parts(primals, params), _parts(tangents, params)
     carries = len(parts.carry)
     consts, starts = ([t is not None for t in group] for group in dots[1:])
-    both, moving, y_flags = body_jvp(body, consts, starts)
+    program, moving, y_flags = body_jvp(body, consts, starts)
     ys = len(y_flags)
     carry_dots = [
         instantiate(t, typeof(x).strong()) for t, x, flag in zip(dots.carry, parts.carry, moving, strict=True) if flag
     ]
     const_dots = chosen(dots.body, consts)
-    fixed, count = len(parts.body), len(body.inputs)
-    dot_inputs = both.inputs[count:]
-    inputs = (*both.inputs[:fixed], *dot_inputs[: sum(consts)], *both.inputs[fixed:count], *dot_inputs[sum(consts) :])
-    outs, dot_outs = both.outputs[: len(body.outputs)], both.outputs[len(body.outputs) :]
-    outputs = (*outs[:carries], *dot_outs[: sum(moving)], *outs[carries:], *dot_outs[sum(moving) :])
     unread = tuple(Var(typeof(t)) for t in carry_dots)
     results = bind(
         WHILE,
@@ -144,8 +138,8 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tupl
         **{
             **params,
             "cond": Program((*cond.inputs, *unread), cond.equations, cond.outputs, cond.name),
-            "body": Program(inputs, both.equations, outputs, both.name),
-            "body_consts": fixed + len(const_dots),
+            "body": program,
+            "body_consts": len(parts.body) + len(const_dots),
         },
     )
     total = carries + len(carry_dots)

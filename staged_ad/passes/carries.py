@@ -7,7 +7,7 @@ Start at ``carries``.
 
 from __future__ import annotations
 
-from staged_ad.control.regions import carried, doubled, without_carries
+from staged_ad.control.regions import doubled, settled
 from staged_ad.ir import Equation, Program
 from staged_ad.passes.rewriting import Substitution
 
@@ -17,13 +17,8 @@ def carries(program: Program) -> Program:
     equations: list[Equation] = []
     for equation in program.equations:
         equation = equation.with_inputs(substitution.atoms(equation.inputs))
-        found = carried(equation)
-        still = [k for k, (var, after, _, _) in enumerate(found) if after is var]
-        if len(still) == len(found) and "cond" in equation.params:
-            still = []  # it does not end, or does nothing: that is not known here
-        if still:
-            substitution.update((found[k][3], found[k][2]) for k in still)
-            equation = without_carries(equation, still)
+        equation, still = settled(equation)
+        substitution.update(still)
         doubles = doubled(equation)
         if doubles:
             substitution.update(doubles)
