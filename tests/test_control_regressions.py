@@ -100,3 +100,8 @@ def test_lanes_in_step_meet_lanes_one_by_one(mode: str):
 def test_a_compiled_loop_over_what_it_does_not_change_does_not_end_with_its_condition_met():
     program = sad.jit(lambda x: sad.while_loop(lambda c: c < 10, lambda c: c * 1.0, x)).lower(1.0).program
     assert [equation.primitive.name for equation in program.equations] == ["while"]
+
+
+def test_a_loop_that_hands_its_carry_on_as_it_is_does_not_end_with_its_condition_met():
+    program = sad.jit(lambda x: sad.while_loop(lambda c: c < 10, lambda c: c, x)).lower(1.0).program
+    assert [equation.primitive.name for equation in program.equations] == ["while"]

@@ -28,8 +28,8 @@ from staged_ad.control.layout import (
     without_still,
 )
 from staged_ad.control.masked import in_step, masked_scan
-from staged_ad.control.residuals import plan
-from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Var, evaluate, filled
+from staged_ad.control.residuals import Plan, plan
+from staged_ad.ir import ArrayType, Equation, Linear, Primitive, Program, Source, Var, evaluate, filled
 from staged_ad.ir.lowerings import Loop
 from staged_ad.ir.ragged import entry, stacked
 from staged_ad.ir.types import RAGGED
@@ -37,6 +37,7 @@ from staged_ad.primitives.makers import instantiate, plus, typeof, with_batch
 from staged_ad.primitives.shaping import transpose as turned
 from staged_ad.tracing import bind, building
 from staged_ad.tracing.trace import inline
+from staged_ad.transforms.partial_eval import Split
 from staged_ad.transforms.transpose import symbolic_transpose
 from staged_ad.transforms.vmap import BEHIND, batched_type
 
@@ -177,34 +178,45 @@ def plain_split(equation: Equation, known: Sequence[bool]) -> Any:
         (*sooner, *stacks),
         equation.source,
     )
+    known_now = Groups([], flags.consts, carry_known, flags.xs)
+    after = unknown_half(split, work, inner, atoms, known_now, stacks, params, tuple(later), equation.source)
+    return [before] if before.outputs else [], [after], [*sooner, *stacks]
+
+
+def unknown_half(
+    split: Split,
+    work: Plan,
+    inner: Groups,
+    atoms: Groups,
+    known: Groups,
+    stacks: Sequence[Var],
+    params: dict[str, Any],
+    outputs: tuple[Var, ...],
+    source: Source | None,
+) -> Equation:
+    """The scan of what is not known in a loop; `inner` are the inputs of its body, `atoms` its operands.
+
+    It reads what `work` hands on, and `stacks`, which the known half has stored.
+    """
     outer = dict(zip((*inner.consts, *inner.xs), (*atoms.consts, *atoms.xs), strict=True))
-    rest_inputs = (
-        [*work.consts, *others(inner.consts, flags.consts)],
-        others(inner.carry, carry_known),
-        [*work.xs, *work.stored, *others(inner.xs, flags.xs)],
-    )
+    consts = [*work.consts, *others(inner.consts, known.consts)]
+    carry = others(inner.carry, known.carry)
     rest = Program(
-        tuple(var for group in rest_inputs for var in group),
+        (*consts, *carry, *work.xs, *work.stored, *others(inner.xs, known.xs)),
         (*work.again, *split.unknown.equations),
         split.unknown.outputs,
         split.unknown.name,
     )
-    after = Equation(
-        SCAN,
-        (
-            *atoms.trips,
-            *(outer[var] for var in work.consts),
-            *others(atoms.consts, flags.consts),
-            *others(atoms.carry, carry_known),
-            *(outer[var] for var in work.xs),
-            *stacks,
-            *others(atoms.xs, flags.xs),
-        ),
-        {**params, "body": rest, "consts": len(rest_inputs[0]), "carries": len(rest_inputs[1])},
-        tuple(later),
-        equation.source,
+    operands = (
+        *atoms.trips,
+        *(outer[var] for var in consts),
+        *others(atoms.carry, known.carry),
+        *(outer[var] for var in work.xs),
+        *stacks,
+        *others(atoms.xs, known.xs),
     )
-    return [before] if before.outputs else [], [after], [*sooner, *stacks]
+    sizes = {"body": rest, "consts": len(consts), "carries": len(carry)}
+    return Equation(SCAN, operands, {**params, **sizes}, outputs, source)
 
 
 def _transpose(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list[Any]:

@@ -31,7 +31,7 @@ from staged_ad.control.layout import (
 )
 from staged_ad.control.masked import in_step, masked_while
 from staged_ad.control.residuals import plan
-from staged_ad.control.scan import SCAN
+from staged_ad.control.scan import unknown_half
 from staged_ad.ir import ArrayType, Equation, Primitive, Program, Var, evaluate
 from staged_ad.ir.lowerings import Loop
 from staged_ad.ir.ragged import stacked
@@ -187,22 +187,11 @@ def _plain_split(equation: Equation, known: Sequence[bool]) -> Any:
         (*sooner, *stacks),
         equation.source,
     )
-    outer = dict(zip(inner_consts, atoms.body, strict=True))
-    consts = [*work.consts, *others(inner_consts, flags.body)]
-    carry = others(inner_carry, carry_known)
-    rest = Program(
-        (*consts, *carry, *work.stored),
-        (*work.again, *split.unknown.equations),
-        split.unknown.outputs,
-        split.unknown.name,
-    )
-    after = Equation(
-        SCAN,
-        (equation.outputs[carries], *(outer[var] for var in consts), *others(atoms.carry, carry_known), *stacks),
-        {"body": rest, "length": None, "reverse": False, "consts": len(consts), "carries": len(carry)},
-        tuple(later),
-        equation.source,
-    )
+    inner = Groups([], list(inner_consts), list(inner_carry), [])
+    operands = Groups([equation.outputs[carries]], atoms.body, atoms.carry, [])
+    known_now = Groups([], flags.body, carry_known, [])
+    counted = {"length": None, "reverse": False}
+    after = unknown_half(split, work, inner, operands, known_now, stacks, counted, tuple(later), equation.source)
     return [before], [after], [*sooner, *stacks]
 
 

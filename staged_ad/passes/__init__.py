@@ -31,22 +31,18 @@ def optimize(program: Program) -> Program:
 
 def inner(program: Program) -> Program:
     """Bodies of loops and branches after every pass."""
-    if not any(True for equation in program.equations for _ in equation.programs):
-        return program
-    equations = tuple([equation.with_programs(optimize) for equation in program.equations])
-    return Program(program.inputs, equations, program.outputs, program.name)
+    return _inside(program, optimize)
 
 
 def tidy(program: Program) -> Program:
-    """Bodies of loops after the passes that make them smaller."""
-    rewrites = (fold, simplify, cse, dce)
+    """Bodies after what the passes between `inner` and this one did to them."""
+    return _inside(program, lambda body: dce(cse(simplify(fold(body)))))
 
-    def tidied(inside: Program) -> Program:
-        for rewrite in rewrites:
-            inside = rewrite(inside)
-        return inside
 
-    equations = tuple([equation.with_programs(tidied) for equation in program.equations])
+def _inside(program: Program, rewrite: Callable[[Program], Program]) -> Program:
+    if not any(True for equation in program.equations for _ in equation.programs):
+        return program
+    equations = tuple([equation.with_programs(rewrite) for equation in program.equations])
     return Program(program.inputs, equations, program.outputs, program.name)
 
 
