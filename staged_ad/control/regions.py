@@ -122,22 +122,29 @@ def settled(equation: Equation) -> tuple[Equation, list[tuple[Var, Atom]]]:
     return Equation(equation.primitive, atoms, params, results, equation.source), gone
 
 
+def stacked_results(equation: Equation) -> list[tuple[Atom, Var]]:
+    """The ys of a loop, in its body and outside."""
+    params = equation.params
+    if equation.primitive is SCAN:
+        carries = first = params["carries"]
+    elif equation.primitive is WHILE:
+        carries = len(params["body"].inputs) - params["body_consts"]
+        first = carries + 1  # behind the number of iterations
+    else:
+        return []
+    return list(zip(params["body"].outputs[carries:], equation.outputs[first:], strict=True))
+
+
 def doubled(equation: Equation) -> list[tuple[Var, Atom]]:
     """The ys of a loop that are stacked already: as another of its ys, or as one of its xs."""
-    if equation.primitive is not SCAN and equation.primitive is not WHILE:
-        return []
-    params, atoms = equation.params, equation.inputs
-    body: Program = params["body"]
+    params = equation.params
     known: dict[Atom, Atom] = {}
     if equation.primitive is SCAN:
-        skipped, carries = params["consts"] + params["carries"], params["carries"]
-        known.update(zip(body.inputs[skipped:], atoms[int(params["length"] is None) + skipped :], strict=True))
-        ys = equation.outputs[carries:]
-    else:
-        carries = len(body.inputs) - params["body_consts"]
-        ys = equation.outputs[carries + 1 :]
+        skipped = params["consts"] + params["carries"]
+        xs = equation.inputs[int(params["length"] is None) + skipped :]
+        known.update(zip(params["body"].inputs[skipped:], xs, strict=True))
     found = []
-    for inside, outside in zip(body.outputs[carries:], ys, strict=True):
+    for inside, outside in stacked_results(equation):
         if isinstance(inside, Var):
             if inside in known:
                 found.append((outside, known[inside]))

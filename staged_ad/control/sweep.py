@@ -15,7 +15,7 @@ Start at ``checkpointed``; sweep_plan.py decides what is stored, sweep_run.py ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -104,50 +104,50 @@ def _loop(params: dict[str, Any]) -> dict[str, Any]:
     return {**_without(params, "residuals"), "body": Program(body.inputs, body.equations, outputs, body.name)}
 
 
-def _abstract_forward(*types: ArrayType, **params: Any) -> list[ArrayType]:
-    return [*SCAN.abstract_eval(*types, **_loop(params)), cache_type(_plan(params).layout)]
-
-
-def _jvp_forward(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
-    """The cache from the primals; results and tangents from the jvp of the scan."""
-    *_, cache = bind(SWEEP_FORWARD, *primals, **params)
-    ys, y_dots = SCAN.jvp(primals, tangents, **_loop(params))
-    return [*ys, cache], [*y_dots, None]
-
-
-def _transpose_forward(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list[Any]:
-    found: list[Any] = SCAN.transpose(cts[:-1], inputs, **_loop(params))
-    return found
-
-
-def _batch_forward(
-    size: int, values: Sequence[Any], batched: Sequence[int], **params: Any
-) -> tuple[list[Any], list[int]]:
-    """The batch of the scan. The cache is nobody's: a batch of ``sweep_backward`` makes its own."""
-    results, flags = SCAN.batch(size, values, batched, **_loop(params))
-    return [*results, zeros(cache_type(_plan(params).layout))], [*flags, False]
-
-
 @lru_cache(maxsize=256)
 def _forward_program(*items: Any) -> Program:
     params = dict(items)
-    return forward_program(params, _plan(params))
+    return forward_program(params, _plan(params), params.get("cond"))
 
 
-def _as_forward(equation: Equation) -> Program:
-    return placed(_forward_program(*sorted(equation.params.items())), equation)
+def forward_primitive(name: str, loop: Primitive, results: Callable[[dict[str, Any]], dict[str, Any]]) -> Primitive:
+    """A run of `loop` that leaves a cache; ``results(params)`` are the parameters of the loop without one."""
+
+    def cache(params: dict[str, Any]) -> ArrayType:
+        return cache_type(_plan(params).layout)
+
+    def abstract(*types: ArrayType, **params: Any) -> list[ArrayType]:
+        return [*loop.abstract_eval(*types, **results(params)), cache(params)]
+
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
+        """The cache from the primals; results and tangents from the jvp of the loop."""
+        made = bind(primitive, *primals, **params)[-1]
+        ys, y_dots = loop.jvp(primals, tangents, **results(params))
+        return [*ys, made], [*y_dots, None]
+
+    def transpose(cts: Sequence[Any], inputs: Sequence[Any], **params: Any) -> list[Any]:
+        found: list[Any] = loop.transpose(cts[:-1], inputs, **results(params))
+        return found
+
+    def batch(size: int, values: Sequence[Any], batched: Sequence[int], **params: Any) -> tuple[list[Any], list[int]]:
+        """The batch of the loop. The cache is nobody's: a batch of ``sweep_backward`` makes its own."""
+        ys, flags = loop.batch(size, values, batched, **results(params))
+        return [*ys, zeros(cache(params))], [*flags, False]
+
+    primitive = Primitive(
+        name,
+        abstract_eval=abstract,
+        evaluate=lambda *arrays, **params: evaluate(_forward_program(*sorted(params.items())), *arrays),
+        jvp=jvp,
+        transpose=transpose,
+        batch=batch,
+        lower=Inlined(lambda equation: placed(_forward_program(*sorted(equation.params.items())), equation)),
+        multiple_results=True,
+    )
+    return primitive
 
 
-SWEEP_FORWARD: Primitive = Primitive(
-    "sweep_forward",
-    abstract_eval=_abstract_forward,
-    evaluate=lambda *arrays, **params: evaluate(_forward_program(*sorted(params.items())), *arrays),
-    jvp=_jvp_forward,
-    transpose=_transpose_forward,
-    batch=_batch_forward,
-    lower=Inlined(_as_forward),
-    multiple_results=True,
-)
+SWEEP_FORWARD = forward_primitive("sweep_forward", SCAN, _loop)
 
 
 # -- sweep_linear: (cache, known, lin) -> y -----------------------------------------------------------------------

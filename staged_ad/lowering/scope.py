@@ -6,12 +6,13 @@ Start at ``Scope``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from staged_ad.control.regions import stacked_results
 from staged_ad.ir import ArrayType, Atom, Literal, Var
 from staged_ad.ir.types import RAGGED
 from staged_ad.lowering.regions import Load, Nest, Opaque
@@ -114,22 +115,10 @@ def freed(block: Block) -> list[Var]:
         var
         for step in block.steps
         if isinstance(step.region, Opaque)
-        for var in _stacks(step.region)
+        for _, var in stacked_results(step.region.equation)
         if var.type.shape[0] == RAGGED and var not in outputs
     ]
     return [var for var in made if all(_only_reads(step, var) for step in block.steps if var in step.reads)]
-
-
-def _stacks(region: Opaque) -> Sequence[Var]:
-    """The ys of a loop."""
-    equation = region.equation
-    name, outputs = equation.primitive.name, equation.outputs
-    if name == "scan":
-        return outputs[equation.params["carries"] :]
-    if name == "while":
-        carries = len(equation.inputs) - equation.params["cond_consts"] - equation.params["body_consts"]
-        return outputs[carries + 1 :]
-    return ()
 
 
 def _only_reads(step: Step, var: Any) -> bool:
