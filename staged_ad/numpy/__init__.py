@@ -7,6 +7,7 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
+from staged_ad.numpy import linalg_norms as _linalg_norms
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import reducing as _reducing
 from staged_ad.numpy import shaping as _shaping
@@ -28,7 +29,8 @@ _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
-_OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
+_OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min})
+_OPERATIONS.functions.update(_linalg_norms.FUNCTIONS)
 
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)

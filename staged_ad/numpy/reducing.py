@@ -193,27 +193,6 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     return true_divide(total, sum(weights, axis=axis, keepdims=keepdims))
 
 
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """np.linalg.norm of vectors, and of matrices in the Frobenius norm. Its derivative at 0 is 0."""
-    value = to_float(x)
-    ndim = typeof(value).ndim
-    width = ndim if axis is None else len(normalize_axes(axis, ndim))
-    magnitude = absolute(value)
-    if ord is None or (ord == 2 and width == 1) or (ord == "fro" and width == 2):
-        return e.sqrt(sum(square(value), axis=axis, keepdims=keepdims))
-    if width == 1 and ord == np.inf:
-        return max(magnitude, axis=axis, keepdims=keepdims)
-    if width == 1 and ord == -np.inf:
-        return min(magnitude, axis=axis, keepdims=keepdims)
-    if width == 1 and ord == 0:
-        return sum(to_dtype(not_equal(value, 0), typeof(value).dtype), axis=axis, keepdims=keepdims)
-    if width == 1 and isinstance(ord, int | float):
-        return sum(magnitude**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
-    raise UnsupportedError(
-        f"np.linalg.norm(ord={ord!r}) of a matrix is not supported on traced values (at {location(user_source())})"
-    )
-
-
 def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(a))) without overflow; scipy.special.logsumexp for traced values.
 

@@ -25,6 +25,12 @@ SHAPES: Sequence[tuple[int, ...]] = ((19,), (), (2, 1, 3), (0, 3))
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64")
 
 
+def permuted(x: Any) -> Any:
+    """Three arrays with the elements of `x`, each in an order of its own."""
+    x = np.asarray(x)
+    return np.stack([x, np.roll(x.ravel(), 1).reshape(x.shape), x.ravel()[::-1].reshape(x.shape)])
+
+
 @dataclass(frozen=True)
 class Row:
     """``primitive[params] arguments`` and the expression that it should equal.
@@ -33,6 +39,10 @@ class Row:
         Whether derivatives are compared with finite differences; False at kinks.
     linear
         The sets of operands that the primitive is jointly linear in.
+    direction
+        Makes a random array one of the directions in which derivatives are compared with finite differences.
+    stack
+        Makes three arguments of one, for batches.
     """
 
     primitive: str
@@ -42,6 +52,8 @@ class Row:
     params: Mapping[str, Any] = field(default_factory=dict)
     smooth: bool = True
     linear: tuple[tuple[int, ...], ...] = ()
+    direction: Callable[[Any], Any] = lambda x: x
+    stack: Callable[[Any], Any] = permuted
 
     @property
     def id(self) -> str:
