@@ -6,6 +6,7 @@ Start at makers.py.
 
 from staged_ad.primitives import arithmetic as arithmetic
 from staged_ad.primitives import exponential as exponential
+from staged_ad.primitives import linalg_functions as linalg_functions
 from staged_ad.primitives import linalg_minors as linalg_minors
 from staged_ad.primitives import linalg_orthogonal as linalg_orthogonal
 from staged_ad.primitives import makers as makers

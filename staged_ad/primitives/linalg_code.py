@@ -291,6 +291,16 @@ def emit_lu(k: Any) -> None:
         _swap(k, "i64", order, i, k.value(f"sext i32 {pivot} to i64"))
 
 
+def emit_row_order(k: Any) -> None:
+    n = k.inputs[0].type.shape[-1]
+    pivots, order = k.slice_of(k.inputs[0], n), k.slice_of(k.outputs[0], n)
+    with loop(k, 0, n) as i:
+        k.line(f"store i64 {i}, ptr {k.value(f'getelementptr i64, ptr {order}, i64 {i}')}")
+    with loop(k, 0, n) as i:
+        pivot = k.value(f"load i32, ptr {k.value(f'getelementptr i32, ptr {pivots}, i64 {i}')}")
+        _swap(k, "i64", order, i, k.value(f"sext i32 {pivot} to i64"))
+
+
 def _swap(k: Any, element: str, base: Register, i: Index, j: Index) -> None:
     first, second = (k.value(f"getelementptr {element}, ptr {base}, i64 {index}") for index in (i, j))
     one, other = (k.value(f"load {element}, ptr {place}") for place in (first, second))

@@ -26,7 +26,7 @@ def _lwork(name: str, *sizes: int, **options: int) -> int:
     return int(ask(*sizes, **options)[0].real)
 
 
-def _pieces(k: Any, *lengths: int) -> list[str]:
+def pieces(k: Any, *lengths: int) -> list[str]:
     """Arrays of these lengths, one after the other in the working memory."""
     places, offset = [], 0
     for length in lengths:
@@ -72,7 +72,7 @@ def emit_qr(k: Any, *, complete: bool) -> None:
     if not count:
         _identity(k, q, m, columns)
         return
-    work, tau, extra = _pieces(k, m * max(n, columns), count, lwork)
+    work, tau, extra = pieces(k, m * max(n, columns), count, lwork)
     info = k.alloca("i32")
     reflected = Matrix(k, work, "double", 1, m)
     copy(k, a, reflected, m, n)
@@ -110,7 +110,7 @@ def emit_eigh(k: Any, *, vectors: bool, lower: bool, error: Error) -> None:
         return
     _, lwork, liwork = _eigh_sizes(k.inputs[0].type, vectors)
     info = k.alloca("i32")
-    matrix, w, work, integers = _pieces(k, n * n, n, lwork, 0)
+    matrix, w, work, integers = pieces(k, n * n, n, lwork, 0)
     columns = Matrix(k, matrix, "double", 1, n)
     copy(k, a, columns, n, n)
     letters = ("V" if vectors else "N", "L" if lower else "U")
@@ -150,7 +150,7 @@ def emit_svd(k: Any, *, vectors: bool, full: bool, error: Error) -> None:
                 _identity(k, item_matrix(k, buffer), *buffer.type.shape[-2:])
         return
     rows, columns, u_size, vh_size, lwork = _svd_sizes(k.inputs[0].type, vectors, full)
-    matrix, u, vh, s, work, integers = _pieces(k, m * n, u_size, vh_size, min(m, n), lwork, 0)
+    matrix, u, vh, s, work, integers = pieces(k, m * n, u_size, vh_size, min(m, n), lwork, 0)
     info = k.alloca("i32")
     copy(k, a, Matrix(k, matrix, "double", 1, m), m, n)
     letter = "N" if not vectors else "A" if full else "S"

@@ -9,6 +9,7 @@ Start at ``lu_solve``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -288,5 +289,35 @@ lu_solve: Operation = Operation(
         transpose=_transpose_lu_solve,
         batch=folded_batch(lambda: lu_solve, 3),
         lower=Kernel(code.emit_lu_solve, items=code.stack, cost=code.solve_cost, scratch=code.solve_scratch),
+    )
+)
+
+
+# row_order(pivots): the order of as many rows after these exchanges: that of ``lu``.
+def _abstract_row_order(pivots: ArrayType) -> ArrayType:
+    if pivots.dtype != INT32 or not pivots.ndim:
+        raise DTypeError(f"row_order needs pivots of type int32, got {pivots}")
+    return ArrayType(pivots.shape, INT64)
+
+
+def _evaluate_row_order(pivots: Any) -> Any:
+    pivots = np.asarray(pivots)
+    orders = np.broadcast_to(np.arange(pivots.shape[-1]), pivots.shape).copy()
+    for index in np.ndindex(*pivots.shape[:-1]):
+        order = orders[index]
+        for k, pivot in enumerate(pivots[index]):
+            order[[k, pivot]] = order[[pivot, k]]
+    return orders
+
+
+row_order: Operation = Operation(
+    Primitive(
+        "row_order",
+        abstract_eval=_abstract_row_order,
+        evaluate=_evaluate_row_order,
+        jvp=lambda primals, tangents: (row_order(primals[0]), None),
+        transpose=not_linear("row_order"),
+        batch=batch_all(lambda: row_order.primitive),
+        lower=Kernel(code.emit_row_order, items=lambda pivots: math.prod(pivots.shape[:-1])),
     )
 )

@@ -231,4 +231,21 @@ def _directional(f: Callable[[Any], Any], x: Any, direction: Any) -> Any:
     return (8 * (f(x + direction) - f(x - direction)) - (f(x + 2 * direction) - f(x - 2 * direction))) / 12
 
 
-LINALG: list[Row] = [*_systems(), *_checks(), *_factorisations(), *_compositions()]
+def _row_order(pivots: Any) -> Any:
+    order = np.arange(len(pivots))
+    for k, pivot in enumerate(pivots):
+        order[[k, pivot]] = order[[pivot, k]]
+    return order
+
+
+def _functions() -> Iterator[Row]:
+    for shape in ((2, 3, 3), (10, 10), (1, 1), (0, 0)):
+        a = matrix("expm", shape) / 4
+        yield from rows("expm", str(list(shape)), (a,), lambda a: scipy.linalg.expm(a) if a.size else a)
+    a, e = matrix("expm", (3, 3)) / 4, matrix("moved", (3, 3))
+    yield from rows("frechet", "3", (a, e), lambda a, e: scipy.linalg.expm_frechet(a, e)[1], ((1,),))
+    for pivots in ([2, 2, 2], [0], []):
+        yield from rows("row_order", str(pivots), (np.array(pivots, np.int32),), _row_order)
+
+
+LINALG: list[Row] = [*_systems(), *_checks(), *_factorisations(), *_compositions(), *_functions()]
