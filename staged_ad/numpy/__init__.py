@@ -7,6 +7,8 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
+from staged_ad.numpy import creation as _creation
+from staged_ad.numpy import inplace as _inplace
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import reducing as _reducing
 from staged_ad.numpy import shaping as _shaping
@@ -63,3 +65,8 @@ _OPERATIONS.properties.update(
     mT=_shaping.matrix_transpose,
     real=_as_value,
 )
+_OPERATIONS.creators.update(_creation.CREATORS)
+_OPERATIONS.functions.update(_creation.FUNCTIONS)
+_OPERATIONS.views.update(_inplace.VIEWS)
+_OPERATIONS.changes.update(_inplace.CHANGES)
+_OPERATIONS.operators.update(setitem=_inplace.setitem, at=ufunc_at)
