@@ -14,6 +14,7 @@ from typing import Any
 from staged_ad.api.calling import Traced
 from staged_ad.ir import Source
 from staged_ad.lowering import Compiled
+from staged_ad.lowering.calls import FAILED
 from staged_ad.lowering.compiled import raise_status
 from staged_ad.tracing.source import location
 from staged_ad.tracing.trees import unflatten
@@ -22,8 +23,6 @@ LIMIT = 32
 """Variants kept for one signature; the least recently used one goes first."""
 MANY = 8
 """Variants of one signature from which on the user is told what makes them."""
-GUARDS = 1 << 40
-"""Statuses of compiled code from here on, and negative ones, are no failed guards."""
 
 _clock = count(1)
 
@@ -43,8 +42,8 @@ class Variant:
 
     def failed_guard(self, status: int) -> int:
         """The number of the guard that a status means; raises for statuses that mean another failure."""
-        if not 0 < status < GUARDS:
-            raise_status(status, self.compiled.module.sources)
+        if not 0 < status < FAILED:
+            raise_status(status, self.compiled.module.failures)
         return status - 1
 
     def restore(self, result: Any) -> Any:

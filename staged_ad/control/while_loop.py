@@ -108,8 +108,8 @@ def _evaluate(*arrays: Any, **params: Any) -> list[Any]:
             found.append(y)
             kept += y.nbytes
         if kept > get_tape_limit():
-            sources = (str(equation.source) for equation in body.equations if equation.source)
-            raise tape_overflow(next(sources, "an unknown place"))
+            places = (equation.place for equation in body.equations if equation.source)
+            raise tape_overflow(next(places, "an unknown place"))
         count += 1
     types = body.output_types[carries:]
     return [*carry, np.int64(count), *(stacked(found, type, None) for found, type in zip(ys, types, strict=True))]

@@ -99,6 +99,20 @@ class Entries(Lowering):
 
 
 @dataclass(frozen=True)
+class Kernel(Lowering):
+    """An operation on whole arrays with code of its own: ``emit(kernel, **params)`` writes it (lowering/kernels.py).
+
+    It runs for each of ``items(*types, **params)`` items, such as the matrices of a stack, which do not depend on each
+    other; one takes about ``cost`` nanoseconds and ``scratch`` bytes of working memory, given as functions likewise.
+    """
+
+    emit: Callable[..., None]
+    items: Callable[..., int] = lambda *types, **params: 1
+    scratch: Callable[..., int] = lambda *types, **params: 0
+    cost: Callable[..., float] = lambda *types, **params: float(sum(type.size for type in types))
+
+
+@dataclass(frozen=True)
 class Inlined(Lowering):
     """Never lowered itself: a pass replaces it by ``program(equation)`` before."""
 

@@ -90,6 +90,11 @@ class Equation:
     source: Source | None = None
 
     @property
+    def place(self) -> str:
+        """Where it is written, for messages."""
+        return str(self.source) if self.source is not None else "an unknown place"
+
+    @property
     def programs(self) -> Iterator[Program]:
         """The programs among the parameters: bodies of loops, branches, callees."""
         for value in self.params.values():

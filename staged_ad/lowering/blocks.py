@@ -16,7 +16,7 @@ from staged_ad.ir.lowerings import Loop, Sweep
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
-from staged_ad.lowering.plan import plan_region
+from staged_ad.lowering.plan import KernelPlan, plan_region
 from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region
 from staged_ad.lowering.schedule import Schedule, cost_per_point, schedule
 
@@ -51,6 +51,8 @@ class Step:
                 return 100 + 0.1 * product.m * product.n * product.k * product.count
             case Copy():
                 return 2
+            case Opaque(plan=KernelPlan() as kernel):
+                return 5 + kernel.items * kernel.cost
             case Opaque() as opaque:
                 inner = sum(block.cost for block in opaque.blocks)
                 trips = opaque.equation.params.get("length") or TRIPS

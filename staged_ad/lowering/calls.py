@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from staged_ad.ir import Atom, Equation
 from staged_ad.ir.lowerings import Check
 from staged_ad.lowering.blocks import Step
 from staged_ad.lowering.matrices import product_text
 from staged_ad.lowering.nest import REGION, NestWriter
+from staged_ad.lowering.plan import KernelPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque
 from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Externals, memory_type
@@ -25,6 +27,18 @@ QUICK = 1000
 """Nanoseconds of a step up to which it may run after a guard has failed: a branch costs more to compile."""
 STATUS, ARENA = Place("%status"), Place("%arena")
 """Where loops report that they failed, and what their ragged arrays are allocated from."""
+
+
+FAILED = 1 << 40
+"""Statuses from here on stand for exceptions; those below are guards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception that machine code cannot raise itself."""
+
+    make: Callable[..., Exception]
+    arguments: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -50,7 +64,7 @@ class Functions:
     names: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     tasks: set[str] = field(default_factory=set)
-    sources: list[str] = field(default_factory=list)  # of loops that can fail, by number
+    failures: list[Failure] = field(default_factory=list)
 
     def named(self, text: str) -> str:
         """The function with this text; in an unrolled loop most steps share theirs."""
@@ -59,6 +73,13 @@ class Functions:
             name = self.names[text] = f"region{len(self.names)}"
             self.texts.append(text.replace(f"@{REGION}", f"@{name}"))
         return name
+
+    def failure(self, make: Callable[..., Exception], *arguments: Any) -> int:
+        """The status with which the body asks for the exception ``make(*arguments)``."""
+        found = Failure(make, arguments)
+        if found not in self.failures:
+            self.failures.append(found)
+        return FAILED + self.failures.index(found)
 
     def task(self, name: str) -> str:
         """``name.task(first, last, arrays)``: a range of chunks one after another."""
@@ -85,8 +106,9 @@ class Calls:
     def add(self, step: Step, storage: Places) -> None:
         """Append the call of one step; `storage` gives the places of what it reads and writes."""
         region = step.region
-        holds_programs = isinstance(region, Opaque) and bool(region.blocks)  # perhaps a loop that would not end
-        if self._guarded and (holds_programs or step.cost > QUICK):
+        # behind a guard that failed, a loop might not end, and a kernel fail in its turn
+        apart = isinstance(region, Opaque) and (bool(region.blocks) or isinstance(region.plan, KernelPlan))
+        if self._guarded and (apart or step.cost > QUICK):
             self.check()
         match region:
             case Nest():

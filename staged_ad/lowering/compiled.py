@@ -12,15 +12,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from staged_ad.control.budget import tape_overflow
 from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType, Program
+from staged_ad.lowering.calls import FAILED, Failure
 from staged_ad.lowering.entry import InputSpec, make_entry
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.native import NativeCode, compile_ir
 from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque
 from staged_ad.lowering.report import loops_text
-from staged_ad.lowering.tape import OVERFLOW
 from staged_ad.passes import optimize
 
 QUICK = 2000
@@ -72,7 +71,7 @@ class Compiled:
         """The outputs, in a list."""
         result = self.run(*values)
         if type(result) is int:
-            raise_status(result, self.module.sources)
+            raise_status(result, self.module.failures)
         if result is NotImplemented:
             raise StagedADError(f"compiled code refused its arguments: {result!r}")  # a fault of this package
         return [result] if len(self.program.outputs) == 1 else list(result)
@@ -92,12 +91,11 @@ class Compiled:
                 raise ValueError(f"no stage {stage!r}; there are 'program', 'loops', 'llvm' and 'asm'")
 
 
-def raise_status(status: int, sources: Sequence[str] = ()) -> NoReturn:
-    """Raise what a status means that is no failed guard; `sources` are those of the module's loops."""
-    number = status - OVERFLOW
-    if number >= 0:
-        where = sources[number] if number < len(sources) else "an unknown place"
-        raise tape_overflow(where)
+def raise_status(status: int, failures: Sequence[Failure]) -> NoReturn:
+    """Raise what a status means that is no failed guard; `failures` are those of the module."""
+    if FAILED <= status < FAILED + len(failures):
+        failure = failures[status - FAILED]
+        raise failure.make(*failure.arguments)
     raise StagedADError(f"compiled code stopped with status {status}")
 
 

@@ -15,7 +15,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from staged_ad.ir import Atom, Equation, Program, Var
-from staged_ad.ir.lowerings import Alias, ArgFold, Branch, Check, Entries, Fold, Loop, Map, Pieces, Product, Sweep, View
+from staged_ad.ir.lowerings import (
+    Alias,
+    ArgFold,
+    Branch,
+    Check,
+    Entries,
+    Fold,
+    Kernel,
+    Loop,
+    Map,
+    Pieces,
+    Product,
+    Sweep,
+    View,
+)
 from staged_ad.lowering.expressions import Expressions
 from staged_ad.lowering.indexing import flat, identity, splits_only, squeezed
 from staged_ad.lowering.matrices import matrix_product, wants_blas
@@ -66,7 +80,7 @@ class _Result:
 
 def is_opaque(equation: Equation) -> bool:
     """Whether an equation has a region of its own that is no loop nest."""
-    return isinstance(equation.primitive.lower, Loop | Branch | Sweep | Check | Entries)
+    return isinstance(equation.primitive.lower, Loop | Branch | Sweep | Check | Entries | Kernel)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ Start at ``loop_text``.
 
 from __future__ import annotations
 
+from staged_ad.control.budget import tape_overflow
 from staged_ad.lowering.blocks import Block
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
@@ -272,12 +273,8 @@ class _LoopWriter:
         return data if self.plan.cond is None else f"%ys{k}.now"
 
     def _number(self) -> int:
-        """The number under which this loop reports that its memory is used up."""
-        source = self.region.equation.source
-        text = str(source) if source is not None else "an unknown place"
-        if text not in self.functions.sources:
-            self.functions.sources.append(text)
-        return self.functions.sources.index(text)
+        """The status that says that the memory of this loop is used up."""
+        return self.functions.failure(tape_overflow, self.region.equation.place)
 
     def _free(self) -> None:
         """Ragged arrays that live in one iteration."""

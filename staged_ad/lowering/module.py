@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from staged_ad.ir import Program
 from staged_ad.lowering import blas, native, runtime
 from staged_ad.lowering.blocks import Block, make_block
-from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions
+from staged_ad.lowering.calls import ARENA, STATUS, Calls, Failure, Functions
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.storage import Storage, assign
 from staged_ad.lowering.tape import ARENA_WORDS, CLEAR, GROW, tape_symbols
@@ -26,14 +26,14 @@ LONG = 1000
 class Module:
     """The text, the addresses of what it calls, and what the entry has to provide.
 
-    `sources` are the places in the user's code of the loops that may run out of memory, by number.
+    `failures` are the exceptions that statuses from ``FAILED`` on stand for.
     """
 
     text: str
     symbols: Mapping[str, int]
     storage: Storage
     block: Block
-    sources: list[str]
+    failures: list[Failure]
 
 
 def emit(program: Program, precise: bool = False) -> Module:
@@ -44,7 +44,7 @@ def emit(program: Program, precise: bool = False) -> Module:
     for step in block.steps:
         calls.add(step, storage)
     text = _text(calls, functions)
-    return Module(text, _symbols(functions.externals), storage, block, functions.sources)
+    return Module(text, _symbols(functions.externals), storage, block, functions.failures)
 
 
 def _text(calls: Calls, functions: Functions) -> str:

@@ -6,10 +6,11 @@ Start at ``opaque_text``; loops and branches have files of their own.
 
 from __future__ import annotations
 
-from staged_ad.ir.lowerings import Branch, Entries, Loop, Sweep
+from staged_ad.ir.lowerings import Branch, Entries, Kernel, Loop, Sweep
 from staged_ad.lowering.blocks import Step
 from staged_ad.lowering.branches import branch_text
 from staged_ad.lowering.calls import Functions, RegionText, Resolve
+from staged_ad.lowering.kernels import kernel_text
 from staged_ad.lowering.loops import loop_text
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.regions import Copy, Opaque
@@ -30,6 +31,8 @@ def opaque_text(step: Step, resolve: Resolve, functions: Functions) -> RegionTex
             return branch_text(region, resolve, functions)
         case Sweep():
             return sweep_text(region, resolve, functions)
+        case Kernel():
+            return kernel_text(region, resolve, functions)
         case Entries():
             return _entries_text(region, resolve)
         case _:

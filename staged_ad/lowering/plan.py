@@ -1,4 +1,4 @@
-"""Plans of loops and branches: their operands and results in groups, and how each value is kept.
+"""Plans of loops, branches and kernels: their operands and results in groups, and how each value is kept.
 
 Invariant: a plan is made with the blocks, before anything around the region gets a place.
 Start at ``plan_region``.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
-from staged_ad.ir.lowerings import Branch, Loop, Sweep
+from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
+from staged_ad.ir.lowerings import Branch, Kernel, Loop, Sweep
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.schedule import CHUNK_NS, PARALLEL_NS
 from staged_ad.lowering.scope import Scope, aligned, in_place, is_cell, scratch
@@ -36,6 +36,13 @@ def plan_region(region: Opaque, dies: bool) -> None:
         region.plan = SweepPlan(region)
         region.plan.overwrites = dies
         region.scratch = scratch(region.plan.bytes)
+    elif isinstance(region.equation.primitive.lower, Kernel):
+        region.plan = _plan_kernel(region.equation, region.equation.primitive.lower)
+        region.scratch = scratch(region.plan.scratch * region.plan.chunks)
+
+
+MOST_CHUNKS = 64
+"""Chunks of a loop or kernel whose iterations do not depend on each other."""
 
 
 @dataclass(slots=True)
@@ -105,7 +112,7 @@ def _plan_loop(region: Opaque) -> LoopPlan:
     if not plan.carry and plan.length and plan.length > 1:
         work = plan.length * plan.body.cost
         if work > PARALLEL_NS:
-            plan.chunk = -(-plan.length // int(max(2, min(64, work / CHUNK_NS, plan.length))))
+            plan.chunk = -(-plan.length // int(max(2, min(MOST_CHUNKS, work / CHUNK_NS, plan.length))))
             plan.chunks = -(-plan.length // plan.chunk)
     return plan
 
@@ -155,3 +162,25 @@ class BranchPlan:
             self.scope.places.update((var, Place(f"%operand{k}")) for k, var in enumerate(block.program.inputs))
             self.scope.places.update((var, Place(f"%result{k}")) for k, var in enumerate(block.outputs))
             self.scope.add_temporaries(block, f"temp{number}.")
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPlan:
+    """How the items of a kernel are shared out, and the bytes of working memory of each chunk."""
+
+    items: int
+    cost: float
+    chunks: int
+    chunk: int
+    scratch: int
+
+
+def _plan_kernel(equation: Equation, rule: Kernel) -> KernelPlan:
+    types = [atom.type for atom in equation.inputs]
+    items, cost = rule.items(*types, **equation.params), rule.cost(*types, **equation.params)
+    chunks = 1
+    if items > 1 and items * cost > PARALLEL_NS:
+        chunks = int(max(2, min(MOST_CHUNKS, items * cost / CHUNK_NS, items)))
+    chunk = -(-items // chunks)
+    chunks = -(-items // chunk) if items else 1
+    return KernelPlan(items, cost, chunks, chunk, aligned(rule.scratch(*types, **equation.params)))

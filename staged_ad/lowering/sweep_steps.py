@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from staged_ad.control.budget import tape_overflow
 from staged_ad.ir import Atom, Var
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
@@ -81,12 +82,8 @@ class StepWriter:
         self.entry.append(f"  store i64 {value}, ptr {name}")
 
     def number(self) -> int:
-        """The number under which this loop reports that its memory is used up."""
-        source = self.region.equation.source
-        text = str(source) if source is not None else "an unknown place"
-        if text not in self.functions.sources:
-            self.functions.sources.append(text)
-        return self.functions.sources.index(text)
+        """The status that says that the memory of this loop is used up."""
+        return self.functions.failure(tape_overflow, self.region.equation.place)
 
     # -- iterations ---------------------------------------------------------------------------------------------
 

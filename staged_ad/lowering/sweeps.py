@@ -21,7 +21,7 @@ from staged_ad.lowering.calls import Functions, RegionText, Resolve
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.storage import nbytes
 from staged_ad.lowering.sweep_steps import StepWriter
-from staged_ad.lowering.tape import GROW, OVERFLOW
+from staged_ad.lowering.tape import GROW
 
 ROWS, FILL = "staged_sweep_rows", "staged_sweep_fill"
 
@@ -145,7 +145,7 @@ class _SweepWriter(StepWriter):
             "  %table.none = icmp eq ptr %table, null",
             "  br i1 %table.none, label %fail, label %copy",
             "refuse:",
-            f"  store atomic i64 {OVERFLOW + number}, ptr %status monotonic, align 8",
+            f"  store atomic i64 {number}, ptr %status monotonic, align 8",
             "  br label %fail",
             "copy:",
             f"  %filled = call i64 @{FILL}(i64 %count, i64 {slots}, ptr %table)",

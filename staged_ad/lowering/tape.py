@@ -17,8 +17,6 @@ from staged_ad.lowering.once import once
 GROW, RELEASE, CLEAR = "staged_tape_grow", "staged_tape_release", "staged_tape_clear"
 ARENA_WORDS: Final = 4
 """First block, bytes in use, lock, one unused."""
-OVERFLOW: Final = 1 << 40
-"""Status of a loop whose memory is used up, plus the number of the loop."""
 
 
 @once
@@ -72,7 +70,7 @@ define internal void @unlock(ptr %arena) nounwind {{
 }}
 
 ; the data of a block of `bytes` bytes that begins with what `data` held; null, and a status, where there is no memory
-define internal ptr @grow(ptr %arena, ptr %data, i64 %bytes, ptr %status, i64 %number) nounwind {{
+define internal ptr @grow(ptr %arena, ptr %data, i64 %bytes, ptr %status, i64 %failure) nounwind {{
 start:
   call void @lock(ptr %arena)
   %fresh = icmp eq ptr %data, null
@@ -135,8 +133,7 @@ done:
   %result = getelementptr i8, ptr %block, i64 32
   ret ptr %result
 refuse:
-  %state = add i64 %number, {overflow}
-  store atomic i64 %state, ptr %status monotonic, align 8
+  store atomic i64 %failure, ptr %status monotonic, align 8
   call void @unlock(ptr %arena)
   ret ptr null
 }}
@@ -196,4 +193,4 @@ one:
 end:
   ret void
 }}
-""".replace("{overflow}", str(OVERFLOW))
+"""
