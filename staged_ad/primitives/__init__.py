@@ -9,6 +9,7 @@ from staged_ad.primitives import exponential as exponential
 from staged_ad.primitives import makers as makers
 from staged_ad.primitives import products as products
 from staged_ad.primitives import reductions as reductions
+from staged_ad.primitives import scans as scans
 from staged_ad.primitives import shaping as shaping
 from staged_ad.primitives import special as special
 from staged_ad.primitives import trigonometric as trigonometric

@@ -69,18 +69,12 @@ def scan(step: Step, start: Callable[[np.dtype[Any]], str]) -> Kernel:
         table = " ".join(f"i64 {whole + k}, label %{case}" for k, case in enumerate(cases))
         kernel.line(f"switch i64 {place}, label %{wide} [{table}]")
 
-        def column(label: str, first: str, width: int) -> None:
+        for label, (first, width) in zip(cases, rest, strict=True):
             kernel.start(label)
             _column(kernel, kernel.value(f"add i64 {base}, {first}"), width, (n, inner), reverse, end)
-
-        for case, (first, width) in zip(cases, rest, strict=True):
-            column(case, str(first), width)
         kernel.start(wide)
-        if whole:
-            first = kernel.value(f"mul i64 {place}, {lanes}")
-            _column(kernel, kernel.value(f"add i64 {base}, {first}"), lanes, (n, inner), reverse, end)
-        else:
-            kernel.line("unreachable")
+        first = kernel.value(f"add i64 {base}, {kernel.value(f'mul i64 {place}, {lanes}')}")
+        _column(kernel, first, lanes, (n, inner), reverse, end)
         kernel.start(end)
 
     def _column(kernel: Any, base: str, lanes: int, extent: tuple[int, int], reverse: bool, end: str) -> None:
@@ -112,6 +106,11 @@ def scan(step: Step, start: Callable[[np.dtype[Any]], str]) -> Kernel:
     return Kernel(emit, _items, cost=_cost)
 
 
+def _truth(vector: str) -> str:
+    """The type of a comparison of two values of a type."""
+    return f"{vector.split(' x ')[0]} x i1>" if vector[0] == "<" else "i1"
+
+
 def _arithmetic(floating: str, integer: str) -> Step:
     def step(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> str:
         name: str = kernel.value(f"{floating if dtype.kind == 'f' else integer} {vector} {carry}, {elements[0]}")
@@ -125,15 +124,12 @@ def _extremum(order: str) -> Step:
 
     def step(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> str:
         (x,) = elements
+        bits = _truth(vector)
         if dtype.kind == "f":
-            wins = kernel.value(f"fcmp u{order} {vector} {carry}, {x}")
-            number = kernel.value(f"fcmp ord {vector} {x}, {x}")
+            larger = kernel.value(f"fcmp o{order} {vector} {carry}, {x}")
             nan = kernel.value(f"fcmp uno {vector} {carry}, {carry}")
-            bits = vector.replace("double", "i1").replace("float", "i1")
-            wins = kernel.value(f"and {bits} {wins}, {number}")
-            wins = kernel.value(f"or {bits} {wins}, {nan}")
+            wins = kernel.value(f"or {bits} {larger}, {nan}")
         else:
-            bits = "i1" if vector[0] != "<" else vector.split(" x ")[0] + " x i1>"
             wins = kernel.value(f"icmp {'s' if dtype.kind == 'i' else 'u'}{order} {vector} {carry}, {x}")
         name: str = kernel.value(f"select {bits} {wins}, {vector} {carry}, {vector} {x}")
         return name
@@ -144,7 +140,7 @@ def _extremum(order: str) -> Step:
 def _recur(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> str:
     a, b = elements
     zero = "zeroinitializer" if vector[0] == "<" else "0.0"
-    bits = vector.replace("double", "i1").replace("float", "i1")
+    bits = _truth(vector)
     product = kernel.value(f"fmul {vector} {a}, {carry}")
     some = kernel.value(f"fcmp une {vector} {a}, {zero}")
     more = kernel.value(f"fcmp une {vector} {carry}, {zero}")

@@ -21,7 +21,8 @@ from staged_ad.ir.lowerings import Kernel
 from staged_ad.ir.primitive import not_linear
 from staged_ad.primitives.arithmetic import div, eq, maximum
 from staged_ad.primitives.makers import Operation, plus, same_types, scale, typeof, with_batch
-from staged_ad.primitives.shaping import broadcast, cast, concatenate, slice_
+from staged_ad.primitives.scan_kernels import MAXIMUM, MINIMUM, PRODUCT, RECURRENCE, SUM
+from staged_ad.primitives.shaping import cast, concatenate, slice_
 from staged_ad.tracing import bind
 
 FEW_LANES = 8
@@ -33,6 +34,7 @@ def _declare(
     kinds: str,
     evaluate: Callable[..., Any],
     jvp: Callable[..., Any],
+    lower: Kernel,
     transpose: Callable[..., Any] | None = None,
 ) -> Operation:
     def abstract_eval(*types: ArrayType, axis: int, reverse: bool) -> ArrayType:
@@ -53,7 +55,7 @@ def _declare(
         stacks = [with_batch(size, v, b) for v, b in zip(values, batched, strict=True)]
         return bind(primitive, *stacks, axis=axis + 1, reverse=reverse), True
 
-    primitive = Primitive(name, abstract_eval, forwards, jvp, transpose or not_linear(name), batch, SCAN)
+    primitive = Primitive(name, abstract_eval, forwards, jvp, transpose or not_linear(name), batch, lower)
     return Operation(primitive)
 
 
@@ -81,26 +83,26 @@ def _strong(a: Any, h: Any) -> Any:
 
 
 def _evaluate_recurrence(a: Any, b: Any, axis: int) -> Any:
-    lanes_a, lanes_b = (np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]) for x in (a, b))
+    if b.size == 0:
+        return np.array(b)
+    n = b.shape[axis]
+    lanes_a, lanes_b = (np.moveaxis(x, axis, -1).reshape(-1, n) for x in (a, b))
     if len(lanes_b) <= FEW_LANES:
-        rows = [list(_recur(*pair)) for pair in zip(lanes_a.tolist(), lanes_b.tolist(), strict=True)]
-        h = np.array(rows, b.dtype).reshape(lanes_b.shape)
+        h = np.array([list(_recur(*pair)) for pair in zip(lanes_a.tolist(), lanes_b.tolist(), strict=True)], b.dtype)
     else:
         h = np.array(lanes_b)
-        for k in range(1, h.shape[1]):
+        for k in range(1, n):
             h[:, k] += _strong(lanes_a[:, k], h[:, k - 1])
-    shape = (*b.shape[:axis], *b.shape[axis + 1 :], b.shape[axis])
-    return np.moveaxis(h.reshape(shape), -1, axis)
+    return np.moveaxis(h.reshape(*b.shape[:axis], *b.shape[axis + 1 :], n), -1, axis)
 
 
 def _recur(a: list[float], b: list[float]) -> Iterator[float]:
+    """One sequence; zero is absorbing."""
     steps = zip(a[1:], b[1:], strict=True)
-    return accumulate(steps, lambda h, step: (step[0] * h if step[0] and h else 0.0) + step[1], initial=b[0]) if b else iter(())
+    return accumulate(steps, lambda h, step: (step[0] * h if step[0] and h else 0.0) + step[1], initial=b[0])
 
 
-def _jvp_recurrence(
-    primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool
-) -> tuple[Any, Any]:
+def _jvp_recurrence(primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> tuple[Any, Any]:
     (a, b), (a_dot, b_dot) = primals, tangents
     h = recurrence(a, b, axis=axis, reverse=reverse)
     if a_dot is not None:
@@ -109,23 +111,23 @@ def _jvp_recurrence(
 
 
 def _transpose_recurrence(ct: Any, inputs: Sequence[Any], *, axis: int, reverse: bool) -> Any:
-    a, b = inputs
+    a = inputs[0]
     if isinstance(a, Linear):
         return not_linear("recurrence")(ct, inputs)
     return [None, recurrence(shifted(a, 0, axis, not reverse), ct, axis=axis, reverse=not reverse)]
 
 
-# recurrence(a, b, axis, reverse): h[i] = a[i] h[i - 1] + b[i], where zero is absorbing in the product. a[0] is not used.
-recurrence: Operation = _declare("recurrence", "f", _evaluate_recurrence, _jvp_recurrence, _transpose_recurrence)
+# recurrence(a, b, axis, reverse): zero is absorbing in the product a[i] h[i - 1]; a[0] is not used.
+recurrence: Operation = _declare(
+    "recurrence", "f", _evaluate_recurrence, _jvp_recurrence, RECURRENCE, _transpose_recurrence
+)
 
 
 def _jvp_cumsum(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
     return cumsum(primals[0], **params), cumsum(tangents[0], **params)
 
 
-def _jvp_cumprod(
-    primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool
-) -> tuple[Any, Any]:
+def _jvp_cumprod(primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> tuple[Any, Any]:
     """y[i] = x[i] y[i - 1], so y_dot[i] = x[i] y_dot[i - 1] + x_dot[i] y[i - 1]."""
     (x,), (x_dot,) = primals, tangents
     y = cumprod(x, axis=axis, reverse=reverse)
@@ -156,8 +158,11 @@ cumsum: Operation = _declare(
     "iuf",
     lambda x, axis: np.cumsum(x, axis, dtype=x.dtype),
     _jvp_cumsum,
+    SUM,
     lambda ct, inputs, *, axis, reverse: [cumsum(ct, axis=axis, reverse=not reverse)],
 )
-cumprod: Operation = _declare("cumprod", "iuf", lambda x, axis: np.cumprod(x, axis, dtype=x.dtype), _jvp_cumprod)
-cummax: Operation = _declare("cummax", "biuf", np.maximum.accumulate, _jvp_running(lambda: cummax))
-cummin: Operation = _declare("cummin", "biuf", np.minimum.accumulate, _jvp_running(lambda: cummin))
+cumprod: Operation = _declare(
+    "cumprod", "iuf", lambda x, axis: np.cumprod(x, axis, dtype=x.dtype), _jvp_cumprod, PRODUCT
+)
+cummax: Operation = _declare("cummax", "biuf", np.maximum.accumulate, _jvp_running(lambda: cummax), MAXIMUM)
+cummin: Operation = _declare("cummin", "biuf", np.minimum.accumulate, _jvp_running(lambda: cummin), MINIMUM)
