@@ -7,6 +7,7 @@ Start at makers.py.
 from staged_ad.primitives import arithmetic as arithmetic
 from staged_ad.primitives import exponential as exponential
 from staged_ad.primitives import makers as makers
+from staged_ad.primitives import ordering as ordering
 from staged_ad.primitives import products as products
 from staged_ad.primitives import reductions as reductions
 from staged_ad.primitives import scans as scans

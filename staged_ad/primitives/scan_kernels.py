@@ -21,7 +21,10 @@ from staged_ad.ir.lowerings import Kernel
 VECTOR = 64
 """Bytes of the widest vector."""
 
-Step = Callable[[Any, np.dtype[Any], str, str, Sequence[str]], str]
+Register = Any
+"""The name of a register: a string."""
+
+Step = Callable[[Any, np.dtype[Any], str, str, Sequence[str]], Register]
 """``(kernel, dtype, LLVM type, carry, elements) -> carry``, which is also the result there."""
 
 
@@ -36,7 +39,7 @@ def _pieces(inner: int, lanes: int) -> list[tuple[int, int]]:
     return pieces
 
 
-def _extent(type: ArrayType, axis: int) -> tuple[int, int, int]:
+def extent_of(type: ArrayType, axis: int) -> tuple[int, int, int]:
     return math.prod(type.shape[:axis]), type.shape[axis], math.prod(type.shape[axis + 1 :])
 
 
@@ -45,7 +48,7 @@ def _lanes(type: ArrayType) -> int:
 
 
 def _items(*types: ArrayType, axis: int, reverse: bool) -> int:
-    outer, _, inner = _extent(types[0], axis)
+    outer, _, inner = extent_of(types[0], axis)
     lanes = _lanes(types[0])
     return outer * (inner // lanes + len(_pieces(inner, lanes)))
 
@@ -59,7 +62,7 @@ def scan(step: Step, start: Callable[[np.dtype[Any]], str]) -> Kernel:
 
     def emit(kernel: Any, *, axis: int, reverse: bool) -> None:
         type = kernel.outputs[0].type
-        outer, n, inner = _extent(type, axis)
+        _, n, inner = extent_of(type, axis)
         lanes = _lanes(type)
         whole, rest = inner // lanes, _pieces(inner, lanes)
         count = max(1, whole + len(rest))
@@ -112,9 +115,8 @@ def _truth(vector: str) -> str:
 
 
 def _arithmetic(floating: str, integer: str) -> Step:
-    def step(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> str:
-        name: str = kernel.value(f"{floating if dtype.kind == 'f' else integer} {vector} {carry}, {elements[0]}")
-        return name
+    def step(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> Register:
+        return kernel.value(f"{floating if dtype.kind == 'f' else integer} {vector} {carry}, {elements[0]}")
 
     return step
 
@@ -122,7 +124,7 @@ def _arithmetic(floating: str, integer: str) -> Step:
 def _extremum(order: str) -> Step:
     """The carry where it wins or is NaN, else the element: a NaN stays."""
 
-    def step(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> str:
+    def step(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> Register:
         (x,) = elements
         bits = _truth(vector)
         if dtype.kind == "f":
@@ -131,13 +133,12 @@ def _extremum(order: str) -> Step:
             wins = kernel.value(f"or {bits} {larger}, {nan}")
         else:
             wins = kernel.value(f"icmp {'s' if dtype.kind == 'i' else 'u'}{order} {vector} {carry}, {x}")
-        name: str = kernel.value(f"select {bits} {wins}, {vector} {carry}, {vector} {x}")
-        return name
+        return kernel.value(f"select {bits} {wins}, {vector} {carry}, {vector} {x}")
 
     return step
 
 
-def _recur(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> str:
+def _recur(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements: Sequence[str]) -> Register:
     a, b = elements
     zero = "zeroinitializer" if vector[0] == "<" else "0.0"
     bits = _truth(vector)
@@ -146,8 +147,7 @@ def _recur(kernel: Any, dtype: np.dtype[Any], vector: str, carry: str, elements:
     more = kernel.value(f"fcmp une {vector} {carry}, {zero}")
     keep = kernel.value(f"and {bits} {some}, {more}")
     strong = kernel.value(f"select {bits} {keep}, {vector} {product}, {vector} {zero}")
-    name: str = kernel.value(f"fadd {vector} {strong}, {b}")
-    return name
+    return kernel.value(f"fadd {vector} {strong}, {b}")
 
 
 def _least(dtype: np.dtype[Any]) -> str:
