@@ -8,9 +8,13 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 import numpy as _np
 
 from staged_ad.numpy import multiplying as _multiplying
+from staged_ad.numpy import ordering as _ordering
+from staged_ad.numpy import quantiles as _quantiles
 from staged_ad.numpy import reducing as _reducing
+from staged_ad.numpy import scanning as _scanning
 from staged_ad.numpy import shaping as _shaping
 from staged_ad.numpy.indexing import getitem as _getitem
+from staged_ad.numpy.ordering import top_k as top_k
 from staged_ad.numpy.promotion import as_value as _as_value
 from staged_ad.numpy.reducing import logsumexp as logsumexp
 from staged_ad.numpy.reducing import softmax as softmax
@@ -26,6 +30,9 @@ _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
+_OPERATIONS.functions.update(_scanning.FUNCTIONS)
+_OPERATIONS.functions.update(_ordering.FUNCTIONS)
+_OPERATIONS.functions.update(_quantiles.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
@@ -49,6 +56,8 @@ _OPERATIONS.methods.update(
     conj=_as_value,
     conjugate=_as_value,
 )
+_OPERATIONS.methods.update(_scanning.METHODS)
+_OPERATIONS.methods.update(_ordering.METHODS)
 _OPERATIONS.properties.update(
     T=_shaping.transpose,
     mT=_shaping.matrix_transpose,

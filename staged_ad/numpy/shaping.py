@@ -318,16 +318,6 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
     return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
 
 
-def diff(a_: Any, n: int = 1, axis: int = -1) -> Any:
-    value = as_value(a_)
-    whole = (slice(None),) * check_axis(axis, typeof(value).ndim)
-    if n < 0:
-        raise ValueError(f"order must be non-negative but got {n}")
-    for _ in range(n):
-        value = getitem(value, (*whole, slice(1, None))) - getitem(value, (*whole, slice(None, -1)))
-    return value
-
-
 def _like(fill: float | None) -> Callable[..., Any]:
     def make(a_: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
         type = typeof(as_value(a_))
@@ -380,7 +370,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.clip: clip,
     np.round: round_,
     np.around: round_,
-    np.diff: diff,
     np.copy: copy,
     np.astype: astype,
     np.zeros_like: _like(0),
