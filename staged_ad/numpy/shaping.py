@@ -344,16 +344,6 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
     return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
 
 
-def diff(a_: Any, n: int = 1, axis: int = -1) -> Any:
-    value = as_value(a_)
-    whole = (slice(None),) * check_axis(axis, typeof(value).ndim)
-    if n < 0:
-        raise ValueError(f"order must be non-negative but got {n}")
-    for _ in range(n):
-        value = getitem(value, (*whole, slice(1, None))) - getitem(value, (*whole, slice(None, -1)))
-    return value
-
-
 def shape_of(a_: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = typeof(as_value(a_)).shape
     return shape
@@ -393,7 +383,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.clip: clip,
     np.round: round_,
     np.around: round_,
-    np.diff: diff,
     np.astype: astype,
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
