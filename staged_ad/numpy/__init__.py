@@ -10,10 +10,12 @@ import numpy as _np
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import reducing as _reducing
 from staged_ad.numpy import shaping as _shaping
+from staged_ad.numpy import special as _special
+from staged_ad.numpy.exponentials import log_softmax as log_softmax
+from staged_ad.numpy.exponentials import logsumexp as logsumexp
+from staged_ad.numpy.exponentials import softmax as softmax
 from staged_ad.numpy.indexing import getitem as _getitem
 from staged_ad.numpy.promotion import as_value as _as_value
-from staged_ad.numpy.reducing import logsumexp as logsumexp
-from staged_ad.numpy.reducing import softmax as softmax
 from staged_ad.numpy.shaping import array as array
 from staged_ad.numpy.shaping import full as full
 from staged_ad.numpy.ufuncs import OPERATORS as _OPERATORS
@@ -26,6 +28,7 @@ _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
+_OPERATIONS.functions.update(_special.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})

@@ -9,8 +9,9 @@ from __future__ import annotations
 import staged_ad.transforms.call  # noqa: F401  # declares the one primitive that holds a program
 from tests.primitives.elementwise_examples import ELEMENTWISE
 from tests.primitives.row import Row
+from tests.primitives.special_examples import SPECIAL_FUNCTIONS
 from tests.primitives.structural_examples import STRUCTURAL
 
-ROWS: list[Row] = [*ELEMENTWISE, *STRUCTURAL]
+ROWS: list[Row] = [*ELEMENTWISE, *STRUCTURAL, *SPECIAL_FUNCTIONS]
 DIFFERENTIABLE = [row for row in ROWS if row.differentiable]
 LINEAR = [(row, operands) for row in ROWS for operands in row.linear]
