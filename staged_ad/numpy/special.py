@@ -38,7 +38,7 @@ _SAME_NAME = [
         "gammainc gammaincc gammaincinv gammainccinv betainc betaincc betaincinv betainccinv chdtr chdtrc chdtri gdtr "
         "gdtrc pdtr pdtrc stdtr stdtrit fdtr fdtrc fdtri",
     ),
-    (bessel, "iv ive kv kve kn jv yv yn i0 i1 i0e i1e k0 k1 k0e k1e j0 j1 y0 y1"),
+    (bessel, "iv ive kv kve kn jv jve yv yve yn i0 i1 i0e i1e k0 k1 k0e k1e j0 j1 y0 y1"),
     (integrals, "expi exp1 expn spence ellipk ellipkm1 ellipe hyp0f1 hyp1f1 hyp2f1 hyperu"),
     (
         information,
@@ -54,8 +54,6 @@ DIRECT: dict[np.ufunc, Operation] = {
     sp.psi: special.digamma,
     sp._ufuncs._zeta: gammas.zeta,
     sp._ufuncs._riemann_zeta: gammas.riemann_zeta,
-    sp.jve: bessel.jv,
-    sp.yve: bessel.yv,
 }
 """Ufuncs that are one primitive."""
 

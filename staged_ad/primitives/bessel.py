@@ -11,7 +11,7 @@ from typing import Any
 from staged_ad.ir import filled
 from staged_ad.primitives.arithmetic import div, sign
 from staged_ad.primitives.makers import Operation, Partial, add, mul, neg, sub, typeof
-from staged_ad.primitives.special import refused, special
+from staged_ad.primitives.special import counted, refused, special
 
 
 def _order(name: str) -> Any:
@@ -43,10 +43,12 @@ iv: Operation = special("iv", _order("iv"), _neighbours("iv", 1, 0.5), cost=300)
 ive: Operation = special("ive", _order("ive"), _scaled(_neighbours("ive", 1, 0.5), True), cost=300)
 kv: Operation = special("kv", _order("kv"), _neighbours("kv", 1, -0.5), cost=300)
 kve: Operation = special("kve", _order("kve"), _scaled(_neighbours("kve", 1, -0.5), False), cost=300)
-kn: Operation = special("kn", refused("kn", "the order n"), _neighbours("kv", 1, -0.5), cost=300)
+kn: Operation = counted("kn", _neighbours("kv", 1, -0.5))
 jv: Operation = special("jv", _order("jv"), _neighbours("jv", -1, 0.5), cost=300)
 yv: Operation = special("yv", _order("yv"), _neighbours("yv", -1, 0.5), cost=300)
-yn: Operation = special("yn", refused("yn", "the order n"), _neighbours("yv", -1, 0.5), cost=300)
+yn: Operation = counted("yn", _neighbours("yv", -1, 0.5))
+jve: Operation = special("jve", _order("jve"), _neighbours("jv", -1, 0.5), cost=300)  # jv for real arguments
+yve: Operation = special("yve", _order("yve"), _neighbours("yv", -1, 0.5), cost=300)
 
 i0: Operation = special("i0", lambda y, x: i1(x))
 i1: Operation = special("i1", lambda y, x: mul(0.5, add(i0(x), _at(iv, 2.0, x))))

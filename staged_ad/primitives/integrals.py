@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import scipy.special
+
 from staged_ad.primitives.arithmetic import div, eq
 from staged_ad.primitives.exponential import cosh, exp, log, sinh
-from staged_ad.primitives.makers import Operation, add, mul, neg, select, sub
-from staged_ad.primitives.special import component, near_zero, refused, special
+from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, sub
+from staged_ad.primitives.special import component, counted, near_zero, refused, special
 from staged_ad.primitives.trigonometric import cos, sin
 
 expi: Operation = special("expi", lambda y, x: div(exp(x), x))
@@ -24,7 +26,7 @@ def _partial_expn(y: Any, n: Any, x: Any) -> Any:
     return neg(select(eq(n, 0.0), add(y, div(y, x)), expn(sub(n, 1.0), x)))
 
 
-expn: Operation = special("expn", refused("expn", "the order n"), _partial_expn, cost=200)
+expn: Operation = counted("expn", _partial_expn)
 
 
 def _ratio(function: Operation, sign: int) -> Any:
@@ -76,8 +78,22 @@ def _slope_of_k(m: Any, complement: Any, k: Any, e: Any) -> Any:
 
 
 ellipk: Operation = special("ellipk", lambda y, m: _slope_of_k(m, sub(1.0, m), y, ellipe(m)))
-ellipkm1: Operation = special("ellipkm1", lambda y, p: neg(_slope_of_k(sub(1.0, p), p, y, ellipe(sub(1.0, p)))))
-ellipe: Operation = special("ellipe", lambda y, m: near_zero(m, 0.125, _E_SLOPE, div(sub(y, ellipk(m)), mul(2.0, m))))
+ellipkm1: Operation = special("ellipkm1", lambda y, p: neg(_slope_of_k(sub(1.0, p), p, y, ellipem1(p))))
+
+
+def _slope_of_e(m: Any, k: Any, e: Any) -> Any:
+    return near_zero(m, 0.125, _E_SLOPE, div(sub(e, k), mul(2.0, m)))
+
+
+ellipe: Operation = special("ellipe", lambda y, m: _slope_of_e(m, ellipk(m), y))
+# E(1 - p), whose slope near p = 0 is that of the logarithm in K(1 - p)
+ellipem1: Operation = elementwise(
+    "ellipem1",
+    lambda p: scipy.special.ellipe(1 - p),
+    lambda code, p: code.special("ellipe", code.sub(code.constant(1, p.dtype), p)),
+    lambda y, p: neg(_slope_of_e(sub(1.0, p), ellipkm1(p), y)),
+    cost=100,
+)
 
 hyp0f1: Operation = special(
     "hyp0f1", refused("hyp0f1", "the parameter v"), lambda y, v, z: div(hyp0f1(add(v, 1.0), z), v), cost=300

@@ -52,6 +52,20 @@ def refused(ufunc: str, operand: str) -> Callable[..., NoReturn]:
     return partial
 
 
+def counted(ufunc: str, partial: Partial) -> Operation:
+    """A ufunc of a whole number n and x. SciPy cuts fractions of n off with a warning, which machine code must not
+    give: it would have to hold Python's lock.
+    """
+
+    def emit(code: Any, n: Any, x: Any) -> Any:
+        whole = code.intrinsic("trunc", n)
+        fits = code.compare("lt", code.abs(n), code.constant(2.0**31, n.dtype))
+        return code.special(ufunc, code.select(fits, whole, code.constant(np.nan, n.dtype)), x)
+
+    function = getattr(scipy.special, ufunc)
+    return elementwise(ufunc, function, emit, refused(ufunc, "the order n"), partial, cost=300)
+
+
 def horner(x: Any, coefficients: Sequence[float]) -> Any:
     """``c[0] + c[1] x + c[2] x^2 + ...``"""
     result = mul(x, coefficients[-1])

@@ -94,7 +94,7 @@ def multigammaln(a: Any, d: int) -> Any:
     """The logarithm of the gamma function of d x d matrices; NaN where SciPy raises, for a <= (d - 1) / 2."""
     if int(d) != d or d < 1:
         raise ValueError("d should be a positive integer (dimension)")
-    value = to_float(a)
+    value = to_dtype(as_value(a), FLOAT64)
     total = filled(d * (d - 1) / 4 * math.log(math.pi), typeof(value).strong())
     for j in range(int(d)):
         total = add(total, lgamma(sub(value, j / 2)))
@@ -108,7 +108,7 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
     n, k = map(to_float, promote(N, k))
     if repetition:
         value = gammas.binom(sub(add(n, k), 1.0), k)
-        return select(and_(eq(k, 0.0), ge(n, 0.0)), filled(1, typeof(value)), _in_range(value, sub(add(n, k), 1.0), k))
+        return select(and_(eq(k, 0.0), ge(n, 0.0)), filled(1, typeof(value)), value)
     return _in_range(gammas.binom(n, k), n, k)
 
 
@@ -134,6 +134,8 @@ def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
             "write gamma(n + 1)"
         )
     value = to_float(n)
+    if typeof(value).ndim:
+        value = to_dtype(value, FLOAT64)  # as SciPy does for arrays
     result = gammas.gamma(add(value, 1.0))
     return select(lt(value, 0.0), zeros(typeof(result)), result)
 

@@ -28,7 +28,7 @@ _DOMAINS: list[tuple[str, tuple[Any, ...]]] = [
     ("ndtri logit", (UNIT,)),
     ("ndtri_exp", (((-4.0, -0.2),),)),
     ("ellipk ellipe", (((-1.5, 0.9),),)),
-    ("ellipkm1", (((0.1, 1.8),),)),
+    ("ellipkm1 ellipem1", (((0.1, 1.8),),)),
     ("riemann_zeta", (((-2.5, 0.8), (1.5, 4.0)),)),
     ("owens_t", (ANYWHERE, ANYWHERE)),
     ("beta betaln poch xlogy xlog1py rel_entr kl_div gammainc gammaincc", (POSITIVE, POSITIVE)),
@@ -45,7 +45,12 @@ _DOMAINS: list[tuple[str, tuple[Any, ...]]] = [
 ]
 """Functions that are differentiable in all operands, and intervals for those."""
 
-_NAMES = {"zeta": "_zeta", "riemann_zeta": "_riemann_zeta"}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "zeta": sp._ufuncs._zeta,
+    "riemann_zeta": sp._ufuncs._riemann_zeta,
+    "ellipem1": lambda p: sp.ellipe(1 - p),
+}
+"""Those that have another name in SciPy."""
 
 _RESULTS: dict[str, tuple[str, int, Any]] = {
     "si": ("sici", 0, ((0.2, 0.9), (1.1, 4.0))),
@@ -61,7 +66,7 @@ _RESULTS: dict[str, tuple[str, int, Any]] = {
 }
 
 _FIXED: list[tuple[str, tuple[Any, ...]]] = [
-    ("iv ive kv kve jv yv", (((0.0, 3.0),), POSITIVE)),
+    ("iv ive kv kve jv jve yv yve", (((0.0, 3.0),), POSITIVE)),
     ("kn yn expn", (((0.0, 0.0), (1.0, 1.0), (2.0, 2.0)), POSITIVE)),
     ("pdtr pdtrc", (((0.0, 4.0),), POSITIVE)),
     ("hyp0f1", (NEAR, ANYWHERE)),
@@ -89,6 +94,7 @@ _EDGES: dict[str, list[tuple[float, ...]]] = {
     "xlog1py": [(0.0, 0.0, 0.0, 1.0, 2.0, 0.0, -1.0), (-1.0, INF, NAN, -1.0, -2.0, -3.0, 0.5)],
     "logit": [(0.0, 1.0, 0.5, 1e-30, 0.3, 0.7, 2.0, -1.0, NAN)],
     "log_ndtr": [(-40.0, -1e6, 40.0, 0.0, INF, -INF, NAN)],
+    "kn": [(0.0, 1.0, 2.0, NAN), (0.5, INF, 0.0, 1.0)],
     "erfcx": [(-30.0, 0.0, 1e3, 1e30, INF, -INF, NAN)],
     "polynomial": [(0.0, 1.0, -1.0, 0.5, 30.0, NAN)],
 }
@@ -113,7 +119,7 @@ def _edges(name: str, expected: Callable[..., Any], **params: Any) -> Iterator[R
 
 def _rows() -> Iterator[Row]:
     for name, intervals in _each(_DOMAINS):
-        ufunc = getattr(sp._ufuncs if name in _NAMES else sp, _NAMES.get(name, name))
+        ufunc = _FUNCTIONS.get(name) or getattr(sp, name)
         smooth = name not in ("gammasgn",)
         yield Row(name, "f64[5]", _operands(name, intervals), ufunc, {}, smooth)
         yield from _edges(name, ufunc)
@@ -122,6 +128,7 @@ def _rows() -> Iterator[Row]:
         yield Row(name, "f64[5]", _operands(name, (interval,)), lambda x, ufunc=ufunc, k=k: ufunc(x)[k])
     for name, intervals in _each(_FIXED):
         yield Row(name, "f64[5]", _operands(name, intervals), getattr(sp, name), {}, False)
+        yield from _edges(name, getattr(sp, name))
     for family, n, parameters in _POLYNOMIALS:
         params = {"family": family, "n": n, "parameters": parameters}
         yield Row("polynomial", f"{family}-{n}", _operands(family, (SYMMETRIC,)), _polynomial, params)
