@@ -74,7 +74,7 @@ _FIXED: list[tuple[str, tuple[Any, ...]]] = [
     ("hyp2f1", (NEAR, NEAR, NEAR, ((-0.8, 0.8),))),
     ("hyperu", (NEAR, NEAR, POSITIVE)),
 ]
-"""Functions with an operand in which they are not differentiable: their rows are for values."""
+"""Functions that are differentiable in their last operand alone."""
 
 _POLYNOMIALS: list[tuple[str, int, tuple[float, ...]]] = [
     ("jacobi", 4, (0.5, 1.5)),
@@ -111,10 +111,10 @@ def _operands(name: str, intervals: tuple[Any, ...], dtype: str = "float64") -> 
     return tuple(points(rng, i, (5,), dtype) for i in intervals)
 
 
-def _edges(name: str, expected: Callable[..., Any], **params: Any) -> Iterator[Row]:
+def _edges(name: str, expected: Callable[..., Any], fixed: tuple[int, ...] = (), **params: Any) -> Iterator[Row]:
     for dtype in ("float64", "float32") if name in _EDGES else ():
         arguments = tuple(np.array(values).astype(dtype) for values in _EDGES[name])
-        yield Row(name, f"edges-{dtype}", arguments, expected, params, False)
+        yield Row(name, f"edges-{dtype}", arguments, expected, params, False, (), fixed)
 
 
 def _rows() -> Iterator[Row]:
@@ -127,8 +127,9 @@ def _rows() -> Iterator[Row]:
         ufunc = getattr(sp, several)
         yield Row(name, "f64[5]", _operands(name, (interval,)), lambda x, ufunc=ufunc, k=k: ufunc(x)[k])
     for name, intervals in _each(_FIXED):
-        yield Row(name, "f64[5]", _operands(name, intervals), getattr(sp, name), {}, False)
-        yield from _edges(name, getattr(sp, name))
+        fixed = tuple(range(len(intervals) - 1))
+        yield Row(name, "f64[5]", _operands(name, intervals), getattr(sp, name), {}, True, (), fixed)
+        yield from _edges(name, getattr(sp, name), fixed)
     for family, n, parameters in _POLYNOMIALS:
         params = {"family": family, "n": n, "parameters": parameters}
         yield Row("polynomial", f"{family}-{n}", _operands(family, (SYMMETRIC,)), _polynomial, params)
