@@ -17,6 +17,7 @@ LAYERS = [
     ["tracing"],
     ["primitives"],
     ["numpy"],
+    ["scipy"],
     ["transforms"],
     ["control"],
     ["passes"],

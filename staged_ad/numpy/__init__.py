@@ -15,15 +15,17 @@ from staged_ad.numpy import quantiles as _quantiles
 from staged_ad.numpy import reducing as _reducing
 from staged_ad.numpy import scanning as _scanning
 from staged_ad.numpy import shaping as _shaping
+from staged_ad.numpy import special as _special
 from staged_ad.numpy import taking as _taking
 from staged_ad.numpy.assignment import at as at
 from staged_ad.numpy.assignment import setitem as setitem
 from staged_ad.numpy.assignment import ufunc_at as ufunc_at
+from staged_ad.numpy.exponentials import log_softmax as log_softmax
+from staged_ad.numpy.exponentials import logsumexp as logsumexp
+from staged_ad.numpy.exponentials import softmax as softmax
 from staged_ad.numpy.indexing import getitem as _getitem
 from staged_ad.numpy.ordering import top_k as top_k
 from staged_ad.numpy.promotion import as_value as _as_value
-from staged_ad.numpy.reducing import logsumexp as logsumexp
-from staged_ad.numpy.reducing import softmax as softmax
 from staged_ad.numpy.shaping import array as array
 from staged_ad.numpy.shaping import asarray as asarray
 from staged_ad.numpy.shaping import full as full
@@ -42,6 +44,7 @@ _OPERATIONS.functions.update(_taking.FUNCTIONS)
 _OPERATIONS.functions.update(_scanning.FUNCTIONS)
 _OPERATIONS.functions.update(_ordering.FUNCTIONS)
 _OPERATIONS.functions.update(_quantiles.FUNCTIONS)
+_OPERATIONS.functions.update(_special.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})

@@ -270,7 +270,13 @@ class ArrayProtocol:
 def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     found = OPERATIONS.functions.get(function)
     if found is None:
-        raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())})")
+        advice = ""
+        if isinstance(function, np.ufunc) and getattr(np, name, None) is not function:  # of scipy.special, say
+            advice = (
+                "; write a function that calls it by staged_ad.pure_callback, and give it a derivative by "
+                "staged_ad.custom_jvp"
+            )
+        raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
 
 
