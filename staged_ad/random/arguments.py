@@ -66,7 +66,7 @@ def check_dtype(what: str, dtype: Any, kinds: str) -> np.dtype[Any]:
     except (TypeError, StagedADError):
         found = None
     if found is None or found.kind not in kinds:
-        wanted = "float32 or float64" if kinds == "f" else "an integer dtype"
+        wanted = {"f": "float32 or float64", "u": "an unsigned integer dtype", "iu": "an integer dtype"}[kinds]
         raise DTypeError(f"{what}: dtype must be {wanted}, got {dtype} {here()}")
     return found
 

@@ -72,7 +72,7 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = np.int64) -> Any
     means = np.reshape(spread(lam, shape, key), (size,))
     if size:
         means = vmap(_one, in_axes=(None, 0, 0))(joined(key), places((size,), key, means), stop_gradient(means))
-    return np.reshape(cast(means, dtype=dtype, weak=False), shape)
+    return cast(np.reshape(means, shape), dtype=dtype, weak=False)
 
 
 def _one(key: Any, place: Any, lam: Any) -> Any:

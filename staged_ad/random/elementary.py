@@ -47,8 +47,8 @@ def bits(key: Any, shape: Any = (), dtype: Any = np.uint64) -> Any:
     [225  92  81]
     """
     check_key("bits", key)
-    dtype = check_dtype("bits", dtype, "u")
-    found = words(key, check_shape("bits", shape))
+    shape, dtype = check_shape("bits", shape), check_dtype("bits", dtype, "u")
+    found = words(key, shape)
     return _cast(np.right_shift(found, np.uint64(64 - 8 * dtype.itemsize)), dtype)
 
 
@@ -78,8 +78,8 @@ def uniform(key: Any, shape: Any = (), dtype: Any = np.float64, minval: Any = 0.
     [ 0.7610404  -0.27581777 -0.36110846]
     """
     check_key("uniform", key)
-    dtype = check_dtype("uniform", dtype, "f")
-    shape, (low, high) = parameters("uniform", dtype, check_shape("uniform", shape), minval=minval, maxval=maxval)
+    shape, dtype = check_shape("uniform", shape), check_dtype("uniform", dtype, "f")
+    shape, (low, high) = parameters("uniform", dtype, shape, minval=minval, maxval=maxval)
     u = _unit(words(key, shape), dtype)
     return u if _is_number(minval, 0.0) and _is_number(maxval, 1.0) else low + u * (high - low)
 
@@ -114,8 +114,7 @@ def integers(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = np.int
     [6 3 2 3 5]
     """
     check_key("integers", key)
-    dtype = check_dtype("integers", dtype, "iu")
-    shape = check_shape("integers", shape)
+    shape, dtype = check_shape("integers", shape), check_dtype("integers", dtype, "iu")
     low, last = _bound("minval", minval, 0, dtype), _bound("maxval", maxval, 1, dtype)
     if isinstance(last, Tracer):
         empty = np.less_equal(cast(maxval, dtype=dtype, weak=False), low)
@@ -195,8 +194,8 @@ def normal(key: Any, shape: Any = (), dtype: Any = np.float64) -> Any:
     [ 0.69938039  2.82277546 -0.99119493]
     """
     check_key("normal", key)
-    dtype = check_dtype("normal", dtype, "f")
-    return _cast(normal_quantile(words(key, check_shape("normal", shape))), dtype)
+    shape, dtype = check_shape("normal", shape), check_dtype("normal", dtype, "f")
+    return _cast(normal_quantile(words(key, shape)), dtype)
 
 
 def exponential(key: Any, shape: Any = (), dtype: Any = np.float64) -> Any:
@@ -245,8 +244,8 @@ def laplace(key: Any, shape: Any = (), dtype: Any = np.float64) -> Any:
     [-0.12724241  1.0158594 ]
     """
     check_key("laplace", key)
-    dtype = check_dtype("laplace", dtype, "f")
-    found = words(key, check_shape("laplace", shape))
+    shape, dtype = check_shape("laplace", shape), check_dtype("laplace", dtype, "f")
+    found = words(key, shape)
     sign = 1.0 - 2.0 * _cast(found & np.uint64(1), FLOAT64)
     return _cast(sign * -exact.log(open_unit(found)), dtype)
 
@@ -261,16 +260,15 @@ def cauchy(key: Any, shape: Any = (), dtype: Any = np.float64) -> Any:
     [-0.29099721 -0.43717364]
     """
     check_key("cauchy", key)
-    dtype = check_dtype("cauchy", dtype, "f")
-    shape = check_shape("cauchy", shape)
+    shape, dtype = check_shape("cauchy", shape), check_dtype("cauchy", dtype, "f")
     above, below = (normal_quantile(words(key, shape, half=half)) for half in (0, 1))
     return _cast(above / below, dtype)
 
 
 def _by_inversion(what: str, key: Any, shape: Any, dtype: Any, quantile: Any) -> Any:
     check_key(what, key)
-    dtype = check_dtype(what, dtype, "f")
-    return _cast(quantile(open_unit(words(key, check_shape(what, shape)))), dtype)
+    shape, dtype = check_shape(what, shape), check_dtype(what, dtype, "f")
+    return _cast(quantile(open_unit(words(key, shape))), dtype)
 
 
 def open_unit(found: Any) -> Any:
