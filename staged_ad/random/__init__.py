@@ -25,3 +25,5 @@ from staged_ad.random.gamma import standard_t as standard_t
 from staged_ad.random.keys import fold_in as fold_in
 from staged_ad.random.keys import key as key
 from staged_ad.random.keys import split as split
+from staged_ad.random.selecting import choice as choice
+from staged_ad.random.selecting import permutation as permutation

@@ -126,9 +126,10 @@ def fold_in(key: Any, data: Any) -> Any:
     traced = isinstance(data, Tracer)
     if not traced:
         data = data.item() if isinstance(data, np.ndarray | np.generic) and data.shape == () else data
-    if (data.shape or data.dtype.kind not in "iu") if traced else type(data) is not int:
+    fits = not data.shape and data.dtype.kind in "iu" if traced else type(data) is int and -(2**63) <= data < 2**64
+    if not fits:
         found = data.type if traced else describe(data)
-        raise ArgumentError(f"fold_in: data must be an integer scalar, got {found} {here()}")
+        raise ArgumentError(f"fold_in: data must be an integer scalar of 64 bits, got {found} {here()}")
     number = cast(data, dtype=UINT64, weak=False) if traced else np.uint64(data % 2**64)
     return _halves(philox(number, np.uint64(FOLD << 32), joined(key), half=0))
 
