@@ -19,7 +19,8 @@ from staged_ad.primitives.shaping import stop_gradient
 from staged_ad.random.arguments import check_axis_of, check_key, check_shape, here, parameters
 from staged_ad.random.elementary import gumbel, integers, uniform
 from staged_ad.random.keys import words
-from staged_ad.tracing import Tracer
+from staged_ad.tracing import Tracer, literal_of
+from staged_ad.tracing.trace import innermost
 
 
 def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> Any:
@@ -52,7 +53,7 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> A
     axis = check_axis_of("permutation", x.shape, axis)
     if independent:
         return np.take_along_axis(x, np.argsort(words(key, x.shape), axis=axis, kind="stable"), axis)
-    return np.take(x, _order(key, x.shape[axis]), axis=axis)
+    return _taken(x, _order(key, x.shape[axis]), axis)
 
 
 def _order(key: Any, n: int) -> Any:
@@ -115,7 +116,15 @@ def choice(key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = Non
     else:
         scores = exact.log(weights) + gumbel(key, n)
         index = np.reshape(np.argsort(-scores, kind="stable")[:size], shape)
-    return np.take(a, index, axis=axis)
+    return _taken(a, index, axis)
+
+
+def _taken(x: Any, index: Any, axis: int) -> Any:
+    """np.take asks a traced array, not a traced index, what to do: a constant array becomes a traced one."""
+    trace = innermost((index,))
+    if trace is not None and not isinstance(x, Tracer):
+        x = trace.constant(literal_of(x))
+    return np.take(x, index, axis=axis)
 
 
 def _by_distribution(key: Any, weights: Any, shape: tuple[int, ...]) -> Any:
