@@ -22,6 +22,8 @@ from staged_ad.random.gamma import dirichlet as dirichlet
 from staged_ad.random.gamma import gamma as gamma
 from staged_ad.random.gamma import loggamma as loggamma
 from staged_ad.random.gamma import standard_t as standard_t
+from staged_ad.random.gaussian import multivariate_normal as multivariate_normal
+from staged_ad.random.gaussian import truncated_normal as truncated_normal
 from staged_ad.random.keys import fold_in as fold_in
 from staged_ad.random.keys import key as key
 from staged_ad.random.keys import split as split

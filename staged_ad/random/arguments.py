@@ -77,18 +77,22 @@ def parameters(what: str, dtype: np.dtype[Any], shape: Any, **named: Any) -> tup
     A shape of None is the common shape of the parameters.
     """
     values = [_parameter(what, name, value, dtype) for name, value in named.items()]
-    shapes = [np.shape(v) for v in values]
+    return check_batch(what, shape, **{name: np.shape(v) for name, v in zip(named, values, strict=True)}), values
+
+
+def check_batch(what: str, shape: Any, **named: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the result: `shape`, to which those of the parameters must broadcast, or for None what they give."""
     result = None if shape is None else check_shape(what, shape)
     try:
-        own = np.broadcast_shapes(*shapes)
+        own = np.broadcast_shapes(*named.values())
         fits = result is None or np.broadcast_shapes(own, result) == result
     except ValueError:
         fits = False
     if not fits:
-        found = ", ".join(f"{name} {shape}" for name, shape in zip(named, shapes, strict=True))
+        found = ", ".join(f"{name} {shape}" for name, shape in named.items())
         target = "to one shape" if result is None else f"to shape={result}"
         raise ShapeError(f"{what}: parameters of shapes {found} do not broadcast {target} {here()}")
-    return own if result is None else result, values
+    return own if result is None else result
 
 
 def _parameter(what: str, name: str, value: Any, dtype: np.dtype[Any]) -> Any:

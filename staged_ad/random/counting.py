@@ -18,7 +18,7 @@ from staged_ad.ir.types import FLOAT64
 from staged_ad.primitives import exact
 from staged_ad.primitives.random_bits import philox
 from staged_ad.primitives.shaping import cast, stop_gradient
-from staged_ad.random.arguments import check_axis_of, check_dtype, check_key, check_shape, here, parameters, spread
+from staged_ad.random.arguments import check_axis_of, check_batch, check_dtype, check_key, here, parameters, spread
 from staged_ad.random.elementary import gumbel, open_unit
 from staged_ad.random.keys import REJECTION, joined, places
 from staged_ad.tracing import Tracer
@@ -166,12 +166,5 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Any
     *batch, classes = logits.shape
     if classes == 0:
         raise ShapeError(f"categorical: the axis of the classes has length 0 {here()}")
-    wanted = tuple(batch) if shape is None else check_shape("categorical", shape)
-    noise = gumbel(key, (*wanted, classes))
-    try:
-        fits = np.broadcast_shapes(tuple(batch), wanted) == wanted
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ShapeError(f"categorical: logits have batch shape {tuple(batch)}, shape is {wanted} {here()}")
+    noise = gumbel(key, (*check_batch("categorical", shape, logits=tuple(batch)), classes))
     return np.argmax(logits + noise, axis=-1)

@@ -53,10 +53,14 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: random.poisson(KEY, -1.0), ArgumentError, "lam must be from 0"),
     (lambda: random.poisson(KEY, np.nan), ArgumentError, "lam must be from 0"),
+    (lambda: random.multivariate_normal(KEY, 0.0, 1.0), ShapeError, r"mean must have shape \(\.\.\., n\)"),
+    (lambda: random.multivariate_normal(KEY, np.zeros(2), np.eye(3)), ShapeError, "mean must have shape"),
+    (lambda: random.multivariate_normal(KEY, np.zeros((2, 3)), np.eye(3), 5), ShapeError, r"to shape=\(5,\)"),
+    (lambda: random.truncated_normal(KEY, np.zeros(2), np.ones(3)), ShapeError, r"lower \(2,\), upper \(3,\)"),
     (lambda: random.dirichlet(KEY, 1.0), ShapeError, "at least one axis"),
     (lambda: random.categorical(KEY, np.zeros((2, 3)), 2), ShapeError, "axis 2 is out of bounds"),
     (lambda: random.categorical(KEY, np.zeros((2, 0))), ShapeError, "has length 0"),
-    (lambda: random.categorical(KEY, np.zeros((2, 3)), shape=(3,)), ShapeError, "batch shape"),
+    (lambda: random.categorical(KEY, np.zeros((2, 3)), shape=(3,)), ShapeError, r"logits \(2,\) do not broadcast"),
 ]
 
 

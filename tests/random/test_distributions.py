@@ -34,6 +34,19 @@ CONTINUOUS: dict[str, tuple[Callable[..., Any], Any]] = {
     "beta of tiny parameters": (lambda key, n: random.beta(key, 0.01, 2.0, n), scipy.stats.beta(0.01, 2.0)),
     "chisquare": (lambda key, n: random.chisquare(key, 3.0, n), scipy.stats.chi2(3)),
     "standard_t": (lambda key, n: random.standard_t(key, 2.5, n), scipy.stats.t(2.5)),
+    "truncated_normal": (lambda key, n: random.truncated_normal(key, -1.0, 2.0, n), scipy.stats.truncnorm(-1, 2)),
+    "truncated_normal far right": (
+        lambda key, n: random.truncated_normal(key, 30.0, np.inf, n),
+        scipy.stats.truncnorm(30, np.inf),
+    ),
+    "truncated_normal far left": (
+        lambda key, n: random.truncated_normal(key, -9.0, -7.0, n),
+        scipy.stats.truncnorm(-9, -7),
+    ),
+    "multivariate_normal": (
+        lambda key, n: random.multivariate_normal(key, np.ones(2), np.array([[2.0, 1.0], [1.0, 5.0]]), n)[:, 1],
+        scipy.stats.norm(1, np.sqrt(5)),
+    ),
     "dirichlet": (
         lambda key, n: random.dirichlet(key, np.array([0.5, 1.0, 2.0]), n)[:, 1],
         scipy.stats.beta(1.0, 2.5),
@@ -142,6 +155,22 @@ def test_float32_samples_are_float32_and_within_range():
     for sampler in (random.normal, random.exponential, random.gumbel):
         np.testing.assert_array_equal(sampler(key, 50, np.float32), sampler(key, 50).astype(np.float32))
     np.testing.assert_array_equal(random.gamma(key, 2.0, 50, np.float32), random.gamma(key, 2.0, 50).astype("f"))
+
+
+def test_multivariate_normal_has_its_mean_and_covariance():
+    cov = np.array([[2.0, 1.0, 0.0], [1.0, 5.0, -1.0], [0.0, -1.0, 1.0]])
+    x = random.multivariate_normal(random.key(3), np.array([[0.0, 1.0, 2.0], [5.0, 6.0, 7.0]]), cov, (SIZE, 2))
+    assert x.shape == (SIZE, 2, 3)
+    np.testing.assert_allclose(x.mean(axis=0), [[0, 1, 2], [5, 6, 7]], atol=5 * np.sqrt(5 / SIZE))
+    np.testing.assert_allclose(np.cov(x[:, 0].T), cov, atol=5 * np.sqrt(2 * 25 / SIZE))
+
+
+def test_truncated_normals_lie_within_their_bounds():
+    lower, upper = np.array([-np.inf, -40.0, 3.0, 1.0, 2.0]), np.array([np.inf, -39.0, np.inf, 1.0, 1.0])
+    x = random.truncated_normal(random.key(3), lower, upper, (1000, 5))
+    assert (x[:, :4] >= lower[:4]).all()
+    assert (x[:, :4] <= upper[:4]).all()
+    assert np.isnan(x[:, 4]).all()
 
 
 KNOWN = {  # the same on every platform, to the last bit
