@@ -336,6 +336,12 @@ class Code:
             result = self.write(f"{operation} {a.operand} to {target}", target, (a,), a.depth)
         return Value(result, dtype, a.lanes, a.depth, None, source.kind != "f" or kind != "f")
 
+    def bitcast(self, a: Value, dtype: np.dtype[Any]) -> Value:
+        """The same bits as another dtype of that size."""
+        target = vector_type(element_type(dtype), a.lanes)
+        result = self.write(f"bitcast {a.operand} to {target}", target, (a,), a.depth)
+        return Value(result, dtype, a.lanes, a.depth, None, dtype.kind != "f")
+
     def intrinsic(self, name: str, *values: Value) -> Value:
         """An LLVM intrinsic of floating point: floor, ceil, trunc, rint, sqrt, fabs, copysign."""
         aligned = self.aligned(*values)
