@@ -5,6 +5,7 @@ Start at makers.py.
 """
 
 from staged_ad.primitives import arithmetic as arithmetic
+from staged_ad.primitives import complexes as complexes
 from staged_ad.primitives import exponential as exponential
 from staged_ad.primitives import makers as makers
 from staged_ad.primitives import products as products

@@ -167,13 +167,20 @@ class ArrayProtocol:
         )
 
     def _integer(self, kind: str, advice: str) -> int:
+        if self.dtype.kind == "c":
+            raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
         found = self.trace.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
         return int(found)
 
     def __complex__(self) -> complex:
-        raise concretization_error("complex()", "Complex numbers are not supported", self)
+        raise concretization_error(
+            "complex()",
+            "Leave the complex() away, and write np.exp for cmath.exp: traced 0-d arrays work as numbers; "
+            "x.astype(complex) makes a real one complex",
+            self,
+        )
 
     def item(self) -> NoReturn:
         raise concretization_error("item()", "Leave the .item() away: traced 0-d arrays work as numbers", self)
