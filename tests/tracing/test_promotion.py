@@ -77,9 +77,9 @@ def assert_as_numpy(f: Callable[..., Any], *args: Any, constants: tuple[Any, ...
     try:
         found = through_program(f, *args)
     except DTypeError as error:
-        assert any(map(np.iscomplexobj, (*args, *constants)))
-        assert "complex numbers have no order" in str(error)
-        return
+        if "complex numbers have no order" in str(error) and any(map(np.iscomplexobj, (*args, *constants))):
+            return
+        raise
     finite = np.isfinite(expected) if expected.dtype.kind in "fc" else np.ones(expected.shape, bool)
     assert_same(np.where(finite, found, expected), expected)
 
