@@ -201,6 +201,40 @@ def test_on_a_branch_cut_the_derivative_is_that_of_the_side_the_zero_says(name: 
         assert_close(slope, derivative(z + step), 1e-7)
 
 
+STEPS: list[Callable[[Any, Any], Any]] = [
+    *(operator.add, operator.sub, operator.mul, lambda a, b: a / (3 + 2j + b), lambda a, b: np.exp(0.3 * a) * b),
+    *(lambda a, b: np.conj(a) * b, lambda a, b: a.real * b, lambda a, b: 1j * b.imag + a, lambda a, b: np.sin(a) - b),
+    *(lambda a, b: abs(a + 4) * b, lambda a, b: np.where(a.real > b.real, a, b), lambda a, b: np.sqrt(a + 5) + b),
+    *(lambda a, b: np.sum(a) + b, lambda a, b: b[::-1] * a[0], lambda a, b: np.vdot(a, b) * a, lambda a, b: a**2 - b),
+]
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=6))
+@settings(max_examples=25)
+def test_random_expressions_have_the_same_derivatives_in_all_modes_and_by_differences(steps: Any):
+    def f(z: Any) -> Any:
+        values = [z, 0.5 * z + 1j]
+        for step, i, j in steps:
+            found = step(values[i % len(values)], values[j % len(values)])
+            values.append(found / (1 + np.sum(abs(found) ** 2)))
+        return np.sum(values[-1] * (1 - 0.5j)).real
+
+    value, gradient = sad.value_and_grad(f)(Z)
+    value_compiled, gradient_compiled = sad.jit(sad.value_and_grad(f))(Z)
+    assert_close(value_compiled, value, 1e-11)
+    assert_close(gradient_compiled, gradient, 1e-11)
+    assert_close(sad.jvp(f, (Z,), (W,))[1], np.sum(gradient * W).real, 1e-11)
+    assert_close(gradient, slopes(f, Z), 1e-7)
+
+
+@by_mode
+def test_the_modulus_and_the_sign_are_flat_at_zero(mode: str):
+    assert in_mode(mode, sad.grad(lambda z: np.linalg.norm(np.stack([z, 0 * z]))))(0j) == 0
+    for f in (lambda z: abs(z), lambda z: np.sign(z).real):
+        assert in_mode(mode, sad.grad(f))(0j) == 0
+        assert in_mode(mode, lambda z, f=f: sad.hvp(f, (z,), (z + 1,)))(0j) == 0
+
+
 # -- what is refused ----------------------------------------------------------------------------------------------
 
 REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -349,6 +383,21 @@ def test_control_flow_carries_complex_numbers(f: Callable[[Any], Any], mode: str
     assert_close(gradient, slopes(f, Z), 1e-8)
     along = in_mode(mode, lambda z, v: sad.hvp(f, (z,), (v,)))(Z, W)
     assert_close(along, directional(sad.grad(f), [Z], [W], 1e-3), 1e-6)
+
+
+@by_mode
+def test_python_branches_on_complex_values(mode: str):
+    f = in_mode(mode, sad.grad(lambda z: abs(z) if z else z.real))
+    assert f(0j) == 1
+    assert_close(f(3 + 4j), 0.6 - 0.8j)
+    with pytest.raises(TypeError, match=r"int\(z.real\)"):
+        sad.jit(lambda z: int(z))(1j)
+
+
+def test_lists_of_traced_complex_numbers_become_arrays():
+    f = lambda z: sad.numpy.array([[z[0], 1j], [2.0, z[1].real]])
+    assert_same(sad.jit(f)(Z), np.array([[Z[0], 1j], [2.0, Z[1].real]]))
+    assert_same(sad.jit(lambda z: sad.numpy.full((2,), z[0]))(Z), np.full(2, Z[0]))
 
 
 def test_python_numbers_in_a_carry_become_complex():

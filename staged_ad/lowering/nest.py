@@ -13,6 +13,7 @@ from typing import Any
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
+from staged_ad.lowering import alternating
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.memory import Memory
@@ -176,8 +177,8 @@ class NestWriter:
         for copy in range(self.schedule.copies):
             self._enter(copy)
             values = self._values(shared)
-            for store in self.nest.stores:
-                self.memory.store(store.array, store.address, values[store.node], self.depth)
+            writes = [(store.array, store.address, values[store.node]) for store in self.nest.stores]
+            alternating.store(self.memory, writes, self.depth)
             for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
                 self._accumulate(reduce, cells[copy], values[reduce.node])
 

@@ -34,6 +34,13 @@ def vector_type(element: str, lanes: int) -> str:
     return element if lanes == 1 else f"<{lanes} x {element}>"
 
 
+def suffix(dtype: np.dtype[Any], lanes: int) -> str:
+    """``v8f64``: how intrinsics name the type of a vector in memory."""
+    element = memory_type(dtype)
+    short = {"double": "f64", "float": "f32"}.get(element, element)
+    return f"v{lanes}{short}"
+
+
 def constant_text(value: Any, dtype: np.dtype[Any]) -> str:
     if dtype.kind == "f":
         number = float(dtype.type(value))
