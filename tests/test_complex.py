@@ -355,6 +355,20 @@ def while_small(z: Any) -> Any:
     return np.sum(sad.while_loop(lambda c: np.sum(abs(c)) < 30, lambda c: c * z + z * (1 + 1j), z)).imag
 
 
+def while_checkpointed(z: Any) -> Any:
+    step = lambda c: (c[0] * z * 1.5 + 1j + c[1], c[1] * 1.01)
+    return np.sum(sad.while_loop(lambda c: np.sum(abs(c[0])) < 50, step, (z, 1.0 + 0j), checkpoint=3)[0]).imag
+
+
+def nested(z: Any) -> Any:
+    def step(c: Any, x: Any) -> Any:
+        grown = sad.while_loop(lambda s: abs(s[0]) < 3, lambda s: (s[0] * (1.2 + 0.3j * x.real) + x, s[1] + 1), (c, 0))
+        return grown[0] * 0.4 / (1 + abs(c)), (grown[0], x * 2)
+
+    carry, ys = sad.scan(step, 0.3 + 0.1j, z)
+    return np.sum(abs(ys[0]) ** 2) + abs(carry)
+
+
 def branched(z: Any) -> Any:
     return np.sum(sad.cond(z[0].real > 0, lambda z: z * z, np.conj, z)).imag
 
@@ -372,7 +386,10 @@ def mapped_loops(z: Any) -> Any:
     return np.sum(abs(sad.vmap(loop)(2 + z)))
 
 
-LOOPS = [scanned, checkpointed, counted, while_small, branched, recomputed, mapped, mapped_loops]
+LOOPS = [
+    *(scanned, checkpointed, counted, while_small, while_checkpointed, nested),
+    *(branched, recomputed, mapped, mapped_loops),
+]
 
 
 @by_mode
@@ -421,8 +438,9 @@ def declared(monkeypatch: Any) -> Any:
     return declare
 
 
-def test_an_operation_without_a_rule_for_complex_numbers_is_named(declared: Any):
-    twice = declared(Fold(lambda code, a, b: a, lambda dtype: 0))
+@pytest.mark.parametrize("lower", [Fold(lambda code, a, b: a, lambda dtype: 0), Kernel(lambda kernel: None)])
+def test_an_operation_without_a_rule_for_complex_numbers_is_named(declared: Any, lower: Any):
+    twice = declared(lower)
     assert "twice" not in PRIMITIVES
     with pytest.raises(LoweringError, match=r"twice of complex numbers has no machine code.*test_complex.py"):
         sad.jit(lambda z: twice(z))(Z)
@@ -443,7 +461,7 @@ def test_a_kernel_gets_complex_numbers_as_numpy_has_them(declared: Any, dtype: s
             number = kernel.value(f"load {part}, ptr {first}")
             kernel.line(f"store {part} {kernel.value(f'fadd {part} {number}, {number}')}, ptr {second}")
 
-    twice = declared(Kernel(emit, items=lambda z: z.size))
+    twice = declared(Kernel(emit, items=lambda z: z.size, interleaved=True))
     z = A.astype(dtype)
     assert_same(sad.jit(lambda z: 1j * twice(z * 3))(z), 6j * z)
     assert set(seen) == {ArrayType((3, 3), np.dtype(dtype))}

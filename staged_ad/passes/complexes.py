@@ -5,9 +5,9 @@ such pairs is its rule ``split``. An operation that only moves elements moves bo
 take and return the parts side by side: ``(carry, z) -> (carry, z)`` becomes ``(carry, x, y) -> (carry, x, y)``.
 
 At the border the memory stays as NumPy has it, the parts of each number next to each other: an input c128[s] is read as
-f64[s, 2], of which the parts are views, and an output is written as f64[s, 2]. The code of a ``Kernel`` wants such
-memory too: its equation becomes one of the primitive ``interleaved``, whose operands and results of type c128[s] are
-f64[s, 2], and whose ``emit`` sees buffers of type c128[s].
+f64[s, 2], of which the parts are views, and an output is written as f64[s, 2]. A ``Kernel`` that calls a library on
+complex numbers (``interleaved=True``) wants such memory too: its equation becomes one of the primitive ``interleaved``,
+whose operands and results are f64[s, 2] where they were c128[s], while its ``emit`` sees buffers of type c128[s].
 
 Invariant: inputs and outputs of the result lie in memory as those of the program did, and none of its types is complex.
 Start at ``complexes``; ``_Writer`` writes one program.
@@ -161,7 +161,7 @@ class _Writer:
         if isinstance(primitive.lower, View | Alias | Pieces):
             parts = ([v[k] if isinstance(v, Pair) else v for v in values] for k in (0, 1))
             return [Pair(*[self.trace.emit(primitive, part, params) for part in parts])]
-        if isinstance(primitive.lower, Kernel):
+        if isinstance(primitive.lower, Kernel) and primitive.lower.interleaved:
             return self._kernel(equation, values)
         where = f" (at {equation.source})" if equation.source else ""
         raise LoweringError(
@@ -220,10 +220,10 @@ def _sweep(equation: Equation, values: Sequence[Any]) -> Rewritten:
         states = [carry[k] for k in params["state"]]
         numbers = _expanded([type.is_complex for type in carry])
         params["state"] = tuple([n for k in params["state"] for n in numbers[k]])
-        made = [] if params["tape"] is None else params["tape"].output_types[len(advance.outputs) :]
-        kept = [ArrayType((), np.dtype("uint8"))] * len(layout.residuals)  # others are not touched here
-        for k, type in zip(params["written"], made, strict=True):
-            kept[k] = type
+        kept = [ArrayType((), np.dtype("uint8"))] * len(layout.residuals)  # what is not written here does not matter
+        if params["tape"] is not None:
+            for k, type in zip(params["written"], params["tape"].output_types[len(advance.outputs) :], strict=True):
+                kept[k] = type
     else:
         backward = backward_operands(values, params)
         sized = [backward.consts, backward.tape_consts, backward.state]

@@ -239,6 +239,11 @@ interleaved: Primitive = Primitive(
     jvp=_no_rule,
     transpose=not_linear("interleaved"),
     batch=_no_rule,
-    lower=Kernel(_emit_interleaved, *map(_of_the_operation, ("items", "scratch", "cost"))),
+    lower=Kernel(
+        _emit_interleaved,
+        items=_of_the_operation("items"),
+        scratch=_of_the_operation("scratch"),
+        cost=_of_the_operation("cost"),
+    ),
     multiple_results=True,
 )
