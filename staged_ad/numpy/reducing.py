@@ -14,7 +14,7 @@ import numpy as np
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
 from staged_ad.numpy.promotion import as_value, to_dtype, to_float
-from staged_ad.numpy.ufuncs import absolute, multiply, not_equal, square, subtract, true_divide
+from staged_ad.numpy.ufuncs import absolute, imag, multiply, not_equal, real, square, subtract, true_divide
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.makers import Operation, typeof
@@ -164,8 +164,15 @@ def var(
     count = float(_count(value, axis))
     center = true_divide(sum(value, axis=axis, keepdims=True), count)
     return true_divide(
-        sum(square(subtract(value, center)), axis=axis, keepdims=keepdims), float(np.maximum(count - ddof, 0))
+        sum(_square_of_modulus(subtract(value, center)), axis=axis, keepdims=keepdims),
+        float(np.maximum(count - ddof, 0)),
     )
+
+
+def _square_of_modulus(value: Any) -> Any:
+    if typeof(value).is_complex:
+        return square(real(value)) + square(imag(value))
+    return square(value)
 
 
 def std(a: Any, *args: Any, **kwargs: Any) -> Any:
@@ -200,13 +207,13 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     width = ndim if axis is None else len(normalize_axes(axis, ndim))
     magnitude = absolute(value)
     if ord is None or (ord == 2 and width == 1) or (ord == "fro" and width == 2):
-        return e.sqrt(sum(square(value), axis=axis, keepdims=keepdims))
+        return e.sqrt(sum(_square_of_modulus(value), axis=axis, keepdims=keepdims))
     if width == 1 and ord == np.inf:
         return max(magnitude, axis=axis, keepdims=keepdims)
     if width == 1 and ord == -np.inf:
         return min(magnitude, axis=axis, keepdims=keepdims)
     if width == 1 and ord == 0:
-        return sum(to_dtype(not_equal(value, 0), typeof(value).dtype), axis=axis, keepdims=keepdims)
+        return sum(to_dtype(not_equal(value, 0), typeof(magnitude).dtype), axis=axis, keepdims=keepdims)
     if width == 1 and isinstance(ord, int | float):
         return sum(magnitude**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
     raise UnsupportedError(

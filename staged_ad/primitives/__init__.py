@@ -7,6 +7,7 @@ Start at makers.py.
 from staged_ad.primitives import arithmetic as arithmetic
 from staged_ad.primitives import bessel as bessel
 from staged_ad.primitives import bounds as bounds
+from staged_ad.primitives import complexes as complexes
 from staged_ad.primitives import exact as exact
 from staged_ad.primitives import exponential as exponential
 from staged_ad.primitives import gammas as gammas
