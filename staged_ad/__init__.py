@@ -6,9 +6,12 @@ The public names; each is documented where it is defined.
 from staged_ad import numpy as numpy
 from staged_ad.api.branches import cond as cond
 from staged_ad.api.branches import switch as switch
+from staged_ad.api.checking import check_derivatives as check_derivatives
 from staged_ad.api.checkpointing import checkpoint as checkpoint
 from staged_ad.api.compilation import clear_caches as clear_caches
 from staged_ad.api.compilation import jit as jit
+from staged_ad.api.custom_rules import custom_jvp as custom_jvp
+from staged_ad.api.custom_rules import custom_vjp as custom_vjp
 from staged_ad.api.derivatives import grad as grad
 from staged_ad.api.derivatives import hvp as hvp
 from staged_ad.api.derivatives import jvp as jvp

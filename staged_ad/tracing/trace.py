@@ -234,7 +234,7 @@ def _replay(equation: Equation, values: Sequence[Any]) -> Any:
 
 
 def _check_open(tracer: Tracer) -> None:
-    if not tracer.trace.open:
+    if not tracer.trace.open and not any(tracer.atom in trace.captured for trace in _open.get()):
         raise LeakedTracerError(
             f"a traced value of type {tracer.type}, made at {location(tracer.source)}, was used after the traced "
             "function had returned. Return the value from the function instead of keeping it in a global, a list or "
@@ -334,15 +334,18 @@ def trace_flat(
     meanings: Sequence[Any] = (),
     trace: Trace | None = None,
     staged: bool = False,
+    captured: Sequence[Tracer] = (),
 ) -> tuple[Program, list[Tracer]]:
     """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
 
     `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
     single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch,
-    all that `f` does is recorded here, so that it happens in this body only.
+    all that `f` does is recorded here, so that it happens in this body only. Tracers in `captured` are the first
+    captures, used or not, also when their traces have been closed.
     """
     trace = trace or Trace()
     trace.staged = staged
+    trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
     opened = _open.set((*_open.get(), trace))
     try:
         tracers = trace.add_inputs(types)
