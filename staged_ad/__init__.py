@@ -20,6 +20,9 @@ from staged_ad.api.derivatives import linearize as linearize
 from staged_ad.api.derivatives import trace as trace
 from staged_ad.api.derivatives import value_and_grad as value_and_grad
 from staged_ad.api.derivatives import vjp as vjp
+from staged_ad.api.foreign import ShapeDtypeStruct as ShapeDtypeStruct
+from staged_ad.api.foreign import numba_call as numba_call
+from staged_ad.api.foreign import pure_callback as pure_callback
 from staged_ad.api.jacobians import hessian as hessian
 from staged_ad.api.jacobians import jacfwd as jacfwd
 from staged_ad.api.jacobians import jacobian as jacobian
@@ -30,6 +33,7 @@ from staged_ad.api.loops import map as map
 from staged_ad.api.loops import scan as scan
 from staged_ad.api.loops import while_loop as while_loop
 from staged_ad.api.mapping import vmap as vmap
+from staged_ad.api.numba_functions import numba_function as numba_function
 from staged_ad.control.budget import get_tape_limit as get_tape_limit
 from staged_ad.control.budget import set_tape_limit as set_tape_limit
 from staged_ad.lowering.runtime import get_num_threads as get_num_threads

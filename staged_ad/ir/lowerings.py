@@ -104,12 +104,16 @@ class Kernel(Lowering):
 
     It runs for each of ``items(*types, **params)`` items, such as the matrices of a stack, which do not depend on each
     other; one takes about ``cost`` nanoseconds and ``scratch`` bytes of working memory, given as functions likewise.
+
+    `unbounded` says that nobody knows how long it runs; ``sequential(**params)``, that one thread must run all of them.
     """
 
     emit: Callable[..., None]
     items: Callable[..., int] = lambda *types, **params: 1
     scratch: Callable[..., int] = lambda *types, **params: 0
     cost: Callable[..., float] = lambda *types, **params: float(sum(type.size for type in types))
+    unbounded: bool = False
+    sequential: Callable[..., bool] = lambda **params: False
 
 
 @dataclass(frozen=True)

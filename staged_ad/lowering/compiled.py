@@ -44,12 +44,15 @@ class Compiled:
             specs = [_spec(kind, type) for kind, type in zip(kinds, self.types, strict=True)]
             outputs = [(type.shape, type.dtype) for type in self.program.output_types]
             storage = self.module.storage
+            owners = self.native, self.module.failures  # of code, and of what it calls
             known = self._entries[kinds] = make_entry(
-                self.native.address, specs, storage.constants, outputs, storage.workspace, self._slow(), self.native
+                self.native.address, specs, storage.constants, outputs, storage.workspace, self._slow(), owners
             )
         return known
 
     def _slow(self) -> bool:
+        if any(rule.unbounded for rule, _ in self.module.block.kernels):
+            return True
         points = 0.0
         for step in self.module.block.steps:
             match step.region:
