@@ -23,6 +23,7 @@ from staged_ad.ir import ArrayType, Program, Var
 from staged_ad.ir.types import describe
 from staged_ad.tracing import Tracer, trace_flat
 from staged_ad.tracing.source import location
+from staged_ad.tracing.trace import is_captured
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 
 
@@ -111,7 +112,7 @@ class Ruled(ABC):
         leaves, spec = flatten(dynamic)
         if not any(isinstance(leaf, Tracer) for leaf in leaves):
             return None
-        types = [_leaf_type(leaf, leaf_name(f, positions, dynamic, k)) for k, leaf in enumerate(leaves)]
+        types = [_leaf_type(leaf, partial(leaf_name, f, positions, dynamic, k)) for k, leaf in enumerate(leaves)]
         specs: list[TreeSpec] = []
 
         def flat(*tracers: Tracer) -> list[Any]:
@@ -149,9 +150,9 @@ class Ruled(ABC):
         return program
 
 
-def _leaf_type(leaf: Any, name: str) -> ArrayType:
+def _leaf_type(leaf: Any, name: Callable[[], str]) -> ArrayType:
     try:
-        return leaf_type(leaf, lambda: name)
+        return leaf_type(leaf, name)
     except ArgumentError as error:
         raise ArgumentError(f"{error}. Arguments that are no arrays belong in nondiff_argnums") from None
 
@@ -174,7 +175,8 @@ def around(objects: Sequence[Any]) -> list[Tracer]:
             except ValueError:  # not assigned yet
                 continue
         found += flatten([value, parts])[0]
-    return [leaf for leaf in found if isinstance(leaf, Tracer) and isinstance(leaf.atom, Var)]
+    tracers = [leaf for leaf in found if isinstance(leaf, Tracer) and isinstance(leaf.atom, Var)]
+    return [tracer for tracer in tracers if tracer.trace.open or is_captured(tracer)]
 
 
 def floating(types: Sequence[ArrayType]) -> list[ArrayType]:

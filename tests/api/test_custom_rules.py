@@ -394,3 +394,15 @@ def test_nests_of_arguments_residuals_and_results():
 def test_forward_mode_is_refused_where_cotangents_are_not_linear_and_names_custom_jvp(derivative: Callable[[Any], Any]):
     with pytest.raises(NotDifferentiableError, match=r"of clip_gradient .*custom_jvp"):
         derivative(clip_gradient)
+
+
+def test_a_traced_value_left_in_the_closure_by_an_earlier_call_does_no_harm():
+    kept: list[Any] = []
+
+    @sad.custom_jvp
+    def f(x: Any) -> Any:
+        kept.append(x)
+        return x**2
+
+    f.defjvp(lambda primals, tangents: (f(*primals), 2 * primals[0] * tangents[0]))
+    assert [sad.grad(f)(3.0), sad.jit(sad.grad(sad.grad(f)))(4.0)] == [6.0, 2.0]
