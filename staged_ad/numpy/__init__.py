@@ -7,9 +7,21 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
+from staged_ad.numpy import diagonals as _diagonals
+from staged_ad.numpy import dtypes as _dtypes
+from staged_ad.numpy import floats as _floats
+from staged_ad.numpy import joining as _joining
 from staged_ad.numpy import multiplying as _multiplying
+from staged_ad.numpy import nan_reducing as _nan_reducing
+from staged_ad.numpy import padding as _padding
+from staged_ad.numpy import polynomials as _polynomials
+from staged_ad.numpy import products as _products
 from staged_ad.numpy import reducing as _reducing
+from staged_ad.numpy import selecting as _selecting
 from staged_ad.numpy import shaping as _shaping
+from staged_ad.numpy import spacing as _spacing
+from staged_ad.numpy import statistics as _statistics
+from staged_ad.numpy import ufunc_methods as _ufunc_methods
 from staged_ad.numpy.indexing import getitem as _getitem
 from staged_ad.numpy.promotion import as_value as _as_value
 from staged_ad.numpy.reducing import logsumexp as logsumexp
@@ -30,6 +42,19 @@ _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for n
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
 
+_OPERATIONS.functions.update(_joining.FUNCTIONS)
+_OPERATIONS.functions.update(_diagonals.FUNCTIONS)
+_OPERATIONS.functions.update(_padding.FUNCTIONS)
+_OPERATIONS.functions.update(_spacing.FUNCTIONS)
+_OPERATIONS.functions.update(_selecting.FUNCTIONS)
+_OPERATIONS.functions.update(_nan_reducing.FUNCTIONS)
+_OPERATIONS.functions.update(_products.FUNCTIONS)
+_OPERATIONS.functions.update(_polynomials.FUNCTIONS)
+_OPERATIONS.functions.update(_dtypes.FUNCTIONS)
+_OPERATIONS.functions.update(_floats.FUNCTIONS)
+_OPERATIONS.functions.update(_statistics.FUNCTIONS)
+_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS)
+
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)
 
@@ -46,6 +71,9 @@ _OPERATIONS.methods.update(
     copy=_shaping.copy,
     clip=lambda x, min=None, max=None: _shaping.clip(x, min, max),
     round=_shaping.round_,
+    diagonal=_diagonals.diagonal,
+    trace=_diagonals.trace,
+    repeat=_joining.repeat,
     conj=_as_value,
     conjugate=_as_value,
 )

@@ -5,10 +5,12 @@ Start at makers.py.
 """
 
 from staged_ad.primitives import arithmetic as arithmetic
+from staged_ad.primitives import bits as bits
 from staged_ad.primitives import exponential as exponential
 from staged_ad.primitives import makers as makers
 from staged_ad.primitives import products as products
 from staged_ad.primitives import reductions as reductions
 from staged_ad.primitives import shaping as shaping
+from staged_ad.primitives import shearing as shearing
 from staged_ad.primitives import special as special
 from staged_ad.primitives import trigonometric as trigonometric

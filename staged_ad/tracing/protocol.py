@@ -29,12 +29,15 @@ class Operations:
         array methods and properties by name ('sum', 'T', ...); the tracer is the first argument.
     functions
         by the NumPy or SciPy callable itself, ufuncs included.
+    ufunc_methods
+        by name ('reduce', 'outer', ...); the ufunc is the first argument.
     """
 
     operators: dict[str, Callable[..., Any]] = field(default_factory=dict)
     methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
     properties: dict[str, Callable[..., Any]] = field(default_factory=dict)
     functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
+    ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 OPERATIONS = Operations()
@@ -127,7 +130,7 @@ class ArrayProtocol:
                 f"The truth value of {count} is ambiguous. Use {advice} (at {location(user_source())}, value of type "
                 f"{self.type})"
             )
-        found = self.trace.concretize(self, bool)
+        found = self.owner.concretize(self, bool)
         if found is None:
             raise no_single_value(
                 "the truth value",
@@ -167,7 +170,7 @@ class ArrayProtocol:
         )
 
     def _integer(self, kind: str, advice: str) -> int:
-        found = self.trace.concretize(self, int)
+        found = self.owner.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
         return int(found)
@@ -193,10 +196,12 @@ class ArrayProtocol:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if method != "__call__":
-            raise UnsupportedError(
-                f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())}); "
-                "for reduce write np.sum, np.prod, np.max or np.min"
-            )
+            found = OPERATIONS.ufunc_methods.get(method)
+            if found is None:
+                raise UnsupportedError(
+                    f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())})"
+                )
+            return found(ufunc, *inputs, out=out, **kwargs) if out is not None else found(ufunc, *inputs, **kwargs)
         if isinstance(out, tuple) and any(x is y for x in out for y in inputs):
             raise MutationError(
                 f"an array cannot be changed in place by a traced value (at {location(user_source())}): instead of "
@@ -209,6 +214,9 @@ class ArrayProtocol:
                 f"{location(user_source())}); write y = np.{ufunc.__name__}(...), and np.where for a mask"
             )
         kwargs.pop("where", None)
+        dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
+        if dtype is not None or casting != "same_kind":
+            inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
         return _lookup(ufunc, ufunc.__name__)(*inputs, **kwargs)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:

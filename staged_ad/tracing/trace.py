@@ -33,10 +33,10 @@ _open: ContextVar[tuple[Trace, ...]] = ContextVar("open traces", default=())
 class Tracer(ArrayProtocol):
     """Stands for an array while a function is traced."""
 
-    __slots__ = ("atom", "source", "trace")
+    __slots__ = ("atom", "owner", "source")
 
     def __init__(self, trace: Trace, atom: Atom, source: Source | None = None) -> None:
-        self.trace = trace
+        self.owner = trace
         self.atom = atom
         self.source = source
 
@@ -109,7 +109,7 @@ class Trace:
     def atom_of(self, value: Any) -> Atom:
         """The atom of this trace that stands for `value`: its own, a captured one, or a literal."""
         if isinstance(value, Tracer):
-            if value.trace is self:
+            if value.owner is self:
                 return value.atom
             _check_open(value)
             if isinstance(value.atom, Literal):
@@ -151,7 +151,7 @@ class Trace:
         if meaning is None:
             return None
         if isinstance(meaning, Tracer):
-            number = meaning.trace.concretize(meaning, kind)
+            number = meaning.owner.concretize(meaning, kind)
         elif self.guards is None:
             number = _number(meaning, kind)
         else:
@@ -234,7 +234,7 @@ def _replay(equation: Equation, values: Sequence[Any]) -> Any:
 
 
 def _check_open(tracer: Tracer) -> None:
-    if not tracer.trace.open:
+    if not tracer.owner.open:
         raise LeakedTracerError(
             f"a traced value of type {tracer.type}, made at {location(tracer.source)}, was used after the traced "
             "function had returned. Return the value from the function instead of keeping it in a global, a list or "
@@ -248,8 +248,8 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     for value in values:
         if isinstance(value, Tracer):
             _check_open(value)
-            if found is None or value.trace.tag > found.tag:
-                found = value.trace
+            if found is None or value.owner.tag > found.tag:
+                found = value.owner
     return found
 
 

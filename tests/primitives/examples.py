@@ -7,10 +7,11 @@ Start at row.py.
 from __future__ import annotations
 
 import staged_ad.transforms.call  # noqa: F401  # declares the one primitive that holds a program
+from tests.primitives.bits_examples import BITS
 from tests.primitives.elementwise_examples import ELEMENTWISE
 from tests.primitives.row import Row
 from tests.primitives.structural_examples import STRUCTURAL
 
-ROWS: list[Row] = [*ELEMENTWISE, *STRUCTURAL]
+ROWS: list[Row] = [*ELEMENTWISE, *STRUCTURAL, *BITS]
 DIFFERENTIABLE = [row for row in ROWS if row.differentiable]
 LINEAR = [(row, operands) for row in ROWS for operands in row.linear]

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
-from staged_ad.errors import ConcretizationError, LeakedTracerError, MutationError, StagedADError, UnsupportedError
+from staged_ad.errors import (
+    ConcretizationError,
+    DTypeError,
+    LeakedTracerError,
+    MutationError,
+    StagedADError,
+    UnsupportedError,
+)
 
 X = np.array([1.0, 2.0])
 
@@ -33,14 +40,15 @@ REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: np.asarray(x, dtype=object), ConcretizationError, "np.stack"),
     (lambda x: np.add(x, x, out=np.zeros(2)), UnsupportedError, "out"),
     (lambda x: np.add(x, x, where=np.array([True, False])), UnsupportedError, "np.where"),
-    (lambda x: np.add.reduce(x), UnsupportedError, "np.sum"),
-    (lambda x: np.add.outer(x, x), UnsupportedError, "outer"),
-    (lambda x: np.spacing(x), UnsupportedError, "spacing"),
+    (lambda x: np.add.at(x, 0, 1.0), UnsupportedError, "at is not supported"),
+    (lambda x: np.hypot.reduce(x, where=np.array([True, False])), UnsupportedError, "where"),
+    (lambda x: np.sin(x, dtype=np.int64), DTypeError, "sin"),
+    (lambda x: np.pad(x, 1, mode=lambda *args: None), UnsupportedError, "function"),
+    (lambda x: np.repeat(x, x.astype(int)), ConcretizationError, "static argument"),
+    (lambda x: np.compress(x > 0, x), ConcretizationError, "static argument"),
     (lambda x: np.linalg.svd(x[:, None]), UnsupportedError, "svd"),
     (lambda x: np.sort(x), UnsupportedError, "sort"),
     (lambda x: np.where(x > 0), UnsupportedError, "three arguments"),
-    (lambda x: np.sum(x, where=np.array([True, False])), UnsupportedError, "where"),
-    (lambda x: np.sum(x, initial=1.0), UnsupportedError, "initial"),
 ]
 
 
