@@ -1,7 +1,7 @@
 """The table of NumPy's and SciPy's functions: which of them traced values can be given to, and why not the others.
 
-Invariant: a function is supported where the operations of traced values have it, or this package has one of its own of
-the same name; everything else stands in ``reasons.py``, or is MISSING.
+Invariant: a function that ``reasons.py`` does not exclude is supported where the operations of traced values have it,
+or this package has one of its own of the same name; else it is MISSING.
 Start at ``entries``; ``text`` writes it down.
 """
 
@@ -69,10 +69,10 @@ def _of_module(module: ModuleType) -> Iterator[Entry]:
     }
     for name, function in public(module).items():
         kind = Status.DISCRETE if name in discrete else Status.SUPPORTED
-        if _hashable(function) and function in OPERATIONS.functions:
-            yield Entry(module.__name__, name, kind)
-        elif name in reasons:
+        if name in reasons:
             yield Entry(module.__name__, name, *reasons[name])
+        elif _hashable(function) and function in OPERATIONS.functions:
+            yield Entry(module.__name__, name, kind)
         elif name in replaced:
             yield Entry(module.__name__, name, kind, f"as `{own}`")
         elif module.__name__ in LISTED:

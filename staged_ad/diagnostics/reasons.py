@@ -1,12 +1,14 @@
-"""Why a function of NumPy or SciPy is not among the operations of traced values: the part of the table written by hand.
+"""Why traced values cannot be given to a function of NumPy or SciPy: the part of the table that is written by hand.
 
-Invariant: a function stands here or among the operations, never in both.
+Invariant: what is refused here raises an error of ours that says what to write instead.
 Start at ``REASONS``; ``coverage.py`` makes the table.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+
+from staged_ad.numpy.refusing import DYNAMIC, REFUSED
 
 
 class Status(Enum):
@@ -35,9 +37,6 @@ DISCRETE: dict[str, str] = {
 """Supported functions without a derivative, by module."""
 
 _CREATION = "makes arrays of numbers that are static while tracing, and does so there as anywhere"
-_ASARRAY = "cannot return a traced value: NumPy asks for the numbers; write staged_ad.numpy.array, or leave it away"
-_SETS = "how many elements there are depends on values; np.where keeps shapes, staged_ad.numpy.where names a size"
-_IN_PLACE = "changes its argument; write the new array: np.where, np.concatenate"
 
 REASONS: list[tuple[str, Status, str, str]] = [
     (
@@ -79,33 +78,10 @@ REASONS: list[tuple[str, Status, str, str]] = [
         "is about NumPy itself",
         """get_include getbufsize geterr geterrcall info setbufsize seterr seterrcall show_config show_runtime test""",
     ),
+    ("numpy", Status.OUTSIDE, "is `vstack` by a name that NumPy is about to drop", "row_stack"),
     ("numpy", Status.OUTSIDE, "makes matrices, which NumPy advises against", "asmatrix bmat"),
-    (
-        "numpy",
-        Status.REFUSED,
-        _ASARRAY,
-        "array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray require",
-    ),
-    (
-        "numpy",
-        Status.REFUSED,
-        "calls a Python function for every number; write it with NumPy, or map it by staged_ad.vmap",
-        "frompyfunc",
-    ),
-    ("numpy", Status.REFUSED, _IN_PLACE, "copyto fill_diagonal place put put_along_axis putmask"),
-    (
-        "numpy",
-        Status.DYNAMIC,
-        _SETS,
-        """argwhere flatnonzero intersect1d nonzero setdiff1d setxor1d trim_zeros union1d unique unique_all
-        unique_counts unique_inverse unique_values""",
-    ),
-    (
-        "numpy",
-        Status.DYNAMIC,
-        "the number of coefficients depends on which are zero; np.polyval, np.convolve and np.linalg.eigvals do not",
-        "polydiv roots",
-    ),
+    *[("numpy", Status.REFUSED, reason, names) for names, reason in REFUSED.items()],
+    *[("numpy", Status.DYNAMIC, reason, names) for names, reason in DYNAMIC.items()],
     ("numpy.linalg", Status.OUTSIDE, "is about NumPy itself", "test"),
     ("numpy.fft", Status.OUTSIDE, "is about NumPy itself", "test"),
     ("numpy.fft", Status.OUTSIDE, _CREATION, "fftfreq rfftfreq"),

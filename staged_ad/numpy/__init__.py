@@ -7,6 +7,7 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
+from staged_ad.numpy import counting as _counting
 from staged_ad.numpy import diagonals as _diagonals
 from staged_ad.numpy import dtypes as _dtypes
 from staged_ad.numpy import floats as _floats
@@ -17,6 +18,7 @@ from staged_ad.numpy import padding as _padding
 from staged_ad.numpy import polynomials as _polynomials
 from staged_ad.numpy import products as _products
 from staged_ad.numpy import reducing as _reducing
+from staged_ad.numpy import refusing as _refusing
 from staged_ad.numpy import selecting as _selecting
 from staged_ad.numpy import shaping as _shaping
 from staged_ad.numpy import spacing as _spacing
@@ -36,6 +38,7 @@ from staged_ad.tracing.protocol import OPERATIONS as _OPERATIONS
 _REDUCTIONS = ["sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "mean", "var", "std", "ptp", "average"]
 _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
+_OPERATIONS.functions.update(_refusing.FUNCTIONS)
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
@@ -43,6 +46,7 @@ _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) fo
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
 
 _OPERATIONS.functions.update(_joining.FUNCTIONS)
+_OPERATIONS.functions.update(_counting.FUNCTIONS)
 _OPERATIONS.functions.update(_diagonals.FUNCTIONS)
 _OPERATIONS.functions.update(_padding.FUNCTIONS)
 _OPERATIONS.functions.update(_spacing.FUNCTIONS)

@@ -1,4 +1,4 @@
-"""Joining, cutting, repeating and rearranging: split, tile, repeat, block, meshgrid, rot90, insert, ...
+"""Joining, cutting, repeating and rearranging: split, tile, repeat, block, meshgrid, rot90, ...
 
 Invariant: positions and counts are known while tracing; what depends on them is only the shape.
 Start at ``tile``; ``FUNCTIONS`` lists all.
@@ -116,50 +116,6 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     return np.broadcast_to(np.expand_dims(x, k + 1), shape).reshape((*shape[:k], n * count, *shape[k + 2 :]))
 
 
-def resize(a: Any, new_shape: Any) -> Any:
-    x = asarray(a).reshape(-1)
-    shape = tuple(np.atleast_1d(static("resize", "new_shape", new_shape)).tolist())
-    if any(n < 0 for n in shape):
-        raise ShapeError("all elements of `new_shape` must be non-negative")
-    size = int(np.prod(shape))
-    if x.size == 0:
-        return np.zeros(shape, x.dtype)
-    return tile(x, -(-size // x.size))[:size].reshape(shape)
-
-
-def append(arr: Any, values: Any, axis: int | None = None) -> Any:
-    arr, values = asarray(arr), asarray(values)
-    if axis is None:
-        arr, values, axis = arr.reshape(-1), values.reshape(-1), 0
-    return np.concatenate((arr, values), axis)
-
-
-def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
-    x = asarray(arr)
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    k = axis_of(x, axis)
-    known = obj if isinstance(obj, slice) else static("delete", "obj", obj)
-    return taken(x, np.delete(np.arange(x.shape[k]), known), k)
-
-
-def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
-    """The values go behind the array, and the places that np.insert gives to numbers say where from each is taken."""
-    x, new = asarray(arr), asarray(values)
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    k = axis_of(x, axis)
-    known = obj if isinstance(obj, slice) else static("insert", "obj", obj)
-    new = new.reshape((*(1,) * (x.ndim - new.ndim), *new.shape))
-    if not isinstance(known, slice) and known.ndim == 0:
-        new = np.moveaxis(new, 0, k)  # NumPy: x[obj] = values for a single number
-    single = isinstance(known, np.ndarray) and known.size == 1
-    count = new.shape[k] if single else len(range(x.shape[k])[known]) if isinstance(known, slice) else known.size
-    new = np.broadcast_to(new, (*x.shape[:k], count, *x.shape[k + 1 :])).astype(x.dtype)
-    places = np.insert(np.arange(x.shape[k]), known, x.shape[k] + np.arange(count))
-    return taken(np.concatenate([x, new], k), places, k)
-
-
 def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     x = asarray(m)
     axes = tuple(axes)
@@ -228,17 +184,6 @@ def ix_(*args: Any) -> Any:
     return tuple(found)
 
 
-def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
-    x = asarray(a)
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    return taken(x, np.nonzero(static("compress", "the condition", condition))[0], axis_of(x, axis))
-
-
-def extract(condition: Any, arr: Any) -> Any:
-    return taken(asarray(arr).reshape(-1), np.nonzero(static("extract", "the condition", condition).reshape(-1))[0], 0)
-
-
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.array_split: array_split,
     np.hsplit: _splitting("hsplit", 1, 1),
@@ -249,17 +194,11 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.block: block,
     np.tile: tile,
     np.repeat: repeat,
-    np.resize: resize,
-    np.append: append,
-    np.delete: delete,
-    np.insert: insert,
     np.rot90: rot90,
     np.fliplr: fliplr,
     np.flipud: flipud,
     np.rollaxis: rollaxis,
     np.meshgrid: meshgrid,
     np.ix_: ix_,
-    np.compress: compress,
-    np.extract: extract,
     **({np.unstack: unstack} if hasattr(np, "unstack") else {}),  # since NumPy 2.1
 }

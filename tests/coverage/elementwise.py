@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from tests.coverage.example import Example, M, Table, V, X, numbers, on, steps, ufunc, x
 from tests.numpy.test_ufuncs import DOMAINS, INTEGERS
@@ -17,8 +18,9 @@ WIDE = (-3.3, 4.2)
 UP = (0.31, 2.9)
 
 
-def _name(function: Any) -> str:
-    return f"{'numpy' if getattr(np, function.__name__, None) is function else 'scipy.special'}.{function.__name__}"
+def full_name(function: Any) -> str:
+    homes = [np, np.linalg, np.fft, scipy.special]
+    return next(f"{m.__name__}.{function.__name__}" for m in homes if getattr(m, function.__name__, None) is function)
 
 
 def _integers(function: Any, count: int) -> list[Example]:
@@ -27,8 +29,8 @@ def _integers(function: Any, count: int) -> list[Example]:
 
 
 ELEMENTWISE: Table = {
-    **{_name(f): ufunc(f, *intervals) for f, intervals in DOMAINS.items()},
-    **{_name(f): _integers(f, count) for f, count in INTEGERS.items()},
+    **{full_name(f): ufunc(f, *intervals) for f, intervals in DOMAINS.items()},
+    **{full_name(f): _integers(f, count) for f, count in INTEGERS.items()},
     "numpy.gcd": _integers(np.gcd, 2),
     "numpy.lcm": _integers(np.lcm, 2),
     "numpy.bitwise_count": _integers(np.bitwise_count, 1),

@@ -131,6 +131,34 @@ SUMS: Table = {
     "numpy.corrcoef": on(numbers(3, 5) ** 3, numbers(2, 5, low=0.1), dtypes=FLOATS)(
         lambda a, b: np.corrcoef(a) * np.tri(3, k=-1), lambda a, b: np.corrcoef(a, b)[3:, :3]
     ),
+    "numpy.histogram_bin_edges": [
+        *x(
+            np.histogram_bin_edges,
+            lambda x: np.histogram_bin_edges(x, 3, range=(-1, x[0, 0, 0])),
+            lambda x: np.histogram_bin_edges(x, 3, range=(-1, 1)),
+            lambda x: np.histogram_bin_edges(x * 0, 2),
+        ),
+        *steps(lambda x: np.histogram_bin_edges(x, [0, 1, 2])),
+    ],
+    "numpy.histogram": [
+        *x(
+            lambda x: np.histogram(X, 4, weights=x),
+            lambda x: np.histogram(X, 3, weights=x**2, density=True),
+            lambda x: np.histogram(x, 5)[1],
+            lambda x: np.histogram(x, 3, range=(-0.5, 1), density=True)[1],
+        ),
+        *steps(lambda x: np.histogram(x, [-1, -0.5, 0.0, 1.0]), lambda x: np.histogram(x, 4, (X.min(), X.max()))),
+    ],
+    "numpy.histogramdd": on(numbers(7, 2), numbers(7, low=0.2))(
+        lambda x, w: np.histogramdd(M, (2, 3), weights=w[:3], density=True)[0],
+        lambda x, w: np.histogramdd(x, 3)[1],
+        lambda x, w: np.histogramdd(numbers(7, 3), [np.linspace(-1, 2, 4), 2, 2], weights=w)[0],
+    ),
+    "numpy.histogram2d": on(V, numbers(5, low=0.3, high=2.1))(
+        lambda a, b: np.histogram2d(V, numbers(5, low=0.3, high=2.1), 3, weights=b),
+        lambda a, b: np.histogram2d(a, b, (2, 3), range=[[-1.1, 1], [0, 3]])[0] * b[0],
+        lambda a, b: np.histogram2d(a, b, [0.0, 0.5, 1.0, 1.5])[0] * b[0],
+    ),
     "numpy.apply_along_axis": x(
         lambda x: np.apply_along_axis(np.sum, 1, x),
         lambda x: np.apply_along_axis(lambda v: np.outer(v, v), 1, x),

@@ -4,12 +4,19 @@ Invariant: a supported function without an example fails tests/test_coverage.py.
 Start at ``EXAMPLES``; a new family adds one line.
 """
 
-from tests.coverage.elementwise import ELEMENTWISE
-from tests.coverage.example import Table
+from __future__ import annotations
+
+from tests.coverage.elementwise import ELEMENTWISE, full_name
+from tests.coverage.example import Example, Table
 from tests.coverage.shapes import SHAPES
 from tests.coverage.sums import SUMS
+from tests.numpy.test_functions import CALLS, array
+
+CALLED: Table = {full_name(f): [Example(call, (array(),)) for call in calls] for f, calls in CALLS.items()}
+"""What tests/numpy/test_functions.py calls, for functions that are not shown here."""
 
 EXAMPLES: Table = {
+    **CALLED,
     **ELEMENTWISE,
     **SHAPES,
     **SUMS,

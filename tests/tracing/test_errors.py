@@ -45,7 +45,6 @@ REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: np.sin(x, dtype=np.int64), DTypeError, "sin"),
     (lambda x: np.pad(x, 1, mode=lambda *args: None), UnsupportedError, "function"),
     (lambda x: np.repeat(x, x.astype(int)), ConcretizationError, "static argument"),
-    (lambda x: np.compress(x > 0, x), ConcretizationError, "static argument"),
     (lambda x: np.linalg.svd(x[:, None]), UnsupportedError, "svd"),
     (lambda x: np.sort(x), UnsupportedError, "sort"),
     (lambda x: np.where(x > 0), UnsupportedError, "three arguments"),
