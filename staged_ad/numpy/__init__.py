@@ -11,6 +11,7 @@ from staged_ad.numpy import counting as _counting
 from staged_ad.numpy import diagonals as _diagonals
 from staged_ad.numpy import dtypes as _dtypes
 from staged_ad.numpy import floats as _floats
+from staged_ad.numpy import interpolating as _interpolating
 from staged_ad.numpy import joining as _joining
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import nan_reducing as _nan_reducing
@@ -45,6 +46,7 @@ _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for n
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
 
+_OPERATIONS.functions.update(_interpolating.FUNCTIONS)
 _OPERATIONS.functions.update(_joining.FUNCTIONS)
 _OPERATIONS.functions.update(_counting.FUNCTIONS)
 _OPERATIONS.functions.update(_diagonals.FUNCTIONS)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError
-from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.arrays import asarray, refuse
 from staged_ad.primitives.shearing import windows
 from staged_ad.tracing.source import location, user_source
 
@@ -108,6 +108,24 @@ def poly(seq_of_zeros: Any) -> Any:
     return p if len(zeros) else 1.0
 
 
+def polyfit(
+    x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: bool | str = False
+) -> Any:
+    """np.polyfit without the estimates of errors: least squares with scaled columns."""
+    refuse("polyfit", full=full or None, cov=cov or None)
+    x, y = asarray(x) + 0.0, asarray(y) + 0.0
+    if x.ndim != 1 or y.ndim not in (1, 2) or x.shape[0] != y.shape[0]:
+        raise ShapeError(f"polyfit: expected vectors x and y of one length (at {location(user_source())})")
+    columns, right = np.vander(x, int(deg) + 1), y
+    if w is not None:
+        w = asarray(w) + 0.0
+        columns, right = columns * w[:, None], right * (w[:, None] if y.ndim == 2 else w)
+    scale = np.sqrt(np.sum(columns * columns, axis=0))
+    rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond
+    solution = np.linalg.lstsq(columns / scale, right, rcond)[0]
+    return (solution.T / scale).T
+
+
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.convolve: convolve,
     np.correlate: correlate,
@@ -118,4 +136,5 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.polyder: polyder,
     np.polyint: polyint,
     np.poly: poly,
+    np.polyfit: polyfit,
 }

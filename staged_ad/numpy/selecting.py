@@ -1,4 +1,4 @@
-"""Choice and comparison by element: select, piecewise, nan_to_num, isclose, isin, sinc, ...
+"""Choice and comparison by element: select, piecewise, nan_to_num, isclose, isin, sinc, i0, ...
 
 Invariant: what a condition excludes contributes neither a value nor a derivative.
 Start at ``select``.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from staged_ad.errors import DTypeError
 from staged_ad.numpy.arrays import asarray
@@ -139,6 +140,21 @@ def sinc(x: Any) -> Any:
     return np.where(near, series + _SINC[0], np.sin(away) / away)
 
 
+def i0(x: Any) -> Any:
+    """The modified Bessel function of order 0."""
+    x = asarray(x)
+    if x.dtype.kind == "c":
+        raise DTypeError("i0 not supported for complex values")
+    return scipy.special.i0(x if x.dtype.kind == "f" else x.astype(float))
+
+
+def sort_complex(a: Any) -> Any:
+    x = np.sort(asarray(a))
+    if x.dtype.kind == "c":
+        return x
+    return x.astype(np.complex64 if x.dtype.itemsize < 4 and x.dtype.kind in "iu" else np.complex128)
+
+
 def fix(x: Any, out: Any = None) -> Any:
     return np.trunc(x)
 
@@ -215,6 +231,8 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.isposinf: isposinf,
     np.isneginf: isneginf,
     np.sinc: sinc,
+    np.i0: i0,
+    np.sort_complex: sort_complex,
     np.fix: fix,
     np.count_nonzero: count_nonzero,
     np.unravel_index: unravel_index,

@@ -52,6 +52,8 @@ ELEMENTWISE: Table = {
         *on(np.array([0.0, 1e-9, 0.1, 0.159, 0.16]))(np.sinc),
         *on(np.float64(0.0))(np.sinc),
     ],
+    "numpy.i0": [*ufunc(np.i0, (-3.0, 9.5)), *on(X)(np.i0)],
+    "numpy.sort_complex": steps(lambda x: np.sort_complex(x).real),
     "numpy.fix": x(lambda x: np.fix(x + 2.7) * x),
     "numpy.isposinf": steps(lambda x: np.isposinf(np.where(x > 1, np.inf, x))),
     "numpy.isneginf": steps(lambda x: np.isneginf(np.where(x > 1, -np.inf, x))),

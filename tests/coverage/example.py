@@ -40,8 +40,10 @@ class Example:
 
     def cast(self, dtype: str) -> Example:
         """The same with arguments of another dtype, which are not contiguous."""
+        scale = 10 if np.dtype(dtype).kind in "iu" else 1  # so that numbers stay distinct
+        args = [np.asarray(x) * (scale if np.asarray(x).dtype.kind == "f" else 1) for x in self.args]
         with np.errstate(all="ignore"):
-            return replace(self, args=tuple(spread(np.asarray(x).astype(dtype)) for x in self.args))
+            return replace(self, args=tuple(spread(x.astype(dtype)) for x in args))
 
     def with_dtypes(self, *dtypes: str) -> Example:
         return replace(self, dtypes=dtypes)
@@ -87,7 +89,7 @@ def steps(*calls: Callable[..., Any], args: tuple[Any, ...] = (X,)) -> list[Exam
 
 def ufunc(function: Any, *intervals: tuple[float, float], dtypes: Sequence[str] = ("float32",)) -> list[Example]:
     """A ufunc on arrays that broadcast, on numbers, and on nothing."""
-    shapes: list[list[tuple[int, ...]]] = [[(3, 1), (4,)], [(), ()], [(0, 2), (2,)]]
+    shapes: list[list[tuple[int, ...]]] = [[(3, 1), (4,), (), (1, 4)], [()] * 4, [(0, 2), (2,), (), (1, 2)]]
     return [
         Example(
             function,

@@ -159,6 +159,23 @@ SUMS: Table = {
         lambda a, b: np.histogram2d(a, b, (2, 3), range=[[-1.1, 1], [0, 3]])[0] * b[0],
         lambda a, b: np.histogram2d(a, b, [0.0, 0.5, 1.0, 1.5])[0] * b[0],
     ),
+    "numpy.polyfit": on(V, numbers(5, low=0.3, high=2.1), dtypes=())(
+        lambda x, y: np.polyfit(x, y, 2),
+        lambda x, y: np.polyfit(x, np.stack([y, x * y], 1), 1, w=y),
+    ),
+    "numpy.interp": [
+        *on(np.array([0.3, -0.7, 5.0, -9.0, 2.1]), np.sort(numbers(6, low=-1.0, high=2.3)), numbers(6))(
+            np.interp,
+            lambda x, xp, fp: np.interp(x, xp, fp, left=fp[2], right=7.0),
+            lambda x, xp, fp: np.interp(x, xp * 0.9, fp, period=3.0),
+            lambda x, xp, fp: np.interp(x[0], [-2.0, 0.0, 2.0], fp[:3]),
+            lambda x, xp, fp: np.interp(x, xp[:1] - 1, fp[:1]),
+        ),
+        *steps(
+            lambda x: np.interp(x, [0.0, 1.0, 2.0, 4.0], [3.0, np.inf, np.inf, 2.0]),
+            args=(np.array([0.0, 1.0, 1.5, 2.0, 4.0, np.nan, 0.5]),),
+        ),
+    ],
     "numpy.apply_along_axis": x(
         lambda x: np.apply_along_axis(np.sum, 1, x),
         lambda x: np.apply_along_axis(lambda v: np.outer(v, v), 1, x),

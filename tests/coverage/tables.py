@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.coverage.elementwise import ELEMENTWISE, full_name
 from tests.coverage.example import Example, Table
 from tests.coverage.shapes import SHAPES
+from tests.coverage.special import SPECIAL
 from tests.coverage.sums import SUMS
 from tests.numpy.test_functions import CALLS, array
 
@@ -17,6 +18,7 @@ CALLED: Table = {full_name(f): [Example(call, (array(),)) for call in calls] for
 
 EXAMPLES: Table = {
     **CALLED,
+    **SPECIAL,
     **ELEMENTWISE,
     **SHAPES,
     **SUMS,
