@@ -7,7 +7,7 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
-from staged_ad.numpy import counting as _counting
+from staged_ad.numpy import histograms as _histograms
 from staged_ad.numpy import diagonals as _diagonals
 from staged_ad.numpy import dtypes as _dtypes
 from staged_ad.numpy import floats as _floats
@@ -48,7 +48,7 @@ _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, 
 
 _OPERATIONS.functions.update(_interpolating.FUNCTIONS)
 _OPERATIONS.functions.update(_joining.FUNCTIONS)
-_OPERATIONS.functions.update(_counting.FUNCTIONS)
+_OPERATIONS.functions.update(_histograms.FUNCTIONS)
 _OPERATIONS.functions.update(_diagonals.FUNCTIONS)
 _OPERATIONS.functions.update(_padding.FUNCTIONS)
 _OPERATIONS.functions.update(_spacing.FUNCTIONS)
