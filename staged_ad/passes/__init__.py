@@ -16,6 +16,7 @@ from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.fission import fission
 from staged_ad.passes.fold import fold
+from staged_ad.passes.forward import forward
 from staged_ad.passes.hoist import hoist
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.propagate import propagate
@@ -50,6 +51,7 @@ def _inside(program: Program, rewrite: Callable[[Program], Program]) -> Program:
 PIPELINE: tuple[Callable[[Program], Program], ...] = (
     inline_calls,
     dce,
+    forward,
     carries,
     propagate,
     inner,
