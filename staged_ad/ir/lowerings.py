@@ -131,12 +131,14 @@ class Kernel(Lowering):
 
     It runs for each of ``items(*types, **params)`` items, such as the matrices of a stack, which do not depend on each
     other; one takes about ``cost`` nanoseconds and ``scratch`` bytes of working memory, given as functions likewise.
+    ``interleaved`` says that its code knows complex numbers, and wants them as NumPy has them: passes/complexes.py.
     """
 
     emit: Callable[..., None]
     items: Callable[..., int] = lambda *types, **params: 1
     scratch: Callable[..., int] = lambda *types, **params: 0
     cost: Callable[..., float] = lambda *types, **params: float(sum(type.size for type in types))
+    interleaved: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Final
 
 import numba.extending
 import scipy
+import scipy.linalg.cython_blas
 
 from staged_ad.lowering import blas_code, native, runtime
 from staged_ad.lowering.once import once
@@ -52,6 +53,15 @@ def product_symbols() -> Mapping[str, int]:
             _kept.append(code)
             addresses[f"staged_{name}_{kind}"] = code.address
     return addresses
+
+
+def lapack_address(name: str) -> int:
+    """The address of a routine of BLAS or LAPACK, such as ``dpotrf``: Fortran calling convention, 32-bit integers."""
+    library = _private_openblas()
+    if library is not None and hasattr(library, f"scipy_{name}_"):
+        return ctypes.cast(getattr(library, f"scipy_{name}_"), ctypes.c_void_p).value or 0
+    module = "cython_blas" if hasattr(scipy.linalg.cython_blas, name) else "cython_lapack"
+    return int(numba.extending.get_cython_function_address(f"scipy.linalg.{module}", name))
 
 
 _kept: Final[list[native.NativeCode]] = []

@@ -22,6 +22,7 @@ from tests.backends import through_program
 from tests.checks import assert_derivatives, assert_value
 from tests.numerics import assert_same, directional
 from tests.numpy.indexing_calls import INDEXING_CALLS
+from tests.numpy.ordering_calls import ORDERING, SCANNING
 
 Call = Callable[[Any], Any]
 C = np.array([[0.5, -1.0], [2.0, 0.25], [1.5, 3.0]])
@@ -103,7 +104,6 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
     ],
     np.round: [np.round, lambda x: np.round(x + 0.011, 1), lambda x: np.round(x * 100 + 1.1, -1)],
     np.around: [np.around],
-    np.diff: [np.diff, lambda x: np.diff(x, axis=1), lambda x: np.diff(x, n=2, axis=1), lambda x: np.diff(x, n=0)],
     np.copy: [np.copy],
     np.astype: [lambda x: np.astype(x, np.float32), lambda x: np.astype(x * 9, int), lambda x: np.astype(x, bool)],
     np.zeros_like: [np.zeros_like, lambda x: np.zeros_like(x, dtype=int), lambda x: np.zeros_like(x, shape=(2,))],
@@ -114,6 +114,13 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
         lambda x: np.full_like(x, x[0, 0, 0]),
         lambda x: np.full_like(x, 2.5, dtype=int),
     ],
+    np.real: [np.real, lambda x: np.real(x * 1j) + x.real],
+    np.imag: [np.imag, lambda x: np.imag(x * (1 + 1j)) + x.imag],
+    np.angle: [np.angle, lambda x: np.angle(x + 2j), lambda x: np.angle(x - 2j, deg=True)],
+    np.iscomplex: [lambda x: np.iscomplex(x + np.array([0, 1j]))],
+    np.isreal: [np.isreal, lambda x: np.isreal(x + np.array([0, 1j]))],
+    np.iscomplexobj: [lambda x: x * np.iscomplexobj(x), lambda x: x * np.iscomplexobj(1j * x)],
+    np.isrealobj: [lambda x: x * np.isrealobj(x)],
     np.shape: [lambda x: x * np.shape(x)[1]],
     np.ndim: [lambda x: x * np.ndim(x)],
     np.size: [lambda x: x * np.size(x), lambda x: x * np.size(x, 1)],
@@ -165,6 +172,7 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
 }
 CALLS |= INDEXING_CALLS
 RANDOM = [np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min, np.any, np.all, np.argmax, np.argmin]
+CALLS |= SCANNING | ORDERING
 CASES = [(function.__name__, call) for function, calls in CALLS.items() for call in calls]
 
 
