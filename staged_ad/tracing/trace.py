@@ -73,7 +73,7 @@ class Trace:
     def atom_of(self, value: Any) -> Atom:
         """The atom of this trace that stands for `value`: its own, a captured one, or a literal."""
         if isinstance(value, Tracer):
-            if value.trace is self:
+            if value.owner is self:
                 return value.atom
             check_open(value)
             if isinstance(value.atom, Literal):
@@ -115,7 +115,7 @@ class Trace:
         if meaning is None:
             return None
         if isinstance(meaning, Tracer):
-            number = meaning.trace.concretize(meaning, kind)
+            number = meaning.owner.concretize(meaning, kind)
         elif self.guards is None:
             number = _number(meaning, kind)
         else:
@@ -203,8 +203,8 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     for value in values:
         if isinstance(value, Tracer):
             check_open(value)
-            if found is None or value.trace.tag > found.tag:
-                found = value.trace
+            if found is None or value.owner.tag > found.tag:
+                found = value.owner
     return found
 
 
@@ -326,16 +326,19 @@ def trace_flat(
     trace: Trace | None = None,
     staged: bool = False,
     lent: bool = True,
+    captured: Sequence[Tracer] = (),
 ) -> tuple[Program, list[Tracer]]:
     """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
 
     `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
     single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch,
     all that `f` does is recorded here, so that it happens in this body only. Arguments that are `lent` belong to the
-    caller: `f` may not change them in place.
+    caller: `f` may not change them in place. Tracers in `captured` are the first captures, used or not, also when their
+    traces have been closed.
     """
     trace = trace or Trace()
     trace.staged = staged
+    trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
     opened = OPEN.set((*OPEN.get(), trace))
     try:
         tracers = trace.add_inputs(types)
