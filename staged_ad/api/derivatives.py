@@ -26,21 +26,23 @@ from staged_ad.transforms.vjp import linearize_program, value_and_grad_program, 
 Argnums = int | Sequence[int]
 
 
-def argument_positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> list[int]:
+def argument_positions(
+    f: Callable[..., Any], argnums: Argnums, args: Sequence[Any], name: str = "argnums"
+) -> list[int]:
     """The positions that `argnums` means, counted from the front; raises ArgumentError for what is not there."""
     try:
         numbers = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else [argnums])]
     except TypeError:
-        raise ArgumentError(f"argnums must be an integer or a sequence of integers, got {argnums!r}") from None
+        raise ArgumentError(f"{name} must be an integer or a sequence of integers, got {argnums!r}") from None
     for number in numbers:
         if not -len(args) <= number < len(args):
             raise ArgumentError(
-                f"argnums={argnums} needs {number + 1 if number >= 0 else -number} positional arguments of "
+                f"{name}={argnums} needs {number + 1 if number >= 0 else -number} positional arguments of "
                 f"{function_name(f)}, {len(args)} given"
             )
     found = [number % len(args) for number in numbers]
     if len(set(found)) != len(found):
-        raise ArgumentError(f"argnums={argnums} names an argument twice")
+        raise ArgumentError(f"{name}={argnums} names an argument twice")
     return found
 
 

@@ -44,12 +44,15 @@ class Compiled:
         if known is None:
             specs = [_spec(kind, type) for kind, type in zip(kinds, self.types, strict=True)]
             results, storage = self._results, self.module.storage
+            owners = self.native, self.module.failures  # of code, and of what it calls
             known = self._entries[kinds] = make_entry(
-                self.native.address, specs, storage.constants, results, storage.workspace, self._slow(), self.native
+                self.native.address, specs, storage.constants, results, storage.workspace, self._slow(), owners
             )
         return known
 
     def _slow(self) -> bool:
+        if any(rule.unbounded for rule, _ in self.module.block.kernels):
+            return True
         points = 0.0
         for step in self.module.block.steps:
             match step.region:

@@ -7,7 +7,7 @@ Start at ``NestWriter.text``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from staged_ad.ir import Var
@@ -179,19 +179,19 @@ class NestWriter:
         for copy in range(self.schedule.copies):
             self._enter(copy)
             values = self._values(shared)
-            plain = [store for store in self.nest.stores if store.combine is None]
-            writes = [(store.array, store.address, values[store.node]) for store in plain]
-            alternating.store(self.memory, writes, self.depth)
+            writes = []
             for store in self.nest.stores:
-                if store.combine is not None:
-                    self._combine(store, values[store.node])
+                if store.combine is None:
+                    writes.append((store.array, store.address, values[store.node]))
+                else:
+                    self._update(store, store.combine, values[store.node])
+            alternating.store(self.memory, writes, self.depth)
             for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
                 self._accumulate(reduce, cells[copy], values[reduce.node])
 
-    def _combine(self, store: Store, value: Value) -> None:
-        assert store.combine is not None
+    def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
         old = self.memory.present(store.array, store.address, value.dtype, self.depth)
-        self.memory.store(store.array, store.address, store.combine(self.code, old, value), self.depth)
+        self.memory.store(store.array, store.address, combine(self.code, old, value), self.depth)
 
     def _enter(self, copy: int) -> None:
         """Make the memory speak of vector number `copy` of the iteration."""

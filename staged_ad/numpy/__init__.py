@@ -9,6 +9,7 @@ import numpy as _np
 
 from staged_ad.numpy import creation as _creation
 from staged_ad.numpy import inplace as _inplace
+from staged_ad.numpy import linalg_norms as _linalg_norms
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import ordering as _ordering
 from staged_ad.numpy import quantiles as _quantiles
@@ -51,7 +52,8 @@ _OPERATIONS.functions.update(_quantiles.FUNCTIONS)
 _OPERATIONS.functions.update(_special.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
-_OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
+_OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min})
+_OPERATIONS.functions.update(_linalg_norms.FUNCTIONS)
 
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)

@@ -22,14 +22,14 @@ from staged_ad.tracing.source import location, user_source
 Partial = Callable[..., Any] | float | None
 """A partial derivative: ``(y, *operands, **params) -> array``, the number 1 or -1, or None for zero."""
 
-_KINDS = {"b": "boolean", "iu": "integer", "f": "floating-point", "c": "complex"}
+_KINDS = {"b": "boolean", "i": "integer", "u": "unsigned integer", "f": "floating-point", "c": "complex"}
 
 
 def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
     """Raises DTypeError where the operation `name` does not take operands of `dtype`."""
     if dtype.kind in kinds:
         return
-    known = [word for letters, word in _KINDS.items() if letters[0] in kinds]
+    known = [word for letter, word in _KINDS.items() if letter in kinds.replace("iu", "i")]
     advice = ""
     if dtype.kind == "c":
         advice = f" (at {location(user_source())}); write z.real, z.imag, abs(z) or np.angle(z)"

@@ -25,6 +25,12 @@ SHAPES: Sequence[tuple[int, ...]] = ((19,), (), (2, 1, 3), (0, 3))
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64")
 
 
+def permuted(x: Any) -> Any:
+    """Three arrays with the elements of `x`, each in an order of its own."""
+    x = np.asarray(x)
+    return np.stack([x, np.roll(x.ravel(), 1).reshape(x.shape), x.ravel()[::-1].reshape(x.shape)])
+
+
 @dataclass(frozen=True)
 class Row:
     """``primitive[params] arguments`` and the expression that it should equal.
@@ -35,6 +41,10 @@ class Row:
         The sets of operands that the primitive is jointly linear in.
     fixed
         Floating-point operands that it cannot be differentiated in.
+    direction
+        Makes a random array one of the directions in which derivatives are compared with finite differences.
+    stack
+        Makes three arguments of one, for batches.
     """
 
     primitive: str
@@ -45,6 +55,8 @@ class Row:
     smooth: bool = True
     linear: tuple[tuple[int, ...], ...] = ()
     fixed: tuple[int, ...] = ()
+    direction: Callable[[Any], Any] = lambda x: x
+    stack: Callable[[Any], Any] = permuted
 
     @property
     def id(self) -> str:

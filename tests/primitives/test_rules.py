@@ -52,6 +52,12 @@ def randomly(row: Row, values: Sequence[Any], salt: str = "") -> list[Any]:
     return found
 
 
+def directions(row: Row) -> list[Any]:
+    """A direction for each floating-point argument, None for the others."""
+    moving = zip(randomly(row, row.arguments), row.floating, strict=True)
+    return [row.direction(v) if flag else None for v, flag in moving]
+
+
 def of_type(row: Row, program: Program, outputs: bool, salt: str) -> list[Any]:
     """Random arrays for the floating-point inputs or outputs of a program."""
     types = program.output_types if outputs else program.input_types
@@ -86,7 +92,7 @@ def test_value_dtype_and_shape_are_numpys(row: Row, backend: str):
 @every_backend
 @every_differentiable_row
 def test_jvp_is_the_limit_of_finite_differences(row: Row, backend: str):
-    x_dots = [v if flag else None for v, flag in zip(randomly(row, row.arguments), row.floating, strict=True)]
+    x_dots = directions(row)
     program = jvp_program(row.program, row.floating)
     results = run(backend, program, *row.arguments, *(v for v in x_dots if v is not None))
     count = len(row.program.outputs)
@@ -152,19 +158,13 @@ def test_no_rule_puts_a_nonlinear_equation_on_tangents(row: Row):
     transpose_program(split.unknown, [False] * split.residuals + [True] * sum(row.floating))
 
 
-def stacked(x: Any) -> Any:
-    """Three arrays with the elements of `x`, each in an order of its own."""
-    x = np.asarray(x)
-    return np.stack([x, np.roll(x.ravel(), 1).reshape(x.shape), x.ravel()[::-1].reshape(x.shape)])
-
-
 @every_backend
 @every_row
 def test_vmap_is_a_loop_for_every_subset_of_batched_operands(row: Row, backend: str):
     for batched in itertools.product([False, True], repeat=len(row.arguments)):
         if not any(batched):
             continue
-        xs = [stacked(x) if flag else x for x, flag in zip(row.arguments, batched, strict=True)]
+        xs = [row.stack(x) if flag else x for x, flag in zip(row.arguments, batched, strict=True)]
         program, flags = vmap_program(row.program, batched, 3)
         found = run(backend, program, *xs)
         slices = [
@@ -205,7 +205,7 @@ def weighted(row: Row, weights: Sequence[Any]) -> Program:
 @every_differentiable_row
 def test_second_derivatives_agree_in_all_orders_of_the_modes(row: Row, backend: str):
     active = row.floating
-    x_dots = [v if flag else None for v, flag in zip(randomly(row, row.arguments), active, strict=True)]
+    x_dots = directions(row)
     moving = [v for v in x_dots if v is not None]
     scalar = weighted(row, of_type(row, row.program, True, "weights"))
     whole = value_and_grad_program(scalar, active)
