@@ -164,12 +164,12 @@ def var(
     count = float(_count(value, axis))
     center = true_divide(sum(value, axis=axis, keepdims=True), count)
     return true_divide(
-        sum(_square_of_modulus(subtract(value, center)), axis=axis, keepdims=keepdims),
+        sum(square_of_modulus(subtract(value, center)), axis=axis, keepdims=keepdims),
         float(np.maximum(count - ddof, 0)),
     )
 
 
-def _square_of_modulus(value: Any) -> Any:
+def square_of_modulus(value: Any) -> Any:
     if typeof(value).is_complex:
         return square(real(value)) + square(imag(value))
     return square(value)
