@@ -423,6 +423,14 @@ def test_python_numbers_in_a_carry_become_complex():
     assert sad.scan(lambda c, x: (c * x, None), 1j, Z.astype("c8"))[0].dtype == np.complex64
 
 
+@by_mode
+@pytest.mark.parametrize("f", [np.sinc, np.cov, np.corrcoef, np.kron, np.vecdot, np.convolve], ids=lambda f: f.__name__)
+def test_further_functions_of_complex_arrays(f: Any, mode: str):
+    once = np.sinc if f is np.sinc else lambda z: f(z, W)
+    assert_same(in_mode(mode, once)(Z), np.asarray(once(Z)))
+    assert_derivatives(in_mode(mode, once), Z)
+
+
 # -- indexing, sums, systems --------------------------------------------------------------------------------------
 
 
