@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
 from staged_ad.ir.lowerings import Loop, Sweep
+from staged_ad.lowering.bounds import checked
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
@@ -82,7 +83,7 @@ class Block:
 
 
 def make_block(program: Program) -> Block:
-    fused = fuse(canonical(program))
+    fused = fuse(canonical(checked(program)))
     mine = _temporaries(fused)
     steps = [step for region in fused.regions for step in _steps(region, mine)]
     outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]

@@ -13,13 +13,19 @@ from staged_ad.numpy import quantiles as _quantiles
 from staged_ad.numpy import reducing as _reducing
 from staged_ad.numpy import scanning as _scanning
 from staged_ad.numpy import shaping as _shaping
+from staged_ad.numpy import taking as _taking
+from staged_ad.numpy.assignment import at as at
+from staged_ad.numpy.assignment import setitem as setitem
+from staged_ad.numpy.assignment import ufunc_at as ufunc_at
 from staged_ad.numpy.indexing import getitem as _getitem
 from staged_ad.numpy.ordering import top_k as top_k
 from staged_ad.numpy.promotion import as_value as _as_value
 from staged_ad.numpy.reducing import logsumexp as logsumexp
 from staged_ad.numpy.reducing import softmax as softmax
 from staged_ad.numpy.shaping import array as array
+from staged_ad.numpy.shaping import asarray as asarray
 from staged_ad.numpy.shaping import full as full
+from staged_ad.numpy.taking import take as take
 from staged_ad.numpy.ufuncs import OPERATORS as _OPERATORS
 from staged_ad.numpy.ufuncs import UFUNCS as _UFUNCS
 from staged_ad.numpy.ufuncs import polygamma as polygamma
@@ -30,9 +36,13 @@ _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
+<<<<<<< HEAD
 _OPERATIONS.functions.update(_scanning.FUNCTIONS)
 _OPERATIONS.functions.update(_ordering.FUNCTIONS)
 _OPERATIONS.functions.update(_quantiles.FUNCTIONS)
+=======
+_OPERATIONS.functions.update(_taking.FUNCTIONS)
+>>>>>>> 2c99f9c
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
@@ -56,8 +66,13 @@ _OPERATIONS.methods.update(
     conj=_as_value,
     conjugate=_as_value,
 )
+<<<<<<< HEAD
 _OPERATIONS.methods.update(_scanning.METHODS)
 _OPERATIONS.methods.update(_ordering.METHODS)
+=======
+_OPERATIONS.methods.update(_taking.METHODS)
+_OPERATIONS.properties.update(_taking.PROPERTIES)
+>>>>>>> 2c99f9c
 _OPERATIONS.properties.update(
     T=_shaping.transpose,
     mT=_shaping.matrix_transpose,

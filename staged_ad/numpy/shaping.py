@@ -21,7 +21,7 @@ from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
-from staged_ad.tracing import Tracer
+from staged_ad.tracing import Tracer, traced_constant
 from staged_ad.tracing.source import location, user_source
 
 
@@ -33,6 +33,32 @@ def _plain(x: Any) -> Any:
 def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
     """np.array for nested lists that may hold traced values."""
     return _plain(_array(object, dtype, ndmin))
+
+
+def asarray(a: Any, dtype: Any = None) -> Any:
+    """np.asarray, whose result takes traced indices while a function is traced: ``asarray(table)[i]``.
+
+    Parameters
+    ----------
+    a : array_like
+        It may hold traced values.
+    dtype : dtype, optional
+
+    Returns
+    -------
+    array
+        A traced array inside of traced functions, else a NumPy array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import staged_ad
+    >>> table = np.array([10.0, 20.0, 30.0])
+    >>> staged_ad.jit(lambda i: asarray(table)[i])(1)
+    20.0
+    """
+    value = _array(a, dtype)
+    return traced_constant(value) if isinstance(value, Literal) else value
 
 
 def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:

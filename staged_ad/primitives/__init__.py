@@ -5,7 +5,9 @@ Start at makers.py.
 """
 
 from staged_ad.primitives import arithmetic as arithmetic
+from staged_ad.primitives import bounds as bounds
 from staged_ad.primitives import exponential as exponential
+from staged_ad.primitives import indexing as indexing
 from staged_ad.primitives import makers as makers
 from staged_ad.primitives import ordering as ordering
 from staged_ad.primitives import products as products

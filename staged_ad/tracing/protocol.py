@@ -184,10 +184,11 @@ class ArrayProtocol:
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise concretization_error(
             "the contents",
-            "If a NumPy array is indexed by a traced integer, as in a[i] in a loop: scan over the array instead, "
-            "scan(f, init, a). np.array and np.asarray cannot hold traced values: write staged_ad.numpy.array(...), or "
-            "np.stack([...]) for a list of traced values; for a library that is not NumPy or scipy.special, the "
-            "computation must stay outside",
+            "If a NumPy array is indexed by traced integers, as in a[i]: write staged_ad.numpy.asarray(a)[i] or "
+            "staged_ad.numpy.take(a, i), or in a loop scan over the array, scan(f, init, a). If a traced value is "
+            "assigned, as in a[i] = x: write staged_ad.numpy.at(a)[i].set(x). np.array and np.asarray cannot hold "
+            "traced values: write staged_ad.numpy.array(...), or np.stack([...]) for a list of traced values; for a "
+            "library that is not NumPy or scipy.special, the computation must stay outside",
             self,
         )
 

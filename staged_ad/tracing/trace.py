@@ -253,6 +253,12 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     return found
 
 
+def traced_constant(literal: Literal) -> Any:
+    """A constant with the operators of traced values, where a function is being traced; else its array."""
+    opened = _open.get()
+    return opened[-1].constant(literal) if opened else np.array(literal.array)[()]
+
+
 def compiling() -> bool:
     """Whether what is traced now will be machine code: a trace of `jit` is open."""
     return any(trace.guards is not None for trace in _open.get())

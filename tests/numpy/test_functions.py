@@ -21,6 +21,7 @@ from staged_ad.tracing.protocol import OPERATIONS
 from tests.backends import through_program
 from tests.checks import assert_derivatives, assert_value
 from tests.numerics import assert_same, directional
+from tests.numpy.indexing_calls import INDEXING_CALLS
 from tests.numpy.ordering_calls import ORDERING, SCANNING
 
 Call = Callable[[Any], Any]
@@ -162,6 +163,7 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
         lambda x: np.einsum("iji", x),
     ],
 }
+CALLS |= INDEXING_CALLS
 RANDOM = [np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min, np.any, np.all, np.argmax, np.argmin]
 CALLS |= SCANNING | ORDERING
 CASES = [(function.__name__, call) for function, calls in CALLS.items() for call in calls]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import staged_ad.transforms.call  # noqa: F401  # declares the one primitive that holds a program
 from tests.primitives.elementwise_examples import ELEMENTWISE
+from tests.primitives.indexing_examples import INDEXING
 from tests.primitives.ordering_examples import ORDERING
 from tests.primitives.row import Row
 from tests.primitives.structural_examples import STRUCTURAL
 
-ROWS: list[Row] = [*ELEMENTWISE, *ORDERING, *STRUCTURAL]
+ROWS: list[Row] = [*ELEMENTWISE, *ORDERING, *STRUCTURAL, *INDEXING]
 DIFFERENTIABLE = [row for row in ROWS if row.differentiable]
 LINEAR = [(row, operands) for row in ROWS for operands in row.linear]

@@ -236,7 +236,9 @@ def test_the_text_of_a_program_shows_its_types_and_its_primitive(row: Row):
     first, equation, last = str(row.program).split("\n\n")[0].splitlines()
     assert (
         first
-        == "{ lambda " + " ".join(f"{n}:{type_of(x)}" for n, x in zip("abc", row.arguments, strict=False)) + " . let"
+        == "{ lambda "
+        + " ".join(f"{n}:{type_of(x)}" for n, x in zip("abcdefgh", row.arguments, strict=False))
+        + " . let"
     )
     left, right = equation.strip().split(" = ")
     assert [part.split(":")[1] for part in left.split()] == list(map(str, row.program.output_types))
