@@ -7,6 +7,7 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
+from staged_ad.numpy import counting as _counting
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import ordering as _ordering
 from staged_ad.numpy import quantiles as _quantiles
@@ -17,6 +18,8 @@ from staged_ad.numpy import taking as _taking
 from staged_ad.numpy.assignment import at as at
 from staged_ad.numpy.assignment import setitem as setitem
 from staged_ad.numpy.assignment import ufunc_at as ufunc_at
+from staged_ad.numpy.counting import bincount as bincount
+from staged_ad.numpy.counting import unique as unique
 from staged_ad.numpy.indexing import getitem as _getitem
 from staged_ad.numpy.ordering import top_k as top_k
 from staged_ad.numpy.promotion import as_value as _as_value
@@ -36,13 +39,11 @@ _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
-<<<<<<< HEAD
 _OPERATIONS.functions.update(_scanning.FUNCTIONS)
 _OPERATIONS.functions.update(_ordering.FUNCTIONS)
+_OPERATIONS.functions.update(_counting.FUNCTIONS)
 _OPERATIONS.functions.update(_quantiles.FUNCTIONS)
-=======
 _OPERATIONS.functions.update(_taking.FUNCTIONS)
->>>>>>> 2c99f9c
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
@@ -66,13 +67,10 @@ _OPERATIONS.methods.update(
     conj=_as_value,
     conjugate=_as_value,
 )
-<<<<<<< HEAD
 _OPERATIONS.methods.update(_scanning.METHODS)
 _OPERATIONS.methods.update(_ordering.METHODS)
-=======
 _OPERATIONS.methods.update(_taking.METHODS)
 _OPERATIONS.properties.update(_taking.PROPERTIES)
->>>>>>> 2c99f9c
 _OPERATIONS.properties.update(
     T=_shaping.transpose,
     mT=_shaping.matrix_transpose,
