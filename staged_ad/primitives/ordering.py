@@ -109,7 +109,9 @@ def _evaluate_unpermute(x: Any, order: Any, *, axis: int) -> Any:
     return y
 
 
-# permute(x, order): y[k] = x[order[k]] along the axis; unpermute(y, order): x[order[k]] = y[k]
+# permute(x, order): y[k] = x[order[k]] along the axis; unpermute(y, order): x[order[k]] = y[k]. Unlike those of gather
+# and scatter their places are known to be distinct and inside: each is the other's inverse and adjoint, with nothing to
+# sum, so that the rows of a stack need not wait for each other.
 permute: Operation = _moving(
     "permute", lambda x, order, *, axis: np.take_along_axis(x, order, axis), lambda: unpermute, PERMUTE
 )

@@ -284,6 +284,7 @@ def test_what_cannot_be_done_is_refused(call: Any, error: Any, message: str):
 @given(arrays(dims=2), st.sampled_from([1, 3, 7, [0.0, 0.5, 2.0], [-1, 0, 1]]), st.booleans(), st.booleans())
 def test_histograms_are_numpys(mode: str, case: Any, bins: Any, weighted: bool, density: bool):
     x = np.where(np.isfinite(case[0]), case[0], 1).astype(case[0].dtype if case[0].dtype != bool else "int8")
+    x = x % 50 if x.dtype.kind in "iu" else x  # NumPy refuses bins of which floats cannot tell the edges
     weights = np.cos(np.arange(x.size)).reshape(x.shape) if weighted else None
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         expected = np.histogram(x, bins, density=density, weights=weights)
