@@ -167,6 +167,30 @@ def test_derivatives_of_sorting_are_those_of_finite_differences_to_second_order(
     assert_close(mapped, np.stack([slope(x), slope(x[::-1])]))
 
 
+def test_many_long_sequences_are_sorted_in_parallel():
+    x = np.random.default_rng(2).normal(size=(40, 3000))
+    values, indices = sad.jit(lambda x: (np.sort(x, 1), np.argsort(x, 1)))(x)
+    assert_same(values, np.sort(x, 1))
+    assert_same(indices, np.argsort(x, 1, kind="stable"))
+    ranks = sad.jit(sad.grad(lambda x: np.sum(np.sort(x, 1) * np.arange(3000.0))))(x)
+    assert_same(ranks, np.argsort(indices, 1).astype(float))
+
+
+@every_mode
+def test_sorts_scans_and_quantiles_inside_of_loops_and_branches_are_differentiated(mode: str):
+    def body(carry: Any, t: Any) -> Any:
+        ordered = np.sort(carry * t)
+        return np.sin(ordered) + 0.1 * np.cumprod(carry)[-1], np.median(ordered) + np.quantile(ordered, 0.3)
+
+    def f(x: Any) -> Any:
+        x, ys = sad.scan(body, x, np.linspace(0.7, 1.1, 4))
+        return sad.cond(np.sum(x) > 0, lambda x: np.sum(np.sort(x) ** 2 * np.arange(5)), np.sum, x) + np.sum(ys)
+
+    x = np.random.default_rng(5).permutation(np.linspace(0.3, 1.5, 5))
+    v = np.linspace(-1.0, 1.0, 5)
+    assert_close(np.sum(in_mode(mode, sad.grad(f))(x) * v), directional(f, [x], [v]), 1e-9)
+
+
 def test_equal_elements_have_the_derivative_of_the_stable_sort():
     x = np.array([2.0, 1.0, 2.0, 1.0, np.nan])
     np.testing.assert_array_equal(sad.jacrev(np.sort)(x), np.eye(5)[[1, 3, 0, 2, 4]])
