@@ -36,7 +36,7 @@ from staged_ad.lowering.domains import domain, product_domain
 from staged_ad.lowering.expressions import Expressions
 from staged_ad.lowering.indexing import flat, identity, splits_only
 from staged_ad.lowering.matrices import matrix_product, wants_blas
-from staged_ad.lowering.overwriting import beginning, read_while_written
+from staged_ad.lowering.overwriting import beginning, harmless, overwrites, read_too_late, read_while_written
 from staged_ad.lowering.regions import Copy, Nest, Opaque, Reduce, Region, Store
 
 CHEAP = 16
@@ -79,7 +79,7 @@ class _Result:
 
     @property
     def overwrites(self) -> bool:
-        return self.equation is not None and isinstance(self.equation.primitive.lower, Overwrite)
+        return self.equation is not None and overwrites(self.equation)
 
     @property
     def targets(self) -> tuple[Var, ...]:
@@ -159,9 +159,12 @@ class _Fusion:
                 for atom in equation.inputs:
                     self._store(self._matrix_source(atom))
         for equation in self.program.equations:
-            if isinstance(equation.primitive.lower, Overwrite):
-                for atom in read_while_written(equation, self.definitions, self.stored):
-                    self._store(atom)
+            if overwrites(equation):
+                clashing = list(read_while_written(equation, self.definitions, self.stored))
+                if clashing and not harmless(self._overwriting(equation), equation.inputs[0]):
+                    self.stored.update(atom for atom in clashing if isinstance(atom, Var))
+        for var in read_too_late(self.program.equations, self.stored):
+            self.stored.add(var)
 
     def _store(self, atom: Atom) -> None:
         if isinstance(atom, Var) and atom in self.definitions:
@@ -379,11 +382,14 @@ class _Fusion:
     def _regions(self, group: list[_Result]) -> list[Region]:
         first = group[0]
         if first.equation is not None and first.overwrites:
-            nest = Nest(first.domain, frozenset())
-            if first.equation.inputs[1].type.size:
-                nest.stores.append(Expressions(self.definitions, self.stored, set(), nest).overwriting(first.equation))
-            return [beginning(first.equation), *([nest] if nest.stores else [])]
+            written = [self._overwriting(first.equation)] if first.equation.inputs[1].type.size else []
+            return [beginning(first.equation), *written]
         return [self._region(group)]
+
+    def _overwriting(self, equation: Equation) -> Nest:
+        nest = Nest(domain(equation.inputs[1].type.shape, ())[0], frozenset())
+        nest.stores.append(Expressions(self.definitions, self.stored, set(), nest).overwriting(equation))
+        return nest
 
     def _region(self, group: list[_Result]) -> Region:
         first = group[0]

@@ -188,7 +188,7 @@ def _wrapped(part: Any, n: int, axis: int) -> int:
 def _inside(array: Any, n: int, axis: int) -> Any:
     """Positions counted from 0, checked now where they are known, else when the program runs."""
     if not isinstance(array, Literal):
-        return bounded(to_dtype(array, INT64), length=n, axis=axis)
+        return bounded(to_dtype(array, INT64), bound=n, axis=axis)
     positions = np.asarray(array.array, INT64)
     outside = (positions < -n) | (positions >= n)
     if outside.any():

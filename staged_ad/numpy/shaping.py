@@ -21,7 +21,7 @@ from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
-from staged_ad.tracing import Tracer, traced_constant
+from staged_ad.tracing import traced_constant
 from staged_ad.tracing.source import location, user_source
 
 
@@ -344,19 +344,6 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
     return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
 
 
-def _like(fill: float | None) -> Callable[..., Any]:
-    def make(a_: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
-        type = typeof(as_value(a_))
-        shape = type.shape if shape is None else tuple(shape)
-        value = args[0] if fill is None else fill
-        kind = canonical_dtype(dtype) if dtype is not None else type.dtype
-        if isinstance(value, Tracer):
-            return broadcast_to(to_dtype(value, kind), shape)
-        return np.full(shape, value, kind)
-
-    return make
-
-
 def shape_of(a_: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = typeof(as_value(a_)).shape
     return shape
@@ -396,12 +383,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.clip: clip,
     np.round: round_,
     np.around: round_,
-    np.copy: copy,
     np.astype: astype,
-    np.zeros_like: _like(0),
-    np.ones_like: _like(1),
-    np.empty_like: _like(0),
-    np.full_like: _like(None),
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
     np.size: lambda a_, axis=None: typeof(as_value(a_)).size if axis is None else shape_of(a_)[axis],

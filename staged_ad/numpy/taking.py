@@ -87,7 +87,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     value = transpose(value.array if isinstance(value, Literal) else value, permutation=order)
     positions = transpose(positions.array if isinstance(positions, Literal) else positions, permutation=order)
     value, positions = to_shape(as_value(value), (*lead, n)), to_shape(as_value(positions), (*lead, own[axis]))
-    found = gather(value, bounded(positions, length=n, axis=axis), axes=(ndim - 1,), batch=ndim - 1)
+    found = gather(value, bounded(positions, bound=n, axis=axis), axes=(ndim - 1,), batch=ndim - 1)
     back = [*range(ndim - 1)]
     back.insert(axis, ndim - 1)
     return plain(transpose(found, permutation=tuple(back)))

@@ -21,19 +21,19 @@ from staged_ad.primitives.reductions import reduce_max, reduce_min
 from staged_ad.primitives.shaping import Batched
 
 
-# bounded(i, length, axis): indices into an axis, negative ones counted from the end; it raises where they are outside.
-def _abstract_bounded(i: ArrayType, *, length: int, axis: int) -> ArrayType:
+# bounded(i, bound, axis): indices into an axis, negative ones counted from the end; it raises where they are outside.
+def _abstract_bounded(i: ArrayType, *, bound: int, axis: int) -> ArrayType:
     if i.dtype != INT64:
         raise DTypeError(f"indices must be int64, got {i}")
     return i.strong()
 
 
-def _evaluate_bounded(i: Any, *, length: int, axis: int) -> Any:
+def _evaluate_bounded(i: Any, *, bound: int, axis: int) -> Any:
     i = np.asarray(i)
-    outside = (i < -length) | (i >= length)
+    outside = (i < -bound) | (i >= bound)
     if outside.any():
-        raise IndexingError(f"index {i[outside][0]} is out of bounds for axis {axis} with size {length}")
-    return np.where(i < 0, i + length, i)[()]
+        raise IndexingError(f"index {i[outside][0]} is out of bounds for axis {axis} with size {bound}")
+    return np.where(i < 0, i + bound, i)[()]
 
 
 bounded: Operation = Operation(
@@ -49,29 +49,29 @@ bounded: Operation = Operation(
 )
 
 
-# fits(low, high, length, axis): `length` where all indices from low to high are inside, which `bounded` becomes in
+# fits(low, high, bound, axis): `bound` where all indices from low to high are inside, which `bounded` becomes in
 # compiled code. Its result is part of the indices, so nothing is read before they are checked.
-def _evaluate_fits(low: Any, high: Any, *, length: int, axis: int) -> Any:
-    _evaluate_bounded(np.asarray([low, high]), length=length, axis=axis)
-    return INT64.type(length)
+def _evaluate_fits(low: Any, high: Any, *, bound: int, axis: int) -> Any:
+    _evaluate_bounded(np.asarray([low, high]), bound=bound, axis=axis)
+    return INT64.type(bound)
 
 
-def _out_of_bounds(length: int, axis: int, place: str) -> Exception:
-    return IndexingError(f"an index is out of bounds for axis {axis} with size {length} (at {place})")
+def _out_of_bounds(bound: int, axis: int, place: str) -> Exception:
+    return IndexingError(f"an index is out of bounds for axis {axis} with size {bound} (at {place})")
 
 
-def _emit_fits(kernel: Any, *, length: int, axis: int) -> None:
+def _emit_fits(kernel: Any, *, bound: int, axis: int) -> None:
     low, high = (kernel.value(f"load i64, ptr {buffer.name}") for buffer in kernel.inputs)
-    below = kernel.value(f"icmp slt i64 {low}, {-length}")
-    above = kernel.value(f"icmp sge i64 {high}, {length}")
-    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, length, axis, kernel.equation.place)
-    kernel.line(f"store i64 {length}, ptr {kernel.outputs[0].name}")
+    below = kernel.value(f"icmp slt i64 {low}, {-bound}")
+    above = kernel.value(f"icmp sge i64 {high}, {bound}")
+    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, bound, axis, kernel.equation.place)
+    kernel.line(f"store i64 {bound}, ptr {kernel.outputs[0].name}")
 
 
 fits: Operation = Operation(
     Primitive(
         "fits",
-        abstract_eval=lambda low, high, *, length, axis: ArrayType((), INT64),
+        abstract_eval=lambda low, high, *, bound, axis: ArrayType((), INT64),
         evaluate=_evaluate_fits,
         jvp=lambda primals, tangents, **params: (fits(*primals, **params), None),
         transpose=not_linear("fits"),

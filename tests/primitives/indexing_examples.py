@@ -144,10 +144,10 @@ def _replacing() -> Iterator[Row]:
 
 
 def _checking() -> Iterator[Row]:
-    params = {"length": 3, "axis": 0}
+    params = {"bound": 3, "axis": 0}
     for i in (np.array([0, -1, 2, -3]), np.int64(-2), np.zeros((2, 0), int)):
-        yield Row("bounded", str(np.shape(i)), (i,), lambda i, length, axis: i % length, params)
-    yield Row("fits", "inside", (np.int64(-3), np.int64(2)), lambda *_, length, axis: np.int64(length), params)
+        yield Row("bounded", str(np.shape(i)), (i,), lambda i, bound, axis: i % bound, params)
+    yield Row("fits", "inside", (np.int64(-3), np.int64(2)), lambda *_, bound, axis: np.int64(bound), params)
 
 
 INDEXING: list[Row] = [*_reading(), *_writing(), *_replacing(), *_checking()]
