@@ -14,7 +14,7 @@ import numpy as np
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
 from staged_ad.numpy.promotion import as_value, to_dtype, to_float
-from staged_ad.numpy.ufuncs import absolute, multiply, not_equal, square, subtract, true_divide
+from staged_ad.numpy.ufuncs import imag, multiply, not_equal, real, square, subtract, true_divide
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.makers import Operation, typeof
@@ -164,8 +164,15 @@ def var(
     count = float(_count(value, axis))
     center = true_divide(sum(value, axis=axis, keepdims=True), count)
     return true_divide(
-        sum(square(subtract(value, center)), axis=axis, keepdims=keepdims), float(np.maximum(count - ddof, 0))
+        sum(_square_of_modulus(subtract(value, center)), axis=axis, keepdims=keepdims),
+        float(np.maximum(count - ddof, 0)),
     )
+
+
+def _square_of_modulus(value: Any) -> Any:
+    if typeof(value).is_complex:
+        return square(real(value)) + square(imag(value))
+    return square(value)
 
 
 def std(a: Any, *args: Any, **kwargs: Any) -> Any:
@@ -191,24 +198,3 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
         weights = broadcast(weights, shape=typeof(a).shape, dims=(check_axis(axis, typeof(a).ndim),))
     total = sum(multiply(a, weights), axis=axis, keepdims=keepdims)
     return true_divide(total, sum(weights, axis=axis, keepdims=keepdims))
-
-
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """np.linalg.norm of vectors, and of matrices in the Frobenius norm. Its derivative at 0 is 0."""
-    value = to_float(x)
-    ndim = typeof(value).ndim
-    width = ndim if axis is None else len(normalize_axes(axis, ndim))
-    magnitude = absolute(value)
-    if ord is None or (ord == 2 and width == 1) or (ord == "fro" and width == 2):
-        return e.sqrt(sum(square(value), axis=axis, keepdims=keepdims))
-    if width == 1 and ord == np.inf:
-        return max(magnitude, axis=axis, keepdims=keepdims)
-    if width == 1 and ord == -np.inf:
-        return min(magnitude, axis=axis, keepdims=keepdims)
-    if width == 1 and ord == 0:
-        return sum(to_dtype(not_equal(value, 0), typeof(value).dtype), axis=axis, keepdims=keepdims)
-    if width == 1 and isinstance(ord, int | float):
-        return sum(magnitude**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
-    raise UnsupportedError(
-        f"np.linalg.norm(ord={ord!r}) of a matrix is not supported on traced values (at {location(user_source())})"
-    )

@@ -177,6 +177,8 @@ class ArrayProtocol:
         )
 
     def _integer(self, kind: str, advice: str) -> int:
+        if self.dtype.kind == "c":
+            raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
         found = self.trace.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
@@ -185,7 +187,12 @@ class ArrayProtocol:
     def __complex__(self: Any) -> complex:
         if self.array is not None:
             return complex(self.array)
-        raise concretization_error("complex()", "Complex numbers are not supported", self)
+        raise concretization_error(
+            "complex()",
+            "Leave the complex() away, and write np.exp for cmath.exp: traced 0-d arrays work as numbers; "
+            "x.astype(complex) makes a real one complex",
+            self,
+        )
 
     def item(self: Any, *args: Any) -> Any:
         if self.array is not None:

@@ -124,8 +124,13 @@ class Tracer(ArrayProtocol):
         return f"Tracer<{self.type}>"
 
 
+def is_captured(tracer: Tracer) -> bool:
+    """Whether a function that is being traced has `tracer` among its captures."""
+    return any(tracer.atom in trace.captured for trace in OPEN.get())
+
+
 def check_open(tracer: Tracer) -> None:
-    if not tracer.trace.open:
+    if not tracer.trace.open and not is_captured(tracer):
         raise LeakedTracerError(
             f"a traced value of type {tracer.type}, made at {location(tracer.source)}, was used after the traced "
             "function had returned. Return the value from the function instead of keeping it in a global, a list or "
