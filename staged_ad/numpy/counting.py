@@ -74,7 +74,7 @@ def _edges(values: Any, bins: Any, range: Any) -> Any:
 def _bounds(values: Any, range: Any) -> tuple[Any, Any]:
     """The first and the last edge: apart from each other by 1 where all values are equal."""
     if range is not None:
-        low, high = range
+        low, high = map(operand, range)
         if not isinstance(low, Tracer) and not isinstance(high, Tracer):
             if low > high:
                 raise ValueError("max must be larger than min in range parameter.")
@@ -118,7 +118,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 
 
 def _whole(x: Any, name: str) -> Any:
-    value = as_value(x)
+    value = as_value(operand(x))
     if typeof(value).ndim != 1:
         raise ShapeError(f"{name}: object of too small or too great depth for desired array")
     if not np.can_cast(typeof(value).dtype, INT64):

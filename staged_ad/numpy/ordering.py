@@ -113,7 +113,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """np.digitize; traced bins are taken to be monotonic."""
-    edges = as_value(bins)
+    edges = as_value(operand(bins))
     n = typeof(edges).size
     if isinstance(edges, Literal):
         steps = np.diff(edges.array)

@@ -123,6 +123,7 @@ def _quantile(
             f"np.{name}(..., weights=...) is not supported on traced values (at {location(user_source())}); repeat the "
             "elements, or write np.argsort, np.cumsum of the weights, and np.searchsorted"
         )
+    q = operand(q)
     given = typeof(as_value(q))
     whole = method == "linear" and given.dtype.kind in "biu" and not percent
     place = operand(to_dtype(as_value(q), given.dtype if given.inexact else FLOAT64))

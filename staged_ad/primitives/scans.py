@@ -20,7 +20,7 @@ from staged_ad.ir import ArrayType, Linear, Primitive, filled
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.ir.primitive import not_linear
 from staged_ad.primitives.arithmetic import div, eq, maximum
-from staged_ad.primitives.makers import Operation, plus, same_types, scale, typeof, with_batch
+from staged_ad.primitives.makers import Operation, by_parts, plus, same_types, scale, typeof, with_batch
 from staged_ad.primitives.scan_kernels import MAXIMUM, MINIMUM, PRODUCT, RECURRENCE, SUM
 from staged_ad.primitives.shaping import cast, concatenate, slice_
 from staged_ad.tracing import bind
@@ -36,6 +36,7 @@ def _declare(
     jvp: Callable[..., Any],
     lower: Kernel,
     transpose: Callable[..., Any] | None = None,
+    split: Callable[..., Any] | None = None,
 ) -> Operation:
     def abstract_eval(*types: ArrayType, axis: int, reverse: bool) -> ArrayType:
         type = same_types(name, types, kinds)
@@ -55,7 +56,7 @@ def _declare(
         stacks = [with_batch(size, v, b) for v, b in zip(values, batched, strict=True)]
         return bind(primitive, *stacks, axis=axis + 1, reverse=reverse), True
 
-    primitive = Primitive(name, abstract_eval, forwards, jvp, transpose or not_linear(name), batch, lower)
+    primitive = Primitive(name, abstract_eval, forwards, jvp, transpose or not_linear(name), batch, lower, split=split)
     return Operation(primitive)
 
 
@@ -155,11 +156,12 @@ def _jvp_running(operation: Callable[[], Operation]) -> Callable[..., Any]:
 
 cumsum: Operation = _declare(
     "cumsum",
-    "iuf",
+    "iufc",
     lambda x, axis: np.cumsum(x, axis, dtype=x.dtype),
     _jvp_cumsum,
     SUM,
     lambda ct, inputs, *, axis, reverse: [cumsum(ct, axis=axis, reverse=not reverse)],
+    by_parts(lambda: cumsum),
 )
 cumprod: Operation = _declare(
     "cumprod", "iuf", lambda x, axis: np.cumprod(x, axis, dtype=x.dtype), _jvp_cumprod, PRODUCT

