@@ -38,8 +38,8 @@ def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
     raise DTypeError(f"{name} needs {' or '.join(known)} operands, got {dtype}{advice}")
 
 
-_ORDERING = {"lt", "le", "gt", "ge", "maximum", "minimum", "reduce_max", "reduce_min", "argmax", "argmin"}
-_ORDERING |= {"sort", "argsort", "searchsorted"}
+_ORDERING = {"lt", "le", "gt", "ge", "maximum", "minimum", "reduce_max", "reduce_min", "argmax", "argmin", "sort"}
+_ORDERING |= {"argsort", "searchsorted", "cummax", "cummin"}
 
 
 def typeof(value: Any) -> ArrayType:
