@@ -4,6 +4,8 @@ The public names; each is documented where it is defined.
 """
 
 from staged_ad import numpy as numpy
+from staged_ad import random as random
+from staged_ad import scipy as scipy
 from staged_ad.api.branches import cond as cond
 from staged_ad.api.branches import switch as switch
 from staged_ad.api.checkpointing import checkpoint as checkpoint

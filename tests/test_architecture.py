@@ -17,11 +17,13 @@ LAYERS = [
     ["tracing"],
     ["primitives"],
     ["numpy"],
+    ["scipy"],
     ["transforms"],
     ["control"],
     ["passes"],
     ["lowering"],
     ["api"],
+    ["random"],
     ["optimize", "implicit", "sparse", "diagnostics"],
     ["__init__"],
     ["demo"],  # written as a user writes: `import staged_ad`

@@ -62,8 +62,13 @@ def check_function(what: str, role: str, f: Any, arguments: Sequence[str] | None
         ) from None
 
 
-def trace_body(f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec, types: Sequence[ArrayType]) -> Body:
-    """Trace `apply`, which calls the user's `f`, at leaves of the given types, arranged by `spec`."""
+def trace_body(
+    f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec, types: Sequence[ArrayType], lent: bool = True
+) -> Body:
+    """Trace `apply`, which calls the user's `f`, at leaves of the given types, arranged by `spec`.
+
+    `f` may not change arguments that are `lent` in place.
+    """
     specs: list[TreeSpec] = []
 
     def flat(*tracers: Tracer) -> list[Any]:
@@ -73,7 +78,7 @@ def trace_body(f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec,
             leaf_type(leaf, lambda k=k: place(f"the result of {named(f)}, result", out_spec, k))  # type: ignore[misc]
         return leaves
 
-    program, captures = trace_flat(flat, types, function_name(f), staged=True)
+    program, captures = trace_flat(flat, types, function_name(f), staged=True, lent=lent)
     return Body(program, captures, specs[0])
 
 
@@ -202,7 +207,7 @@ def trace_loop_body(
     types = [leaf_type(leaf, lambda k=k: f"{what}: {place('init', spec, k)}") for k, leaf in enumerate(leaves)]  # type: ignore[misc]
     in_spec = flatten((init, unflatten(rest[0], [0] * len(rest[1]))))[1]
     while True:
-        body = trace_body(f, step, in_spec, [*types, *rest[1]])
+        body = trace_body(f, step, in_spec, [*types, *rest[1]], lent=False)
         out_spec, rest_spec = body.out_spec.children()
         found = body.program.output_types
         joined = _carry_types(what, f, spec, types, out_spec, found)

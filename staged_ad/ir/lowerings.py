@@ -37,6 +37,33 @@ class View(Lowering):
 
 
 @dataclass(frozen=True)
+class Gather(Lowering):
+    """Elements at computed places: ``place(index, positions, x, **params)`` is the index into the first operand.
+
+    The other operands are arrays of positions, which lie along the first axes of the result.
+    """
+
+    place: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Overwrite(Lowering):
+    """The first operand with elements of the second written into it, in place where nothing reads it any more.
+
+    `place` is that of a Gather whose result is the second operand; positions are the operands after it.
+    ``combine(code, old, new, mode)`` is what is written where the operation has a `mode` parameter.
+    """
+
+    place: Callable[..., Any]
+    combine: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Bounded(Lowering):
+    """Indices that are checked; ``lowering/bounds.py`` writes them with other operations."""
+
+
+@dataclass(frozen=True)
 class Alias(Lowering):
     """reshape: the same elements in the same order."""
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
 from staged_ad.ir.lowerings import Loop, Sweep
+from staged_ad.lowering.bounds import checked
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
+from staged_ad.lowering.overwriting import late, share
 from staged_ad.lowering.plan import KernelPlan, plan_region
 from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region
 from staged_ad.lowering.schedule import Schedule, cost_per_point, schedule
@@ -61,12 +63,17 @@ class Step:
 
 @dataclass(slots=True)
 class Block:
-    """`outputs` are the variables whose storage is that of each output of the program."""
+    """`outputs` are the variables whose storage is that of each output of the program.
+
+    `shared` gives for values that are overwritten the last one in the same memory; inputs are among them where the
+    surroundings may hand theirs over.
+    """
 
     program: Program
     steps: list[Step]
     outputs: list[Var]
     fused: Fused
+    shared: dict[Var, Var]
 
     @property
     def literals(self) -> Iterator[Literal]:
@@ -82,11 +89,12 @@ class Block:
 
 
 def make_block(program: Program) -> Block:
-    fused = fuse(canonical(program))
+    fused = fuse(late(canonical(checked(program))))
     mine = _temporaries(fused)
     steps = [step for region in fused.regions for step in _steps(region, mine)]
     outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
-    return Block(fused.program, steps, outputs, fused)  # type: ignore[arg-type]  # outputs that are no Var are copies
+    shared = share(steps, program.inputs, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
+    return Block(fused.program, steps, outputs, fused, shared)  # type: ignore[arg-type]  # outputs that are no Var are copies
 
 
 def _temporaries(fused: Fused) -> set[Atom]:

@@ -38,7 +38,7 @@ class Module:
 
 def emit(program: Program, precise: bool = False) -> Module:
     block = make_block(program)
-    storage = assign(block.program, block.steps, block.outputs)
+    storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals({}, {}, {}, precise), opaque_text)
     calls = Calls(functions, nested=False)
     for step in block.steps:

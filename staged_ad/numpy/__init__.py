@@ -7,30 +7,44 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
-from staged_ad.numpy import histograms as _histograms
+from staged_ad.numpy import creation as _creation
 from staged_ad.numpy import diagonals as _diagonals
 from staged_ad.numpy import dtypes as _dtypes
 from staged_ad.numpy import floats as _floats
+from staged_ad.numpy import histograms as _histograms
+from staged_ad.numpy import inplace as _inplace
 from staged_ad.numpy import interpolating as _interpolating
 from staged_ad.numpy import joining as _joining
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import nan_reducing as _nan_reducing
+from staged_ad.numpy import ordering as _ordering
 from staged_ad.numpy import padding as _padding
 from staged_ad.numpy import polynomials as _polynomials
 from staged_ad.numpy import products as _products
+from staged_ad.numpy import quantiles as _quantiles
 from staged_ad.numpy import reducing as _reducing
 from staged_ad.numpy import refusing as _refusing
+from staged_ad.numpy import scanning as _scanning
 from staged_ad.numpy import selecting as _selecting
 from staged_ad.numpy import shaping as _shaping
 from staged_ad.numpy import spacing as _spacing
+from staged_ad.numpy import special as _special
 from staged_ad.numpy import statistics as _statistics
+from staged_ad.numpy import taking as _taking
 from staged_ad.numpy import ufunc_methods as _ufunc_methods
+from staged_ad.numpy.assignment import at as at
+from staged_ad.numpy.assignment import setitem as setitem
+from staged_ad.numpy.assignment import ufunc_at as ufunc_at
+from staged_ad.numpy.exponentials import log_softmax as log_softmax
+from staged_ad.numpy.exponentials import logsumexp as logsumexp
+from staged_ad.numpy.exponentials import softmax as softmax
 from staged_ad.numpy.indexing import getitem as _getitem
+from staged_ad.numpy.ordering import top_k as top_k
 from staged_ad.numpy.promotion import as_value as _as_value
-from staged_ad.numpy.reducing import logsumexp as logsumexp
-from staged_ad.numpy.reducing import softmax as softmax
 from staged_ad.numpy.shaping import array as array
+from staged_ad.numpy.shaping import asarray as asarray
 from staged_ad.numpy.shaping import full as full
+from staged_ad.numpy.taking import take as take
 from staged_ad.numpy.ufuncs import OPERATORS as _OPERATORS
 from staged_ad.numpy.ufuncs import UFUNCS as _UFUNCS
 from staged_ad.numpy.ufuncs import polygamma as polygamma
@@ -42,6 +56,11 @@ _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 _OPERATIONS.functions.update(_refusing.FUNCTIONS)
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
+_OPERATIONS.functions.update(_taking.FUNCTIONS)
+_OPERATIONS.functions.update(_scanning.FUNCTIONS)
+_OPERATIONS.functions.update(_ordering.FUNCTIONS)
+_OPERATIONS.functions.update(_quantiles.FUNCTIONS)
+_OPERATIONS.functions.update(_special.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
@@ -59,7 +78,7 @@ _OPERATIONS.functions.update(_polynomials.FUNCTIONS)
 _OPERATIONS.functions.update(_dtypes.FUNCTIONS)
 _OPERATIONS.functions.update(_floats.FUNCTIONS)
 _OPERATIONS.functions.update(_statistics.FUNCTIONS)
-_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS)
+_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS, accumulate=_scanning.accumulate)
 
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)
@@ -83,8 +102,17 @@ _OPERATIONS.methods.update(
     conj=_as_value,
     conjugate=_as_value,
 )
+_OPERATIONS.methods.update(_taking.METHODS)
+_OPERATIONS.properties.update(_taking.PROPERTIES)
+_OPERATIONS.methods.update(_scanning.METHODS)
+_OPERATIONS.methods.update(_ordering.METHODS)
 _OPERATIONS.properties.update(
     T=_shaping.transpose,
     mT=_shaping.matrix_transpose,
     real=_as_value,
 )
+_OPERATIONS.creators.update(_creation.CREATORS)
+_OPERATIONS.functions.update(_creation.FUNCTIONS)
+_OPERATIONS.views.update(_inplace.VIEWS)
+_OPERATIONS.changes.update(_inplace.CHANGES)
+_OPERATIONS.operators.update(setitem=_inplace.setitem, at=ufunc_at)

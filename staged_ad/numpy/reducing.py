@@ -20,8 +20,8 @@ from staged_ad.numpy.ufuncs import absolute, multiply, not_equal, square, subtra
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.arithmetic import maximum, minimum
-from staged_ad.primitives.makers import Operation, add, mul, scale, select, typeof
-from staged_ad.primitives.shaping import broadcast, reshape, stop_gradient
+from staged_ad.primitives.makers import Operation, add, mul, select, typeof
+from staged_ad.primitives.shaping import broadcast, reshape
 from staged_ad.tracing.source import location, user_source
 
 Axis = int | Sequence[int] | None
@@ -265,29 +265,3 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     raise UnsupportedError(
         f"np.linalg.norm(ord={ord!r}) of a matrix is not supported on traced values (at {location(user_source())})"
     )
-
-
-def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(a))) without overflow; scipy.special.logsumexp for traced values.
-
-    The derivative is the softmax, exactly, infinities included.
-    """
-    value = to_float(a)
-    largest = stop_gradient(max(value, axis=axis, keepdims=True))
-    finite = (absolute(largest) < np.inf).astype(typeof(value).dtype)
-    shift = scale(largest, finite)
-    total = e.log(sum(e.exp(subtract(value, shift)), axis=axis, keepdims=True)) + shift
-    return total if keepdims else reshape(total, shape=_dropped(value, axis))
-
-
-def _dropped(value: Any, axis: Axis) -> tuple[int, ...]:
-    shape = typeof(value).shape
-    axes = normalize_axes(axis, len(shape))
-    return tuple(n for k, n in enumerate(shape) if k not in axes)
-
-
-def softmax(x: Any, axis: Axis = None) -> Any:
-    """exp(x) / sum(exp(x)) without overflow; scipy.special.softmax for traced values."""
-    value = to_float(x)
-    weights = e.exp(subtract(value, stop_gradient(max(value, axis=axis, keepdims=True))))
-    return true_divide(weights, sum(weights, axis=axis, keepdims=True))

@@ -14,8 +14,8 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy.arrays import along, asarray, axis_of, refuse, static
+from staged_ad.numpy.exponentials import logsumexp
 from staged_ad.numpy.promotion import as_value
-from staged_ad.numpy.reducing import logsumexp
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
 

@@ -1,4 +1,4 @@
-"""Ufuncs of NumPy and scipy.special on traced values, and the Python operators.
+"""Ufuncs of NumPy on traced values, and the Python operators.
 
 Invariant: one table says which primitive or composition stands for which ufunc.
 Start at ``UFUNCS``.
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from staged_ad.errors import DTypeError
 from staged_ad.ir import Literal, filled
@@ -72,12 +71,6 @@ DIRECT: dict[np.ufunc, Operation] = {
     np.arccos: t.arccos,
     np.arctan: t.arctan,
     np.arctan2: t.arctan2,
-    scipy.special.erf: s.erf,
-    scipy.special.erfc: s.erfc,
-    scipy.special.gammaln: s.lgamma,
-    scipy.special.psi: s.digamma,
-    scipy.special.expit: e.expit,
-    scipy.special.log_expit: e.log_expit,
 }
 """Ufuncs that are one primitive."""
 

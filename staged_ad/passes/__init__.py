@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from staged_ad.ir import Program
+from staged_ad.passes.accumulate import accumulate
 from staged_ad.passes.assemble import assemble
 from staged_ad.passes.carries import carries
 from staged_ad.passes.cse import cse
@@ -62,6 +63,7 @@ PIPELINE: tuple[Callable[[Program], Program], ...] = (
     fold,
     simplify,
     cse,
+    accumulate,
     assemble,
     dce,
 )

@@ -29,6 +29,7 @@ KINDS = {
     "b": "a boolean",
 }
 KINDS["biu"] = "an integer or boolean"
+KINDS["u"] = "an unsigned integer"
 
 
 def typeof(value: Any) -> ArrayType:

@@ -20,6 +20,8 @@ import staged_ad as sad
 from tests.backends import through_program
 from tests.checks import assert_derivatives, assert_value
 from tests.numerics import assert_same, directional
+from tests.numpy.indexing_calls import INDEXING_CALLS
+from tests.numpy.ordering_calls import ORDERING, SCANNING
 
 Call = Callable[[Any], Any]
 C = np.array([[0.5, -1.0], [2.0, 0.25], [1.5, 3.0]])
@@ -101,7 +103,6 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
     ],
     np.round: [np.round, lambda x: np.round(x + 0.011, 1), lambda x: np.round(x * 100 + 1.1, -1)],
     np.around: [np.around],
-    np.diff: [np.diff, lambda x: np.diff(x, axis=1), lambda x: np.diff(x, n=2, axis=1), lambda x: np.diff(x, n=0)],
     np.copy: [np.copy],
     np.astype: [lambda x: np.astype(x, np.float32), lambda x: np.astype(x * 9, int), lambda x: np.astype(x, bool)],
     np.zeros_like: [np.zeros_like, lambda x: np.zeros_like(x, dtype=int), lambda x: np.zeros_like(x, shape=(2,))],
@@ -161,7 +162,9 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
         lambda x: np.einsum("iji", x),
     ],
 }
+CALLS |= INDEXING_CALLS
 RANDOM = [np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min, np.any, np.all, np.argmax, np.argmin]
+CALLS |= SCANNING | ORDERING
 CASES = [(function.__name__, call) for function, calls in CALLS.items() for call in calls]
 
 

@@ -33,6 +33,8 @@ class Row:
         Whether derivatives are compared with finite differences; False at kinks.
     linear
         The sets of operands that the primitive is jointly linear in.
+    fixed
+        Floating-point operands that it cannot be differentiated in.
     """
 
     primitive: str
@@ -42,6 +44,7 @@ class Row:
     params: Mapping[str, Any] = field(default_factory=dict)
     smooth: bool = True
     linear: tuple[tuple[int, ...], ...] = ()
+    fixed: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
@@ -49,7 +52,7 @@ class Row:
 
     @property
     def floating(self) -> list[bool]:
-        return [np.asarray(x).dtype.kind == "f" for x in self.arguments]
+        return [np.asarray(x).dtype.kind == "f" and k not in self.fixed for k, x in enumerate(self.arguments)]
 
     @property
     def differentiable(self) -> bool:

@@ -24,6 +24,7 @@ from staged_ad.errors import (
 )
 
 X = np.array([1.0, 2.0])
+OUTSIDE = np.ones(2)
 
 # each function stands on one line, which the message must show
 REFUSED: list[tuple[Any, type[StagedADError], str]] = [
@@ -31,14 +32,8 @@ REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: complex(x[0]), ConcretizationError, "not supported"),
     (lambda x: x[0].item(), ConcretizationError, "Leave the .item() away"),
     (lambda x: x.tolist(), ConcretizationError, "Iterate"),
-    (lambda x: operator.setitem(x, 0, 1.0), MutationError, "np.where"),
-    (lambda x: operator.setitem(x, slice(1), x), MutationError, "np.concatenate"),
-    (lambda x: np.array(x), ConcretizationError, "staged_ad.numpy.array"),
-    (lambda x: np.asarray(x), ConcretizationError, "staged_ad.numpy.array"),
-    (lambda x: np.array([x[0], x[1]]), ConcretizationError, "np.stack"),
-    (lambda x: np.array([[x[0], 0.0], [0.0, x[1]]]), ConcretizationError, "np.stack"),
-    (lambda x: np.asarray(x, dtype=object), ConcretizationError, "np.stack"),
-    (lambda x: np.add(x, x, out=np.zeros(2)), UnsupportedError, "out"),
+    (lambda x: operator.setitem(x, 0, 1.0), MutationError, "x.copy()"),
+    (lambda x: np.add(x, x, out=X), MutationError, "y = np.array(y)"),
     (lambda x: np.add(x, x, where=np.array([True, False])), UnsupportedError, "np.where"),
     (lambda x: np.add.at(x, 0, 1.0), UnsupportedError, "at is not supported"),
     (lambda x: np.hypot.reduce(x, where=np.array([True, False])), UnsupportedError, "where"),
@@ -46,7 +41,7 @@ REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: np.pad(x, 1, mode=lambda *args: None), UnsupportedError, "function"),
     (lambda x: np.repeat(x, x.astype(int)), ConcretizationError, "static argument"),
     (lambda x: np.linalg.svd(x[:, None]), UnsupportedError, "svd"),
-    (lambda x: np.sort(x), UnsupportedError, "sort"),
+    (lambda x: np.fft.fft(x), UnsupportedError, "fft"),
     (lambda x: np.where(x > 0), UnsupportedError, "three arguments"),
 ]
 
@@ -81,8 +76,8 @@ def test_inside_vmap_the_error_shows_the_users_line_and_what_to_write(f: Any, ad
     assert advice in str(caught.value)
 
 
-def test_writing_a_traced_value_into_an_array_is_refused():
-    f = lambda x: operator.setitem(np.zeros(2), 0, x[0])
+def test_writing_a_traced_value_into_an_array_from_outside_is_refused():
+    f = lambda x: operator.setitem(OUTSIDE, 0, x[0])
     with pytest.raises(ValueError, match="setting an array element") as caught:  # NumPy's own, caused by ours
         sad.jvp(f, (X,), (X,))
     assert isinstance(caught.value.__cause__, ConcretizationError)
@@ -108,26 +103,26 @@ def test_traced_values_are_not_hashable():
         sad.grad(lambda x: {x: 1})(1.0)
 
 
-def test_augmented_assignment_rebinds_the_name():
+def test_augmented_assignment_to_a_number_rebinds_the_name():
     def f(x: Any) -> Any:
-        y = x
+        y = x[0]
         y += 1
-        y *= x
-        return np.sum(y)
+        y *= x[0]
+        return y
 
-    np.testing.assert_array_equal(sad.grad(f)(X), 2 * X + 1)
-    np.testing.assert_array_equal(X, [1, 2])
+    np.testing.assert_array_equal(sad.grad(f)(X), [3.0, 0.0])
 
 
-def test_an_array_is_not_changed_by_a_traced_operand():
+def test_an_array_from_outside_is_not_changed_by_a_traced_operand():
     def f(x: Any) -> Any:
-        y = np.ones(2)
+        y = OUTSIDE
         y += x
         return np.sum(y * x)
 
-    with pytest.raises((StagedADError, TypeError)) as caught:
+    with pytest.raises(MutationError) as caught:
         sad.grad(f)(X)
     assert f"{__file__}:{f.__code__.co_firstlineno + 2}" in str(caught.value)
+    np.testing.assert_array_equal(OUTSIDE, 1)
 
 
 class Kept:
