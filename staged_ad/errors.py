@@ -6,6 +6,8 @@ They derive from the built-in class a NumPy user would catch for the same mistak
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class StagedADError(Exception):
     """Base class of all errors raised by staged_ad."""
@@ -45,6 +47,14 @@ class MutationError(StagedADError, TypeError):
 
 class NotDifferentiableError(StagedADError, TypeError):
     """A derivative was asked of an operation, or with respect to a value, that has none."""
+
+
+class LinAlgError(StagedADError, np.linalg.LinAlgError):
+    """A matrix is singular, not positive definite, or an iteration of LAPACK did not converge."""
+
+
+class DegenerateError(LinAlgError):
+    """A derivative depends on the gap between eigenvalues or singular values that coincide: it does not exist."""
 
 
 class VerificationError(StagedADError, AssertionError):

@@ -114,10 +114,14 @@ def join(one: ArrayType, other: ArrayType) -> ArrayType | None:
     if one.weak == other.weak:
         if one.dtype == other.dtype:
             return one
-        return (one if one.inexact else other) if one.weak else None
+        return max(one, other, key=_rank) if one.weak else None
     weak, strong = (one, other) if one.weak else (other, one)
-    fits = strong.inexact if weak.inexact else strong.dtype.kind in "iuf"
-    return strong if fits else None
+    return strong if _rank(weak) <= _rank(strong) else None
+
+
+def _rank(type: ArrayType) -> int:
+    """Which Python numbers arrays of a type take in: integers, real numbers, complex ones."""
+    return {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}[type.dtype.kind]
 
 
 def convert(value: Any, type: ArrayType) -> Any:
@@ -165,7 +169,7 @@ def structure_difference(name: str, first: tuple[str, TreeSpec], second: tuple[s
 def results_of(values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     """Results that the user may write to: no view, and none of the arrays that were `given`."""
     inputs = {id(x) for x in given if isinstance(x, np.ndarray)}
-    arrays = [np.asarray(value)[()] if isinstance(value, int | float) else value for value in values]
+    arrays = [np.asarray(value)[()] if isinstance(value, int | float | complex) else value for value in values]
     return [np.array(value) if id(value) in inputs else own(value) for value in arrays]
 
 
@@ -176,7 +180,7 @@ def advice(types: Sequence[ArrayType]) -> str:
     names = [f".astype(np.{type.dtype})" for type in types]
     if len({type.dtype.kind for type in types}) == 1:
         return "; cast one of them: " + " or ".join(names)
-    widest = min(types, key=lambda type: "fiub".index(type.dtype.kind))
+    widest = min(types, key=lambda type: "cfiub".index(type.dtype.kind))
     return f"; cast the other: .astype(np.{widest.dtype}), or begin with a number of that type"
 
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.ir.program import Atom, Literal, Program, Var
+from staged_ad.errors import LinAlgError
+from staged_ad.ir.program import Atom, Equation, Literal, Program, Var
 
 
 def evaluate(program: Program, *arrays: Any) -> list[Any]:
-    """The outputs of `program` at the given arrays.
+    """The outputs of `program` at the given arrays; what no output needs is not computed.
 
     A ragged array is a ``Stack``. NumPy's floating-point warnings are silent, as in compiled code: a branch not taken
     may divide by zero.
     """
+    program = program.lean
     values: dict[Var, Any] = {
         var: array if var.type.ragged else np.asarray(array, dtype=var.type.dtype)
         for var, array in zip(program.inputs, arrays, strict=True)
@@ -30,12 +32,22 @@ def evaluate(program: Program, *arrays: Any) -> list[Any]:
 
     with np.errstate(all="ignore"):
         for equation, dead in zip(program.equations, program.last_uses, strict=True):
-            result = equation.primitive.evaluate(*map(read, equation.inputs), **equation.params)
+            try:
+                result = equation.primitive.evaluate(*map(read, equation.inputs), **equation.params)
+            except LinAlgError as error:
+                raise _located(error, equation) from None
             results = result if equation.primitive.multiple_results else (result,)
             values.update(zip(equation.outputs, results, strict=True))
             for var in dead:
                 del values[var]
     return [_fresh(read(atom), given) for atom in program.outputs]
+
+
+def _located(error: LinAlgError, equation: Equation) -> LinAlgError:
+    """The error with the user's line, where the equation knows it and no inner equation did."""
+    if equation.source is None or "(at " in str(error):
+        return error
+    return type(error)(f"{error} (at {equation.place})")
 
 
 def _fresh(value: Any, given: set[int]) -> Any:

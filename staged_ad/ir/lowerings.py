@@ -131,12 +131,18 @@ class Kernel(Lowering):
 
     It runs for each of ``items(*types, **params)`` items, such as the matrices of a stack, which do not depend on each
     other; one takes about ``cost`` nanoseconds and ``scratch`` bytes of working memory, given as functions likewise.
+    ``interleaved`` says that its code knows complex numbers, and wants them as NumPy has them: passes/complexes.py.
+
+    `unbounded` says that nobody knows how long it runs; ``sequential(**params)``, that one thread must run all of them.
     """
 
     emit: Callable[..., None]
     items: Callable[..., int] = lambda *types, **params: 1
     scratch: Callable[..., int] = lambda *types, **params: 0
     cost: Callable[..., float] = lambda *types, **params: float(sum(type.size for type in types))
+    interleaved: bool = False
+    unbounded: bool = False
+    sequential: Callable[..., bool] = lambda **params: False
 
 
 @dataclass(frozen=True)

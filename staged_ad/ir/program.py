@@ -171,6 +171,13 @@ class Program:
         )
 
     @cached_property
+    def lean(self) -> Program:
+        """The program without what no output needs."""
+        every = [True] * len(self.inputs)
+        found = self.narrowed(every, [True] * len(self.outputs))
+        return self if len(found.equations) == len(self.equations) else found
+
+    @cached_property
     def last_uses(self) -> tuple[tuple[Var, ...], ...]:
         """For each equation, the variables that nothing needs after it."""
         needed = {atom for atom in self.outputs if isinstance(atom, Var)}

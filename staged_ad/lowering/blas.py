@@ -17,6 +17,7 @@ from typing import Final
 
 import numba.extending
 import scipy
+import scipy.linalg.cython_blas
 
 from staged_ad.lowering import blas_code, native, runtime
 from staged_ad.lowering.once import once
@@ -42,9 +43,19 @@ def product_symbols() -> Mapping[str, int]:
     ``void staged_gemv_T(i64 trans, i64 M, i64 N, ptr A, i64 lda, ptr x, ptr y)``
         ``y = A x`` or ``y = A^T x`` for ``A[M, N]``, with contiguous vectors.
     """
+    return _products(runtime.runtime_symbols())
+
+
+@once
+def serial_product_symbols() -> Mapping[str, int]:
+    """As `product_symbols`, with the same bits, in the calling thread alone."""
+    return _products(runtime.serial_symbols())
+
+
+def _products(threads: Mapping[str, int]) -> Mapping[str, int]:
     # SciPy's own OpenBLAS has threads of its own, which a second split would only disturb.
     split = _private_openblas() is not None
-    symbols = {**blas_symbols(), **runtime.runtime_symbols()}
+    symbols = {**blas_symbols(), **threads}
     addresses: dict[str, int] = {}
     for kind in ("f32", "f64"):
         for name, text in (("gemm", blas_code.gemm_text(kind, split)), ("gemv", blas_code.gemv_text(kind, split))):
@@ -52,6 +63,15 @@ def product_symbols() -> Mapping[str, int]:
             _kept.append(code)
             addresses[f"staged_{name}_{kind}"] = code.address
     return addresses
+
+
+def lapack_address(name: str) -> int:
+    """The address of a routine of BLAS or LAPACK, such as ``dpotrf``: Fortran calling convention, 32-bit integers."""
+    library = _private_openblas()
+    if library is not None and hasattr(library, f"scipy_{name}_"):
+        return ctypes.cast(getattr(library, f"scipy_{name}_"), ctypes.c_void_p).value or 0
+    module = "cython_blas" if hasattr(scipy.linalg.cython_blas, name) else "cython_lapack"
+    return int(numba.extending.get_cython_function_address(f"scipy.linalg.{module}", name))
 
 
 _kept: Final[list[native.NativeCode]] = []

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
-from staged_ad.ir.lowerings import Loop, Sweep
+from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
+from staged_ad.ir.lowerings import Kernel, Loop, Sweep
 from staged_ad.lowering.bounds import checked
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
@@ -86,6 +86,17 @@ class Block:
     @property
     def cost(self) -> float:
         return sum(step.cost for step in self.steps)
+
+    @property
+    def kernels(self) -> Iterator[tuple[Kernel, Equation]]:
+        """Its kernels and those of the blocks inside."""
+        for step in self.steps:
+            if isinstance(step.region, Opaque):
+                lower = step.region.equation.primitive.lower
+                if isinstance(lower, Kernel):
+                    yield lower, step.region.equation
+                for block in step.region.blocks:
+                    yield from block.kernels
 
 
 def make_block(program: Program) -> Block:

@@ -15,6 +15,7 @@ from typing import Any
 
 from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.lowerings import Kernel
+from staged_ad.lowering.blas import lapack_address
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import KernelPlan
@@ -91,6 +92,10 @@ class KernelWriter:
         self._functions.externals.intrinsic(name, signature)
         self._functions.externals.symbols[name] = address
         return f"@{name}"
+
+    def lapack(self, name: str, count: int) -> str:
+        """A routine of BLAS or LAPACK, such as ``dpotrf``, with `count` arguments, all of them addresses."""
+        return self.external(f"lapack.{name}", f"void @({', '.join(['ptr'] * count)})", lapack_address(name))
 
     def intrinsic(self, name: str, signature: str) -> str:
         """A function of LLVM itself, ``llvm....``."""

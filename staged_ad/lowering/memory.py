@@ -13,11 +13,12 @@ import numpy as np
 
 from staged_ad.ir import Atom
 from staged_ad.ir.types import BOOL, INT64
+from staged_ad.lowering import alternating
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.regions import Load
 from staged_ad.lowering.storage import Place, Places
-from staged_ad.lowering.values import Value, memory_type, vector_type
+from staged_ad.lowering.values import Value, memory_type, suffix, vector_type
 
 
 class Memory:
@@ -40,11 +41,13 @@ class Memory:
         self._pointers: dict[Place, str] = {}
         self._sums: dict[Any, Value] = {}
         self._loads: dict[Any, Value] = {}
+        self.pairs: dict[Any, Value] = {}
 
     def forget(self, depth: int) -> None:
         """Drop what was computed at a depth: another body is written there."""
         self._sums = {key: value for key, value in self._sums.items() if value.depth < depth}
         self._loads = {key: value for key, value in self._loads.items() if value.depth < depth}
+        self.pairs = {key: value for key, value in self.pairs.items() if value.depth < depth}
 
     def pointer(self, array: Atom) -> str:
         """The register with the address of an array."""
@@ -140,14 +143,16 @@ class Memory:
                 name = code.write(f"load {wide}, ptr {pointer}, align {align}", wide, (pointer,), depth)
                 return self._from_memory(name, node.dtype, code.lanes, depth)
             depth = max(depth, mask.depth)
-            intrinsic = f"llvm.masked.load.{_suffix(node.dtype, code.lanes)}.p0"
+            intrinsic = f"llvm.masked.load.{suffix(node.dtype, code.lanes)}.p0"
             code.externals.intrinsic(intrinsic, f"{wide} @(ptr, {mask.type}, {wide})")
             text = f"call {wide} @{intrinsic}(ptr align {align} {pointer}, {mask.operand}, {wide} zeroinitializer)"
             return self._from_memory(code.write(text, wide, (pointer, mask), depth), node.dtype, code.lanes, depth)
+        if not node.guard and (half := alternating.load(self, node)) is not None:
+            return half
         pointers, depth = self._pointers_at(node.array, node.address, node.dtype)
         mask = mask or code.splat(code.constant(True, BOOL))
         depth = max(depth, mask.depth)
-        intrinsic = f"llvm.masked.gather.{_suffix(node.dtype, code.lanes)}.v{code.lanes}p0"
+        intrinsic = f"llvm.masked.gather.{suffix(node.dtype, code.lanes)}.v{code.lanes}p0"
         pointer_type = f"<{code.lanes} x ptr>"
         code.externals.intrinsic(intrinsic, f"{wide} @({pointer_type}, {mask.type}, {wide})")
         text = (
@@ -225,7 +230,7 @@ class Memory:
             if self.mask is None:
                 code.effect(f"store {wide} {stored}, ptr {pointer}, align {align}", (stored, pointer), depth)
                 return
-            intrinsic = f"llvm.masked.store.{_suffix(dtype, code.lanes)}.p0"
+            intrinsic = f"llvm.masked.store.{suffix(dtype, code.lanes)}.p0"
             code.externals.intrinsic(intrinsic, f"void @({wide}, ptr, {self.mask.type})")
             text = f"call void @{intrinsic}({wide} {stored}, ptr align {align} {pointer}, {self.mask.operand})"
             code.effect(text, (stored, pointer, self.mask), depth)
@@ -233,7 +238,7 @@ class Memory:
         pointers, _ = self._pointers_at(array, address, dtype)
         mask = self.mask or code.splat(code.constant(True, BOOL))
         pointer_type = f"<{code.lanes} x ptr>"
-        intrinsic = f"llvm.masked.scatter.{_suffix(dtype, code.lanes)}.v{code.lanes}p0"
+        intrinsic = f"llvm.masked.scatter.{suffix(dtype, code.lanes)}.v{code.lanes}p0"
         code.externals.intrinsic(intrinsic, f"void @({wide}, {pointer_type}, {mask.type})")
         text = f"call void @{intrinsic}({wide} {stored}, {pointer_type} align {align} {pointers}, {mask.operand})"
         code.effect(text, (stored, pointers, mask), depth)
@@ -243,10 +248,3 @@ class Memory:
             return value.name
         wide = vector_type("i8", value.lanes)
         return self.code.write(f"zext {value.operand} to {wide}", wide, (value,), depth)
-
-
-def _suffix(dtype: np.dtype[Any], lanes: int) -> str:
-    """``v8f64``"""
-    element = memory_type(dtype)
-    short = {"double": "f64", "float": "f32"}.get(element, element)
-    return f"v{lanes}{short}"

@@ -7,12 +7,13 @@ Start at ``NestWriter.text``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
+from staged_ad.lowering import alternating
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import NODES, Affine
 from staged_ad.lowering.memory import Memory
@@ -178,16 +179,19 @@ class NestWriter:
         for copy in range(self.schedule.copies):
             self._enter(copy)
             values = self._values(shared)
+            writes = []
             for store in self.nest.stores:
-                self._store(store, values[store.node])
+                if store.combine is None:
+                    writes.append((store.array, store.address, values[store.node]))
+                else:
+                    self._update(store, store.combine, values[store.node])
+            alternating.store(self.memory, writes, self.depth)
             for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
                 self._accumulate(reduce, cells[copy], values[reduce.node])
 
-    def _store(self, store: Store, value: Value) -> None:
-        if store.combine is not None:
-            old = self.memory.present(store.array, store.address, value.dtype, self.depth)
-            value = store.combine(self.code, old, value)
-        self.memory.store(store.array, store.address, value, self.depth)
+    def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
+        old = self.memory.present(store.array, store.address, value.dtype, self.depth)
+        self.memory.store(store.array, store.address, combine(self.code, old, value), self.depth)
 
     def _enter(self, copy: int) -> None:
         """Make the memory speak of vector number `copy` of the iteration."""

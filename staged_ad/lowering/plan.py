@@ -119,7 +119,8 @@ def _plan_loop(region: Opaque) -> LoopPlan:
             outputs[:carries], None, outputs[carries:],
         )  # fmt: skip
     _place(plan)
-    if not plan.carry and plan.length and plan.length > 1:
+    alone = any(rule.sequential(**equation.params) for rule, equation in plan.body.kernels)
+    if not plan.carry and plan.length and plan.length > 1 and not alone:
         work = plan.length * plan.body.cost
         if work > PARALLEL_NS:
             plan.chunk = -(-plan.length // int(max(2, min(MOST_CHUNKS, work / CHUNK_NS, plan.length))))

@@ -15,6 +15,7 @@ from staged_ad.numpy import histograms as _histograms
 from staged_ad.numpy import inplace as _inplace
 from staged_ad.numpy import interpolating as _interpolating
 from staged_ad.numpy import joining as _joining
+from staged_ad.numpy import linalg_norms as _linalg_norms
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import nan_reducing as _nan_reducing
 from staged_ad.numpy import ordering as _ordering
@@ -40,14 +41,17 @@ from staged_ad.numpy.exponentials import logsumexp as logsumexp
 from staged_ad.numpy.exponentials import softmax as softmax
 from staged_ad.numpy.indexing import getitem as _getitem
 from staged_ad.numpy.ordering import top_k as top_k
-from staged_ad.numpy.promotion import as_value as _as_value
 from staged_ad.numpy.shaping import array as array
 from staged_ad.numpy.shaping import asarray as asarray
 from staged_ad.numpy.shaping import full as full
 from staged_ad.numpy.taking import take as take
+from staged_ad.numpy.ufuncs import FUNCTIONS as _FUNCTIONS
 from staged_ad.numpy.ufuncs import OPERATORS as _OPERATORS
 from staged_ad.numpy.ufuncs import UFUNCS as _UFUNCS
+from staged_ad.numpy.ufuncs import conjugate as _conjugate
+from staged_ad.numpy.ufuncs import imag as _imag
 from staged_ad.numpy.ufuncs import polygamma as polygamma
+from staged_ad.numpy.ufuncs import real as _real
 from staged_ad.tracing.protocol import OPERATIONS as _OPERATIONS
 
 _REDUCTIONS = ["sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "mean", "var", "std", "ptp", "average"]
@@ -55,6 +59,7 @@ _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
 _OPERATIONS.functions.update(_refusing.FUNCTIONS)
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
+_OPERATIONS.functions.update(_FUNCTIONS)
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
 _OPERATIONS.functions.update(_taking.FUNCTIONS)
 _OPERATIONS.functions.update(_scanning.FUNCTIONS)
@@ -63,7 +68,8 @@ _OPERATIONS.functions.update(_quantiles.FUNCTIONS)
 _OPERATIONS.functions.update(_special.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
-_OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min, _np.linalg.norm: _reducing.norm})
+_OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min})
+_OPERATIONS.functions.update(_linalg_norms.FUNCTIONS)
 
 _OPERATIONS.functions.update(_interpolating.FUNCTIONS)
 _OPERATIONS.functions.update(_joining.FUNCTIONS)
@@ -78,7 +84,7 @@ _OPERATIONS.functions.update(_polynomials.FUNCTIONS)
 _OPERATIONS.functions.update(_dtypes.FUNCTIONS)
 _OPERATIONS.functions.update(_floats.FUNCTIONS)
 _OPERATIONS.functions.update(_statistics.FUNCTIONS)
-_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS, accumulate=_scanning.accumulate)
+_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS)
 
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)
@@ -99,8 +105,8 @@ _OPERATIONS.methods.update(
     diagonal=_diagonals.diagonal,
     trace=_diagonals.trace,
     repeat=_joining.repeat,
-    conj=_as_value,
-    conjugate=_as_value,
+    conj=_conjugate,
+    conjugate=_conjugate,
 )
 _OPERATIONS.methods.update(_taking.METHODS)
 _OPERATIONS.properties.update(_taking.PROPERTIES)
@@ -109,7 +115,8 @@ _OPERATIONS.methods.update(_ordering.METHODS)
 _OPERATIONS.properties.update(
     T=_shaping.transpose,
     mT=_shaping.matrix_transpose,
-    real=_as_value,
+    real=_real,
+    imag=_imag,
 )
 _OPERATIONS.creators.update(_creation.CREATORS)
 _OPERATIONS.functions.update(_creation.FUNCTIONS)

@@ -16,7 +16,7 @@ from staged_ad.ir import filled
 from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
 from staged_ad.numpy.promotion import as_value, common_shape, to_dtype, to_float, to_shape
 from staged_ad.numpy.shaping import full
-from staged_ad.numpy.ufuncs import absolute, multiply, not_equal, square, subtract, true_divide
+from staged_ad.numpy.ufuncs import imag, multiply, not_equal, real, square, subtract, true_divide
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.arithmetic import maximum, minimum
@@ -216,10 +216,16 @@ def var(
     value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
     if not _given(mean):
         mean = true_divide(sum(value, axis=axis, keepdims=True, where=where), _weight(value, axis, True, where))
-    squares = square(subtract(value, mean))
+    squares = _square_of_modulus(subtract(value, mean))
     count = _weight(value, axis, keepdims, where)
     freedom = float(np.maximum(count - ddof, 0)) if isinstance(count, float) else maximum(subtract(count, ddof), 0.0)
     return true_divide(sum(squares, axis=axis, keepdims=keepdims, where=where), freedom)
+
+
+def _square_of_modulus(value: Any) -> Any:
+    if typeof(value).is_complex:
+        return square(real(value)) + square(imag(value))
+    return square(value)
 
 
 def std(a: Any, *args: Any, **kwargs: Any) -> Any:
@@ -244,24 +250,3 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     total = sum(weights, axis=axis, keepdims=keepdims)
     found = true_divide(sum(multiply(a, weights), axis=axis, keepdims=keepdims), total)
     return (found, total) if returned else found
-
-
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """np.linalg.norm of vectors, and of matrices in the Frobenius norm. Its derivative at 0 is 0."""
-    value = to_float(x)
-    ndim = typeof(value).ndim
-    width = ndim if axis is None else len(normalize_axes(axis, ndim))
-    magnitude = absolute(value)
-    if ord is None or (ord == 2 and width == 1) or (ord == "fro" and width == 2):
-        return e.sqrt(sum(square(value), axis=axis, keepdims=keepdims))
-    if width == 1 and ord == np.inf:
-        return max(magnitude, axis=axis, keepdims=keepdims)
-    if width == 1 and ord == -np.inf:
-        return min(magnitude, axis=axis, keepdims=keepdims)
-    if width == 1 and ord == 0:
-        return sum(to_dtype(not_equal(value, 0), typeof(value).dtype), axis=axis, keepdims=keepdims)
-    if width == 1 and isinstance(ord, int | float):
-        return sum(magnitude**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
-    raise UnsupportedError(
-        f"np.linalg.norm(ord={ord!r}) of a matrix is not supported on traced values (at {location(user_source())})"
-    )

@@ -12,6 +12,7 @@ from staged_ad.ir import Program
 from staged_ad.passes.accumulate import accumulate
 from staged_ad.passes.assemble import assemble
 from staged_ad.passes.carries import carries
+from staged_ad.passes.complexes import complexes
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.fission import fission
@@ -49,6 +50,8 @@ def _inside(program: Program, rewrite: Callable[[Program], Program]) -> Program:
 
 PIPELINE: tuple[Callable[[Program], Program], ...] = (
     inline_calls,
+    dce,
+    complexes,
     dce,
     carries,
     propagate,

@@ -6,7 +6,7 @@ Start at ``inline_calls``.
 
 from __future__ import annotations
 
-from staged_ad.ir import Equation, Program, Var
+from staged_ad.ir import Equation, Program, Source, Var
 from staged_ad.ir.lowerings import Inlined
 from staged_ad.passes.rewriting import Substitution
 
@@ -16,19 +16,23 @@ def inline_calls(program: Program) -> Program:
         return program
     substitution = Substitution()
     equations: list[Equation] = []
-    _inline(program.equations, substitution, equations)
+    _inline(program.equations, substitution, equations, None)
     return Program(program.inputs, tuple(equations), substitution.atoms(program.outputs), program.name)
 
 
-def _inline(source: tuple[Equation, ...], substitution: Substitution, equations: list[Equation]) -> None:
+def _inline(
+    source: tuple[Equation, ...], substitution: Substitution, equations: list[Equation], caller: Source | None
+) -> None:
+    """Append the equations of `source`; those without a line in the user's code have that of their caller."""
     for equation in source:
+        line = equation.source or caller
         inputs = substitution.atoms(equation.inputs)
         if isinstance(equation.primitive.lower, Inlined):
             callee: Program = equation.primitive.lower.program(equation)
             inner = Substitution(zip(callee.inputs, inputs, strict=True))
-            _inline(callee.equations, inner, equations)
+            _inline(callee.equations, inner, equations, line)
             substitution.update(zip(equation.outputs, inner.atoms(callee.outputs), strict=True))
         else:
             outputs = tuple([Var(var.type) for var in equation.outputs])  # a callee may be inlined many times
             substitution.update(zip(equation.outputs, outputs, strict=True))
-            equations.append(Equation(equation.primitive, inputs, equation.params, outputs, equation.source))
+            equations.append(Equation(equation.primitive, inputs, equation.params, outputs, line))

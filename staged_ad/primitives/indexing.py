@@ -21,8 +21,8 @@ from staged_ad.ir.lowerings import Gather, Overwrite
 from staged_ad.ir.types import INT64, Shape
 from staged_ad.primitives.arithmetic import div, eq
 from staged_ad.primitives.makers import (
-    KINDS,
     Operation,
+    check_kind,
     instantiate,
     mul,
     plus,
@@ -145,8 +145,7 @@ def _abstract_scatter(
     shape = _read_shape(x, indices, axes, batch)
     if u.shape != shape or u.dtype != x.dtype:
         raise ShapeError(f"scatter into {x} needs updates of shape {shape} and its dtype, got {u}")
-    if x.dtype.kind not in MODES[mode][1]:
-        raise DTypeError(f"scatter with mode {mode!r} needs {KINDS[MODES[mode][1]]} operand, got {x.dtype}")
+    check_kind(f"scatter with mode {mode!r}", x.dtype, MODES[mode][1])
     return x.strong()
 
 

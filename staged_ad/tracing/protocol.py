@@ -105,7 +105,7 @@ class ArrayProtocol:
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.check_writable()
-        view = value.view if isinstance(value, ArrayProtocol) else None
+        view = value.window if isinstance(value, ArrayProtocol) else None
         if view is not None and view.base is self and same_index(view.index, index):
             return  # x[i] += y ends so: the elements are there already
         write(self, OPERATIONS.operators["setitem"](self, index, value))
@@ -177,6 +177,8 @@ class ArrayProtocol:
         )
 
     def _integer(self, kind: str, advice: str) -> int:
+        if self.dtype.kind == "c":
+            raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
         found = self.owner.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
@@ -185,7 +187,12 @@ class ArrayProtocol:
     def __complex__(self: Any) -> complex:
         if self.array is not None:
             return complex(self.array)
-        raise concretization_error("complex()", "Complex numbers are not supported", self)
+        raise concretization_error(
+            "complex()",
+            "Leave the complex() away, and write np.exp for cmath.exp: traced 0-d arrays work as numbers; "
+            "x.astype(complex) makes a real one complex",
+            self,
+        )
 
     def item(self: Any, *args: Any) -> Any:
         if self.array is not None:
@@ -305,7 +312,7 @@ def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., An
     if not isinstance(found, ArrayProtocol):
         return found
     tracer: Any = found.handle()
-    tracer.view = View(base, look, put, index)
+    tracer.window = View(base, look, put, index)
     return tracer
 
 

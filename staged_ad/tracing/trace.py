@@ -326,16 +326,19 @@ def trace_flat(
     trace: Trace | None = None,
     staged: bool = False,
     lent: bool = True,
+    captured: Sequence[Tracer] = (),
 ) -> tuple[Program, list[Tracer]]:
     """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
 
     `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
     single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch,
     all that `f` does is recorded here, so that it happens in this body only. Arguments that are `lent` belong to the
-    caller: `f` may not change them in place.
+    caller: `f` may not change them in place. Tracers in `captured` are the first captures, used or not, also when their
+    traces have been closed.
     """
     trace = trace or Trace()
     trace.staged = staged
+    trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
     opened = OPEN.set((*OPEN.get(), trace))
     try:
         tracers = trace.add_inputs(types)

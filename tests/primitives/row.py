@@ -25,6 +25,12 @@ SHAPES: Sequence[tuple[int, ...]] = ((19,), (), (2, 1, 3), (0, 3))
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64")
 
 
+def permuted(x: Any) -> Any:
+    """Three arrays with the elements of `x`, each in an order of its own."""
+    x = np.asarray(x)
+    return np.stack([x, np.roll(x.ravel(), 1).reshape(x.shape), x.ravel()[::-1].reshape(x.shape)])
+
+
 @dataclass(frozen=True)
 class Row:
     """``primitive[params] arguments`` and the expression that it should equal.
@@ -35,6 +41,10 @@ class Row:
         The sets of operands that the primitive is jointly linear in.
     fixed
         Floating-point operands that it cannot be differentiated in.
+    direction
+        Makes a random array one of the directions in which derivatives are compared with finite differences.
+    stack
+        Makes three arguments of one, for batches.
     """
 
     primitive: str
@@ -45,6 +55,8 @@ class Row:
     smooth: bool = True
     linear: tuple[tuple[int, ...], ...] = ()
     fixed: tuple[int, ...] = ()
+    direction: Callable[[Any], Any] = lambda x: x
+    stack: Callable[[Any], Any] = permuted
 
     @property
     def id(self) -> str:
@@ -52,17 +64,17 @@ class Row:
 
     @property
     def floating(self) -> list[bool]:
-        return [np.asarray(x).dtype.kind == "f" and k not in self.fixed for k, x in enumerate(self.arguments)]
+        return [np.asarray(x).dtype.kind in "fc" and k not in self.fixed for k, x in enumerate(self.arguments)]
 
     @property
     def differentiable(self) -> bool:
-        """Whether it can be compared with finite differences: smooth, from float64 to float64."""
+        """Whether it can be compared with finite differences: smooth, in double precision."""
         kinds = {np.asarray(x).dtype.name for x in self.arguments}
         return (
             self.smooth
-            and "float64" in kinds
-            and "float32" not in kinds
-            and all(t.dtype == float for t in self.program.output_types)
+            and not kinds.isdisjoint({"float64", "complex128"})
+            and kinds.isdisjoint({"float32", "complex64"})
+            and all(t.dtype in (float, complex) for t in self.program.output_types)
         )
 
     @property
@@ -88,9 +100,12 @@ def generator(name: str) -> np.random.Generator:
 
 
 def points(rng: np.random.Generator, intervals: Sequence[Interval], shape: tuple[int, ...], dtype: str) -> Any:
-    """Random numbers, the intervals taking turns."""
+    """Random numbers, the intervals taking turns; of complex ones both parts lie there."""
     size = int(np.prod(shape, dtype=int))
     bounds = np.array([intervals[k % len(intervals)] for k in range(size)]).reshape(size, 2)
+    if np.dtype(dtype).kind == "c":
+        parts = rng.uniform(bounds[:, 0], bounds[:, 1], (2, size))
+        return (parts[0] + 1j * parts[1]).reshape(shape).astype(dtype)
     return rng.uniform(bounds[:, 0], bounds[:, 1]).reshape(shape).astype(dtype)
 
 
@@ -123,6 +138,10 @@ def elementwise_rows(
         for dtype in ("float64", "float32") if edges else ():
             with np.errstate(over="ignore"):
                 yield row(f"edges-{dtype}", [np.array(values).astype(dtype) for values in edges], False)
+    if "c" in kinds:
+        for shape in SHAPES[:2]:
+            yield row(f"c128{list(shape)}", [points(rng, i, shape, "complex128") for i in intervals])
+        yield row("c64[5]", [points(rng, i, (5,), "complex64") for i in intervals])
     draw = integers or (lambda rng, dtype: [rng.integers(0, 9, 37).astype(dtype) for _ in intervals])
     if "i" in kinds:
         for dtype in INTEGERS:

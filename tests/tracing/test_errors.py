@@ -29,7 +29,15 @@ OUTSIDE = np.ones(2)
 # each function stands on one line, which the message must show
 REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: float(x[0]), ConcretizationError, "Leave the float() away"),
-    (lambda x: complex(x[0]), ConcretizationError, "not supported"),
+    (lambda x: complex(x[0]), ConcretizationError, "Leave the complex() away"),
+    (lambda x: (x * 1j).astype(float), DTypeError, "z.real"),
+    (lambda x: np.maximum(x * 1j, x), DTypeError, "no order"),
+    (lambda x: np.sum((x + 1j) < x), DTypeError, "no order"),
+    (lambda x: np.max(x + 1j), DTypeError, "no order"),
+    (lambda x: np.argmax(x + 1j), DTypeError, "no order"),
+    (lambda x: np.clip(x + 1j, 0, 1), DTypeError, "no order"),
+    (lambda x: np.real_if_close(x + 0j), UnsupportedError, "real_if_close"),
+    (lambda x: np.arctan2(x + 1j, x), DTypeError, "arctan2"),
     (lambda x: x[0].item(), ConcretizationError, "Leave the .item() away"),
     (lambda x: x.tolist(), ConcretizationError, "Iterate"),
     (lambda x: operator.setitem(x, 0, 1.0), MutationError, "x.copy()"),
