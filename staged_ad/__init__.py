@@ -4,12 +4,16 @@ The public names; each is documented where it is defined.
 """
 
 from staged_ad import numpy as numpy
+from staged_ad import random as random
 from staged_ad import scipy as scipy
 from staged_ad.api.branches import cond as cond
 from staged_ad.api.branches import switch as switch
+from staged_ad.api.checking import check_derivatives as check_derivatives
 from staged_ad.api.checkpointing import checkpoint as checkpoint
 from staged_ad.api.compilation import clear_caches as clear_caches
 from staged_ad.api.compilation import jit as jit
+from staged_ad.api.custom_rules import custom_jvp as custom_jvp
+from staged_ad.api.custom_rules import custom_vjp as custom_vjp
 from staged_ad.api.derivatives import grad as grad
 from staged_ad.api.derivatives import hvp as hvp
 from staged_ad.api.derivatives import jvp as jvp
@@ -18,6 +22,9 @@ from staged_ad.api.derivatives import linearize as linearize
 from staged_ad.api.derivatives import trace as trace
 from staged_ad.api.derivatives import value_and_grad as value_and_grad
 from staged_ad.api.derivatives import vjp as vjp
+from staged_ad.api.foreign import ShapeDtypeStruct as ShapeDtypeStruct
+from staged_ad.api.foreign import numba_call as numba_call
+from staged_ad.api.foreign import pure_callback as pure_callback
 from staged_ad.api.jacobians import hessian as hessian
 from staged_ad.api.jacobians import jacfwd as jacfwd
 from staged_ad.api.jacobians import jacobian as jacobian
@@ -28,6 +35,7 @@ from staged_ad.api.loops import map as map
 from staged_ad.api.loops import scan as scan
 from staged_ad.api.loops import while_loop as while_loop
 from staged_ad.api.mapping import vmap as vmap
+from staged_ad.api.numba_functions import numba_function as numba_function
 from staged_ad.control.budget import get_tape_limit as get_tape_limit
 from staged_ad.control.budget import set_tape_limit as set_tape_limit
 from staged_ad.lowering.runtime import get_num_threads as get_num_threads

@@ -40,16 +40,22 @@ def flat(f: Callable[..., Any]) -> Callable[..., Any]:
     return first
 
 
+def _random_like(x: Any, rng: np.random.Generator) -> Any:
+    """Random numbers, complex where `x` is."""
+    parts = [rng.uniform(-1, 1, np.shape(x)) for _ in range(1 + np.iscomplexobj(x))]
+    return parts[0] + 1j * parts[1] if np.iscomplexobj(x) else parts[0]
+
+
 def assert_derivatives(f: Callable[..., Any], *xs: Any, tolerance: float = 1e-9, step: float = 2e-3) -> None:
-    """Forward mode agrees with finite differences, reverse mode is its adjoint. All arguments are float64."""
+    """Forward mode agrees with finite differences, reverse mode is its adjoint. Arguments have double precision."""
     rng = np.random.default_rng(0)
     f = flat(f)
-    x_dots = tuple(rng.uniform(-1, 1, np.shape(x)) for x in xs)
+    x_dots = tuple(_random_like(x, rng) for x in xs)
     y, y_dot = sad.jvp(f, xs, x_dots)
     assert_close(y_dot, directional(f, xs, x_dots, step), tolerance)
     again, pull = sad.vjp(f, *xs)
     assert_same(again, np.asarray(y))
-    y_bar = rng.uniform(-1, 1, np.shape(y))
+    y_bar = _random_like(y, rng)
     x_bars = pull(y_bar)
     assert_close(inner(x_bars, x_dots), inner([y_dot], [y_bar]), 1e-11)
     assert [np.shape(bar) for bar in x_bars] == [np.shape(x) for x in xs]

@@ -40,13 +40,18 @@ def jacobian(f: Callable[..., Any], x: Any, step: float = 2e-3) -> Any:
 
 
 def inner(xs: Sequence[Any], ys: Sequence[Any]) -> float:
-    """The inner product of two lists of arrays."""
-    return float(sum(np.sum(np.asarray(x, float) * np.asarray(y, float)) for x, y in zip(xs, ys, strict=True)))
+    """The pairing of two lists of arrays: ``Re(sum(x y))``, without conjugation."""
+    return float(sum(np.sum((_wide(x) * _wide(y)).real) for x, y in zip(xs, ys, strict=True)))
+
+
+def _wide(x: Any) -> Any:
+    """In double precision."""
+    return np.asarray(x, complex if np.iscomplexobj(x) else float)
 
 
 def precision(*values: Any) -> float:
     """A relative tolerance that fits the least precise dtype among `values`."""
-    return 2e-5 if any(np.asarray(v).dtype == np.float32 for v in values) else 1e-12
+    return 2e-5 if any(np.asarray(v).dtype.name in ("float32", "complex64") for v in values) else 1e-12
 
 
 def assert_same(found: Any, expected: Any, tolerance: float | None = None) -> None:
@@ -54,7 +59,7 @@ def assert_same(found: Any, expected: Any, tolerance: float | None = None) -> No
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.dtype == expected.dtype, f"dtype {found.dtype}, expected {expected.dtype}"
     assert found.shape == expected.shape, f"shape {found.shape}, expected {expected.shape}"
-    if expected.dtype.kind != "f":
+    if expected.dtype.kind not in "fc":
         np.testing.assert_array_equal(found, expected)
     else:
         assert_close(found, expected, precision(expected) if tolerance is None else tolerance)
@@ -62,7 +67,9 @@ def assert_same(found: Any, expected: Any, tolerance: float | None = None) -> No
 
 def assert_close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
     """Values equal up to `tolerance`, relative to the largest finite one; NaN and infinities in the same places."""
-    found, expected = np.asarray(found, dtype=float), np.asarray(expected, dtype=float)
+    found, expected = _wide(found), _wide(expected)
+    if np.iscomplexobj(found) or np.iscomplexobj(expected):
+        found, expected = (np.stack([z.real, z.imag]) for z in (found, expected))
     finite = np.abs(expected[np.isfinite(expected)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)

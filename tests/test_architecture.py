@@ -23,6 +23,7 @@ LAYERS = [
     ["passes"],
     ["lowering"],
     ["api"],
+    ["random"],
     ["optimize", "implicit", "sparse", "diagnostics"],
     ["__init__"],
     ["demo"],  # written as a user writes: `import staged_ad`

@@ -97,10 +97,9 @@ def test_the_file_and_line_of_the_body_are_given():
 
 LEAVES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: sad.scan(same, {"a": "text"}, X), ArgumentError, r"scan: init\['a'\] must be an array.*str 'text'"),
-    (lambda: sad.scan(same, 1j, X), ArgumentError, "scan: init must be an array.*complex"),
     (lambda: sad.scan(same, 2**70, X), DTypeError, "scan: init: .*does not fit into int64"),
     (lambda: sad.scan(same, V, {"a": X, "b": "text"}), ArgumentError, r"scan: xs\['b'\] must be an array"),
-    (lambda: sad.scan(same, V, np.ones(3, complex)), DTypeError, "scan: xs: .*complex128"),
+    (lambda: sad.scan(same, V, np.ones(3, np.longdouble)), DTypeError, "scan: xs: .*longdouble|float128"),
     (lambda: sad.while_loop(lambda c: False, same, [V, "text"]), ArgumentError, r"while_loop: init\[1\] must be"),
     (lambda: sad.fori_loop(0, 2, same, ("text",)), ArgumentError, r"fori_loop: init\[0\] must be an array"),
     (lambda: sad.map(np.sin, {"a": np.ma.masked_array(X)}), ArgumentError, r"map: xs\['a'\] is a MaskedArray"),
@@ -108,7 +107,6 @@ LEAVES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: sad.checkpoint(np.sin)("text"), ArgumentError, "argument 0.* of sin must be an array"),
     (lambda: sad.vmap(lambda p: sad.cond(p > 0, same, same, ("a",)))(X), ArgumentError, r"cond: operands\[0\]\[0\]"),
     (lambda: sad.scan(lambda c, x: (c, "text"), V, X), ArgumentError, r"the result of <lambda>.*result\[1\] must be"),
-    (lambda: sad.scan(lambda c, x: (c, 1j), V, X), ArgumentError, r"result\[1\] must be.*complex"),
     (lambda: sad.map(lambda x: {"a": object()}, X), ArgumentError, r"\['a'\] must be an array"),
 ]
 

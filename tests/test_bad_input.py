@@ -35,9 +35,8 @@ BAD_LEAVES: dict[str, tuple[Any, type[Exception], str]] = {
     "bytes": (b"abc", ArgumentError, "bytes"),
     "object": (Unusual(), ArgumentError, r"Unusual\(\)"),
     "function": (np.sin, ArgumentError, "must be an array"),
-    "complex number": (1j, ArgumentError, "complex 1j"),
     "set": ({1.0}, ArgumentError, "set"),
-    "complex array": (np.ones(2, complex), DTypeError, "complex128.*real and the imaginary part"),
+    "long complex": (np.ones(2, np.clongdouble), DTypeError, r"clongdouble|complex256.*astype\(np.complex128\)"),
     "object array": (np.array([1.0, None]), DTypeError, "object.*ragged"),
     "array of strings": (np.array(["a", "b"]), DTypeError, "<U1 is not supported"),
     "dates": (np.array(["2020-01-01"], "M8[D]"), DTypeError, "datetime64"),
@@ -94,7 +93,7 @@ def test_ragged_lists_in_a_computation_are_refused(mode: str):
 
 
 @by_mode
-@pytest.mark.parametrize("operand", ["a", None, 1j, np.ones(2, complex), {}, object(), np.array([None, 1])])
+@pytest.mark.parametrize("operand", ["a", None, {}, object(), np.array([None, 1])])
 def test_operands_that_are_no_arrays_of_numbers_are_refused(operand: Any, mode: str):
     with pytest.raises((ArgumentError, TypeError)) as caught:
         in_mode(mode, sad.grad(lambda x: np.sum(x * operand)))(X)
@@ -206,7 +205,9 @@ TANGENTS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: sad.jvp(np.sin, (X,), ({"a": X},)), ArgumentError, "tangents must have the structure"),
     (lambda: sad.vjp(np.sin, X)[1](np.zeros(3)), ShapeError, r"the cotangent must have shape \(2,\)"),
     (lambda: sad.vjp(np.sin, X)[1]((X,)), ArgumentError, "the cotangent must have the structure"),
-    (lambda: sad.vjp(np.sin, X)[1](1j), ArgumentError, "the cotangent must be an array"),
+    (lambda: sad.vjp(np.sin, X)[1]("a"), ArgumentError, "the cotangent must be an array"),
+    (lambda: sad.vjp(np.sin, X)[1](X * 1j), DTypeError, "the cotangent must have dtype float64, got complex128"),
+    (lambda: sad.vjp(np.sum, X)[1](1j), DTypeError, "the cotangent must have dtype float64, got complex128"),
     (lambda: sad.vjp(np.sin, X)[1](X.astype("f4")), DTypeError, "the cotangent must have dtype"),
     (lambda: sad.linearize(np.sin, X)[1](np.zeros(1)), ShapeError, r"tangents at \[0\]"),
     (lambda: sad.linearize(np.sin, X)[1](X, X), ArgumentError, "structure"),
@@ -293,7 +294,7 @@ def test_what_is_not_callable_is_refused():
 
 def test_a_jitted_function_still_works_after_errors():
     f = sad.jit(lambda x: np.sum(x**2))
-    for bad in ("a", np.ones(2, complex), None, [[1.0], [2.0, "b"]]):
+    for bad in ("a", np.ones(2, np.longdouble), None, [[1.0], [2.0, "b"]]):
         with pytest.raises((StagedADError, TypeError)):
             f(bad)
         assert f(X) == 5.0

@@ -62,8 +62,13 @@ def check_function(what: str, role: str, f: Any, arguments: Sequence[str] | None
         ) from None
 
 
-def trace_body(f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec, types: Sequence[ArrayType]) -> Body:
-    """Trace `apply`, which calls the user's `f`, at leaves of the given types, arranged by `spec`."""
+def trace_body(
+    f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec, types: Sequence[ArrayType], lent: bool = True
+) -> Body:
+    """Trace `apply`, which calls the user's `f`, at leaves of the given types, arranged by `spec`.
+
+    `f` may not change arguments that are `lent` in place.
+    """
     specs: list[TreeSpec] = []
 
     def flat(*tracers: Tracer) -> list[Any]:
@@ -73,7 +78,7 @@ def trace_body(f: Callable[..., Any], apply: Callable[..., Any], spec: TreeSpec,
             leaf_type(leaf, lambda k=k: place(f"the result of {named(f)}, result", out_spec, k))  # type: ignore[misc]
         return leaves
 
-    program, captures = trace_flat(flat, types, function_name(f), staged=True)
+    program, captures = trace_flat(flat, types, function_name(f), staged=True, lent=lent)
     return Body(program, captures, specs[0])
 
 
@@ -109,10 +114,14 @@ def join(one: ArrayType, other: ArrayType) -> ArrayType | None:
     if one.weak == other.weak:
         if one.dtype == other.dtype:
             return one
-        return (one if one.inexact else other) if one.weak else None
+        return max(one, other, key=_rank) if one.weak else None
     weak, strong = (one, other) if one.weak else (other, one)
-    fits = strong.inexact if weak.inexact else strong.dtype.kind in "iuf"
-    return strong if fits else None
+    return strong if _rank(weak) <= _rank(strong) else None
+
+
+def _rank(type: ArrayType) -> int:
+    """Which Python numbers arrays of a type take in: integers, real numbers, complex ones."""
+    return {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}[type.dtype.kind]
 
 
 def convert(value: Any, type: ArrayType) -> Any:
@@ -160,7 +169,7 @@ def structure_difference(name: str, first: tuple[str, TreeSpec], second: tuple[s
 def results_of(values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     """Results that the user may write to: no view, and none of the arrays that were `given`."""
     inputs = {id(x) for x in given if isinstance(x, np.ndarray)}
-    arrays = [np.asarray(value)[()] if isinstance(value, int | float) else value for value in values]
+    arrays = [np.asarray(value)[()] if isinstance(value, int | float | complex) else value for value in values]
     return [np.array(value) if id(value) in inputs else own(value) for value in arrays]
 
 
@@ -171,7 +180,7 @@ def advice(types: Sequence[ArrayType]) -> str:
     names = [f".astype(np.{type.dtype})" for type in types]
     if len({type.dtype.kind for type in types}) == 1:
         return "; cast one of them: " + " or ".join(names)
-    widest = min(types, key=lambda type: "fiub".index(type.dtype.kind))
+    widest = min(types, key=lambda type: "cfiub".index(type.dtype.kind))
     return f"; cast the other: .astype(np.{widest.dtype}), or begin with a number of that type"
 
 
@@ -202,7 +211,7 @@ def trace_loop_body(
     types = [leaf_type(leaf, lambda k=k: f"{what}: {place('init', spec, k)}") for k, leaf in enumerate(leaves)]  # type: ignore[misc]
     in_spec = flatten((init, unflatten(rest[0], [0] * len(rest[1]))))[1]
     while True:
-        body = trace_body(f, step, in_spec, [*types, *rest[1]])
+        body = trace_body(f, step, in_spec, [*types, *rest[1]], lent=False)
         out_spec, rest_spec = body.out_spec.children()
         found = body.program.output_types
         joined = _carry_types(what, f, spec, types, out_spec, found)

@@ -25,15 +25,15 @@ from staged_ad.api.bodies import (
     trace_body,
     with_output_types,
 )
-from staged_ad.api.calling import leaf_type
+from staged_ad.api.calling import leaf_type, own
 from staged_ad.control.switch import switch as switch_programs
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.ir import ArrayType, Program, Var
 from staged_ad.ir.types import BOOL, INT64, describe
 from staged_ad.numpy.promotion import to_dtype
 from staged_ad.primitives.shaping import cast
-from staged_ad.tracing import Tracer
-from staged_ad.tracing.trees import flatten, unflatten
+from staged_ad.tracing import Tracer, lent
+from staged_ad.tracing.trees import flatten, tree_map, unflatten
 
 
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
@@ -81,7 +81,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     if type.dtype != BOOL:
         raise ArgumentError(f"cond: pred must be a boolean, got {type.strong()}. Write x != 0 for a number x")
     if not isinstance(pred, Tracer):
-        return (true_fun if pred else false_fun)(*operands)
+        return _called(true_fun if pred else false_fun, operands)
     index = cast(pred, dtype=INT64, weak=False)
     return _branch("cond", {"false_fun": false_fun, "true_fun": true_fun}, index, operands)
 
@@ -133,12 +133,17 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         raise ArgumentError(f"switch: index must be an integer, got {type.strong()}. {advice}")
     last = len(branches) - 1
     if not isinstance(index, Tracer):
-        return branches[max(0, min(int(index), last))](*operands)
+        return _called(branches[max(0, min(int(index), last))], operands)
     if type.dtype == np.uint64:
         index = np.minimum(index, np.uint64(last))  # what exceeds int64 means the last
     return _branch(
         "switch", {f"branches[{k}]": f for k, f in enumerate(branches)}, to_dtype(index, INT64, type.weak), operands
     )
+
+
+def _called(f: Callable[..., Any], operands: Sequence[Any]) -> Any:
+    """``f(*operands)``, as in a traced branch: the operands are not to be changed in place."""
+    return tree_map(own, f(*tree_map(lent, tuple(operands))))
 
 
 def _branch(what: str, functions: dict[str, Callable[..., Any]], index: Any, operands: Sequence[Any]) -> Any:

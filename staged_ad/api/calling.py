@@ -228,7 +228,8 @@ def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType
         leaf_found = leaf_type(leaf, lambda where=where: where)  # type: ignore[misc]
         if leaf_found.shape != type.shape:
             raise ShapeError(f"{where} must have shape {type.shape}, got {leaf_found.shape}")
-        if leaf_found.dtype != type.dtype and not leaf_found.weak and leaf_found.dtype.kind == "f":
+        narrower = leaf_found.is_complex and not type.is_complex
+        if narrower or (leaf_found.dtype != type.dtype and not leaf_found.weak and leaf_found.inexact):
             raise DTypeError(f"{where} must have dtype {type.dtype}, got {leaf_found.dtype}")
         if isinstance(leaf, Tracer):
             values.append(leaf if leaf_found.dtype == type.dtype else cast(leaf, dtype=type.dtype, weak=False))

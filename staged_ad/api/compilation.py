@@ -40,7 +40,7 @@ FLIPS = 16
 """Times that one call is traced anew, because machine code saw a guard otherwise than NumPy."""
 
 _INLINE = frozenset(
-    [float, int, bool, np.float64, np.float32, np.bool_]
+    [float, complex, int, bool, np.float64, np.float32, np.complex128, np.complex64, np.bool_]
     + [np.dtype(name).type for name in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]]
 )
 _jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()

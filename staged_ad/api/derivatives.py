@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import Traced, argument_name, check_match, function_name, leaf_name, trace_call
+from staged_ad.api.calling import Traced, check_match, function_name, leaf_name, trace_call
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.tracing import run
@@ -26,28 +26,30 @@ from staged_ad.transforms.vjp import linearize_program, value_and_grad_program, 
 Argnums = int | Sequence[int]
 
 
-def argument_positions(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any]) -> list[int]:
+def argument_positions(
+    f: Callable[..., Any], argnums: Argnums, args: Sequence[Any], name: str = "argnums"
+) -> list[int]:
     """The positions that `argnums` means, counted from the front; raises ArgumentError for what is not there."""
     try:
         numbers = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else [argnums])]
     except TypeError:
-        raise ArgumentError(f"argnums must be an integer or a sequence of integers, got {argnums!r}") from None
+        raise ArgumentError(f"{name} must be an integer or a sequence of integers, got {argnums!r}") from None
     for number in numbers:
         if not -len(args) <= number < len(args):
             raise ArgumentError(
-                f"argnums={argnums} needs {number + 1 if number >= 0 else -number} positional arguments of "
+                f"{name}={argnums} needs {number + 1 if number >= 0 else -number} positional arguments of "
                 f"{function_name(f)}, {len(args)} given"
             )
     found = [number % len(args) for number in numbers]
     if len(set(found)) != len(found):
-        raise ArgumentError(f"argnums={argnums} names an argument twice")
+        raise ArgumentError(f"{name}={argnums} names an argument twice")
     return found
 
 
 def check_differentiable(
     what: str, f: Callable[..., Any], traced: Traced, positions: Sequence[int], holomorphic: bool
 ) -> None:
-    """Inputs must be floating-point; the error names the argument."""
+    """Inputs must be floating-point or complex, with `holomorphic` complex; the error names the argument."""
     types = traced.program.input_types[len(traced.captures) :]
     for k, type in enumerate(types):
         if not type.inexact:
@@ -56,9 +58,23 @@ def check_differentiable(
                 f"{what} needs floating-point inputs, but {name} has dtype {type.dtype}. Write 3.0 instead of 3, "
                 "x.astype(float), or leave it out of argnums"
             )
-    if holomorphic:
+        if holomorphic and not type.is_complex:
+            name = leaf_name(f, positions, unflatten(traced.in_spec, traced.leaves), k)
+            raise NotDifferentiableError(
+                f"{what}: holomorphic=True needs complex inputs, {name} is real; write x.astype(complex), or leave "
+                "holomorphic=True away"
+            )
+
+
+def check_result(what: str, f: Callable[..., Any], type: ArrayType, holomorphic: bool) -> None:
+    """Results must be real, with `holomorphic` complex: the derivative of a complex result is no one number."""
+    if type.is_complex != holomorphic:
         raise NotDifferentiableError(
-            f"{what}: holomorphic=True needs complex inputs, {argument_name(f, positions[0])} is real"
+            f"{what}: holomorphic=True needs a complex result, but {function_name(f)} returned {type}"
+            if holomorphic
+            else f"{what} needs a real result, but {function_name(f)} returned {type}. Return a real number, such as "
+            "np.abs(z) or z.real, set holomorphic=True for the complex derivative of a holomorphic function, or use "
+            "jvp or vjp"
         )
 
 
@@ -78,19 +94,25 @@ def value_and_grad(
         Returns a scalar (0-d) of floating point; with `has_aux`, a pair (scalar, anything made of arrays).
     argnums
         The positional argument, or arguments, to differentiate with respect to: arrays or nests of arrays
-        (tuples, lists, dicts, named tuples, dataclasses) of dtype float32 or float64.
+        (tuples, lists, dicts, named tuples, dataclasses) of dtype float32, float64, complex64 or complex128.
     holomorphic
-        Accepted for familiarity; True raises, because inputs are real.
+        Whether f is a holomorphic function of complex arguments with a complex result: the gradient is then its
+        complex derivative. It is not checked that f satisfies the Cauchy-Riemann equations.
 
     Returns
     -------
     A function of the arguments of `f` that returns ``(value, gradient)``, or ``((value, aux), gradient)``. The
     gradient has the structure, shapes and dtypes of the argument; it is a tuple when `argnums` is a sequence.
 
+    For a complex argument z = x + iy and a real result the gradient is ``df/dx - i df/dy``, so that the change of f
+    along dz is ``Re(sum(gradient * dz))``. The direction of steepest descent is ``-np.conj(gradient)``: a step
+    ``z - rate * np.conj(gradient)`` goes downhill, one along ``-gradient`` may not. See docs/complex.md.
+
     Raises
     ------
     NotDifferentiableError
-        When the result is not a scalar, or an argument in `argnums` is not of floating point.
+        When the result is not a scalar, an argument in `argnums` is neither of floating point nor complex, or the
+        result is complex without ``holomorphic=True``.
 
     Examples
     --------
@@ -98,6 +120,9 @@ def value_and_grad(
     >>> value, gradient = sad.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
     >>> print(value, gradient)
     5.0 [2. 4.]
+    >>> value, gradient = sad.value_and_grad(lambda z: abs(z) ** 2)(3.0 + 4.0j)
+    >>> print(value, np.conj(gradient))
+    25.0 (6+8j)
     """
 
     @wraps(f)
@@ -114,6 +139,7 @@ def value_and_grad(
                 f"{type if single == 1 else f'{single} arrays'}. Sum it (np.sum), or use jacrev, jacfwd or vjp"
                 + ("" if has_aux or single == 1 else "; for further results return (value, aux) and set has_aux=True")
             )
+        check_result("grad", f, type, holomorphic)
         program = value_and_grad_program(traced.program, traced.active())
         results = run(program, traced.values)
         count = len(traced.program.outputs)
@@ -128,14 +154,17 @@ def grad(
 ) -> Callable[..., Any]:
     """A function that returns the gradient of the scalar function `f`, by reverse mode.
 
-    Parameters (`argnums`, `has_aux`) and errors are those of `value_and_grad`; keyword arguments are passed on. With
-    `has_aux` it returns ``(gradient, aux)``.
+    Parameters (`argnums`, `has_aux`, `holomorphic`) and errors are those of `value_and_grad`; keyword arguments are
+    passed on. With `has_aux` it returns ``(gradient, aux)``. Of a complex argument z = x + iy the gradient is
+    ``df/dx - i df/dy``: steepest descent goes along ``-np.conj(gradient)``.
 
     Examples
     --------
     >>> import numpy as np, staged_ad as sad
     >>> print(sad.grad(np.tanh)(0.5))
     0.7864477329659274
+    >>> print(sad.grad(lambda z: z**2, holomorphic=True)(1.0 + 2.0j))
+    (2+4j)
     """
     both = value_and_grad(f, argnums, has_aux, holomorphic)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.api.calling import Traced, function_name, own, trace_call
-from staged_ad.api.derivatives import Argnums, argument_positions, as_given, check_differentiable
+from staged_ad.api.derivatives import Argnums, argument_positions, as_given, check_differentiable, check_result
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.primitives.arithmetic import eq
@@ -82,26 +82,42 @@ def _repeat(value: Any, size: int) -> Any:
 
 
 def _jacobian(
-    what: str, f: Callable[..., Any], argnums: Argnums, choose: Callable[[Traced], Any]
+    what: str, f: Callable[..., Any], argnums: Argnums, holomorphic: bool, choose: Callable[[Traced], Any]
 ) -> Callable[..., Any]:
     @wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         positions = argument_positions(f, argnums, args)
         traced = trace_call(f, args, kwargs, positions)
-        check_differentiable(what, f, traced, positions, False)
+        check_differentiable(what, f, traced, positions, holomorphic)
         if not all(type.inexact for type in traced.program.output_types):
             raise NotDifferentiableError(f"{what}: {function_name(f)} returned an integer or boolean array")
-        rows = [as_given(argnums, unflatten(traced.in_spec, list(map(own, row)))) for row in choose(traced)(traced)]
+        mode = choose(traced)
+        _check_real(what, f, traced, mode is _jacobian_forward, holomorphic)
+        rows = [as_given(argnums, unflatten(traced.in_spec, list(map(own, row)))) for row in mode(traced)]
         return unflatten(traced.out_spec, rows)
 
     return differentiated
 
 
-def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def _check_real(what: str, f: Callable[..., Any], traced: Traced, forward: bool, holomorphic: bool) -> None:
+    """A Jacobian that is not holomorphic needs real arguments in forward mode, real results in reverse mode."""
+    if holomorphic or not forward:
+        for type in traced.program.output_types:
+            check_result(what, f, type, holomorphic)
+    elif any(type.is_complex for type in traced.program.input_types[len(traced.captures) :]):
+        raise NotDifferentiableError(
+            f"{what} needs real arguments, but {function_name(f)} was given complex ones. Set holomorphic=True for the "
+            "complex derivative of a holomorphic function, use jacrev where the result is real, or differentiate with "
+            "respect to the real and the imaginary part: lambda x, y: f(x + 1j * y)"
+        )
+
+
+def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
     """The Jacobian of `f` by forward mode: its cost grows with the number of inputs.
 
     For a result of shape s and an argument of shape t each block has shape s + t; nests of results and arguments
-    give nests of blocks, the result's structure outside.
+    give nests of blocks, the result's structure outside. Arguments are real, results may be complex; with
+    `holomorphic` both are complex, and the Jacobian is that of complex derivatives.
 
     Examples
     --------
@@ -110,27 +126,36 @@ def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     [[2. 0.]
      [0. 4.]]
     """
-    return _jacobian("jacfwd", f, argnums, lambda traced: _jacobian_forward)
+    return _jacobian("jacfwd", f, argnums, holomorphic, lambda traced: _jacobian_forward)
 
 
-def jacrev(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Jacobian of `f` by reverse mode: its cost grows with the number of outputs. See `jacfwd`."""
-    return _jacobian("jacrev", f, argnums, lambda traced: _jacobian_reverse)
+def jacrev(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
+    """The Jacobian of `f` by reverse mode: its cost grows with the number of outputs. See `jacfwd`.
+
+    Results are real, arguments may be complex: then a row is a gradient as `grad` gives it. With `holomorphic` both
+    are complex.
+    """
+    return _jacobian("jacrev", f, argnums, holomorphic, lambda traced: _jacobian_reverse)
 
 
-def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
     """The Jacobian of `f`, by the cheaper of `jacfwd` (no more inputs than outputs) and `jacrev`."""
 
     def choose(traced: Traced) -> Any:
-        inputs = sum(type.size for type in traced.program.input_types[len(traced.captures) :])
-        outputs = sum(type.size for type in traced.program.output_types)
-        return _jacobian_forward if inputs <= outputs else _jacobian_reverse
+        inputs = traced.program.input_types[len(traced.captures) :]
+        outputs = traced.program.output_types
+        if not holomorphic and any(type.is_complex for type in (*inputs, *outputs)):
+            return _jacobian_forward if any(type.is_complex for type in outputs) else _jacobian_reverse
+        fewer = sum(type.size for type in inputs) <= sum(type.size for type in outputs)
+        return _jacobian_forward if fewer else _jacobian_reverse
 
-    return _jacobian("jacobian", f, argnums, choose)
+    return _jacobian("jacobian", f, argnums, holomorphic, choose)
 
 
-def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def hessian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
     """The Hessian of `f`, forward over reverse: blocks of shape (result, argument, argument).
+
+    Arguments and results are real, or with `holomorphic` complex.
 
     Examples
     --------
@@ -140,4 +165,4 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     [[1330.  480.]
      [ 480.  200.]]
     """
-    return jacfwd(jacrev(f, argnums), argnums)
+    return jacfwd(jacrev(f, argnums, holomorphic), argnums, holomorphic)

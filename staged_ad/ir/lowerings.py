@@ -37,6 +37,33 @@ class View(Lowering):
 
 
 @dataclass(frozen=True)
+class Gather(Lowering):
+    """Elements at computed places: ``place(index, positions, x, **params)`` is the index into the first operand.
+
+    The other operands are arrays of positions, which lie along the first axes of the result.
+    """
+
+    place: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Overwrite(Lowering):
+    """The first operand with elements of the second written into it, in place where nothing reads it any more.
+
+    `place` is that of a Gather whose result is the second operand; positions are the operands after it.
+    ``combine(code, old, new, mode)`` is what is written where the operation has a `mode` parameter.
+    """
+
+    place: Callable[..., Any]
+    combine: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Bounded(Lowering):
+    """Indices that are checked; ``lowering/bounds.py`` writes them with other operations."""
+
+
+@dataclass(frozen=True)
 class Alias(Lowering):
     """reshape: the same elements in the same order."""
 
@@ -104,12 +131,18 @@ class Kernel(Lowering):
 
     It runs for each of ``items(*types, **params)`` items, such as the matrices of a stack, which do not depend on each
     other; one takes about ``cost`` nanoseconds and ``scratch`` bytes of working memory, given as functions likewise.
+    ``interleaved`` says that its code knows complex numbers, and wants them as NumPy has them: passes/complexes.py.
+
+    `unbounded` says that nobody knows how long it runs; ``sequential(**params)``, that one thread must run all of them.
     """
 
     emit: Callable[..., None]
     items: Callable[..., int] = lambda *types, **params: 1
     scratch: Callable[..., int] = lambda *types, **params: 0
     cost: Callable[..., float] = lambda *types, **params: float(sum(type.size for type in types))
+    interleaved: bool = False
+    unbounded: bool = False
+    sequential: Callable[..., bool] = lambda **params: False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir.types import ArrayType
@@ -22,6 +22,13 @@ class Linear:
     """Stands in a transpose rule for an operand that the operation is linear in."""
 
     type: ArrayType
+
+
+class Pair(NamedTuple):
+    """A complex value as its real and its imaginary part: what machine code computes with."""
+
+    real: Any
+    imag: Any
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,9 @@ class Primitive:
     prune
         Only for operations that hold programs: ``(equation, outputs used) -> equation`` without the outputs that
         nothing uses and what only they need.
+    split
+        ``(*operands, **params) -> y`` in real operations, where complex operands and results are ``Pair``; needed of
+        operations on complex numbers that do more than move elements. See ``passes/complexes.py``.
     """
 
     name: str
@@ -68,6 +78,7 @@ class Primitive:
     multiple_results: bool = False
     partial_eval: Callable[..., Any] | None = None
     prune: Callable[..., Any] | None = None
+    split: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if self.name in PRIMITIVES:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir.program import Atom, Equation, Literal, Program, Var
+from staged_ad.ir.types import ArrayType
 
 
 class Names:
@@ -46,7 +47,7 @@ def literal_text(literal: Literal) -> str:
 def param_text(value: Any) -> str:
     if isinstance(value, Program):
         return value.name
-    if isinstance(value, tuple) and any(isinstance(part, Program) for part in value):
+    if isinstance(value, tuple) and any(isinstance(part, Program | ArrayType) for part in value):
         return f"({','.join(map(param_text, value))})"
     return str(value).replace(" ", "")
 

@@ -30,12 +30,15 @@ DTYPES: dict[np.dtype[Any], str] = {
         ("uint64", "u64"),
         ("float32", "f32"),
         ("float64", "f64"),
+        ("complex64", "c64"),
+        ("complex128", "c128"),
     ]
 }
 _SINGLETONS = {dtype: dtype for dtype in DTYPES}  # NumPy's own objects, which compiled code recognises by address
 RAGGED = -1
 """Length of an axis that is known only when the program runs: the iterations of a loop, one entry each."""
-BOOL, INT64, FLOAT64 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64")
+BOOL, INT64, FLOAT64, COMPLEX128 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64"), np.dtype("complex128")
+_PARTS: dict[np.dtype[Any], np.dtype[Any]] = {np.dtype("complex64"): np.dtype("float32"), COMPLEX128: FLOAT64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,16 @@ class ArrayType:
     @property
     def inexact(self) -> bool:
         """Whether values of this type have tangents."""
-        return self.dtype.kind == "f"
+        return self.dtype.kind in "fc"
+
+    @property
+    def is_complex(self) -> bool:
+        return self.dtype.kind == "c"
+
+    @property
+    def real(self) -> ArrayType:
+        """The type of the real part, and of the imaginary part."""
+        return ArrayType(self.shape, real_dtype_of(self.dtype), self.weak)
 
     def with_shape(self, shape: Shape) -> ArrayType:
         """Arrays are never weak: only scalars are born from Python scalars."""
@@ -91,14 +103,24 @@ class ArrayType:
         return f"{DTYPES[self.dtype]}{shape}{'~' if self.weak else ''}"
 
 
+def real_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the real part of numbers of `dtype`."""
+    return _PARTS.get(dtype, dtype)
+
+
+def complex_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of complex numbers whose parts have the floating-point `dtype`."""
+    return next((whole for whole, part in _PARTS.items() if part == dtype), dtype)
+
+
 def canonical_dtype(dtype: Any) -> np.dtype[Any]:
     """The supported dtype equal to `dtype`; raises DTypeError, saying which dtypes there are."""
     found = np.dtype(dtype)
     known = _SINGLETONS.get(found) or _SINGLETONS.get(found.newbyteorder("="))
     if known is None:
         raise DTypeError(
-            f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float32 and "
-            f"float64{_dtype_advice(found)}"
+            f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float32, "
+            f"float64, complex64 and complex128{_dtype_advice(found)}"
         )
     return known
 
@@ -108,7 +130,7 @@ def _dtype_advice(dtype: np.dtype[Any]) -> str:
         case "O":
             return ". Object arrays often come from ragged nested lists or from None inside np.array(...)"
         case "c":
-            return ". Write the real and the imaginary part as two real arrays"
+            return "; cast with x.astype(np.complex64) or x.astype(np.complex128)"
         case "f":
             return "; cast with x.astype(np.float32) or x.astype(np.float64)"
         case _:
@@ -127,6 +149,8 @@ def type_of(value: Any) -> ArrayType:
         return ArrayType((), INT64, weak=True)
     if isinstance(value, float):
         return ArrayType((), FLOAT64, weak=True)
+    if isinstance(value, complex):
+        return ArrayType((), COMPLEX128, weak=True)
     raise DTypeError(f"expected an array or a number, got {describe(value)}")
 
 

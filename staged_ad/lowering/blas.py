@@ -43,9 +43,19 @@ def product_symbols() -> Mapping[str, int]:
     ``void staged_gemv_T(i64 trans, i64 M, i64 N, ptr A, i64 lda, ptr x, ptr y)``
         ``y = A x`` or ``y = A^T x`` for ``A[M, N]``, with contiguous vectors.
     """
+    return _products(runtime.runtime_symbols())
+
+
+@once
+def serial_product_symbols() -> Mapping[str, int]:
+    """As `product_symbols`, with the same bits, in the calling thread alone."""
+    return _products(runtime.serial_symbols())
+
+
+def _products(threads: Mapping[str, int]) -> Mapping[str, int]:
     # SciPy's own OpenBLAS has threads of its own, which a second split would only disturb.
     split = _private_openblas() is not None
-    symbols = {**blas_symbols(), **runtime.runtime_symbols()}
+    symbols = {**blas_symbols(), **threads}
     addresses: dict[str, int] = {}
     for kind in ("f32", "f64"):
         for name, text in (("gemm", blas_code.gemm_text(kind, split)), ("gemv", blas_code.gemv_text(kind, split))):

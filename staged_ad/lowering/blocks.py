@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
-from staged_ad.ir.lowerings import Loop, Sweep
+from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
+from staged_ad.ir.lowerings import Kernel, Loop, Sweep
+from staged_ad.lowering.bounds import checked
 from staged_ad.lowering.fusion import Fused, fuse
 from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
+from staged_ad.lowering.overwriting import late, share
 from staged_ad.lowering.plan import KernelPlan, plan_region
 from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region
 from staged_ad.lowering.schedule import Schedule, cost_per_point, schedule
@@ -61,12 +63,17 @@ class Step:
 
 @dataclass(slots=True)
 class Block:
-    """`outputs` are the variables whose storage is that of each output of the program."""
+    """`outputs` are the variables whose storage is that of each output of the program.
+
+    `shared` gives for values that are overwritten the last one in the same memory; inputs are among them where the
+    surroundings may hand theirs over.
+    """
 
     program: Program
     steps: list[Step]
     outputs: list[Var]
     fused: Fused
+    shared: dict[Var, Var]
 
     @property
     def literals(self) -> Iterator[Literal]:
@@ -80,13 +87,25 @@ class Block:
     def cost(self) -> float:
         return sum(step.cost for step in self.steps)
 
+    @property
+    def kernels(self) -> Iterator[tuple[Kernel, Equation]]:
+        """Its kernels and those of the blocks inside."""
+        for step in self.steps:
+            if isinstance(step.region, Opaque):
+                lower = step.region.equation.primitive.lower
+                if isinstance(lower, Kernel):
+                    yield lower, step.region.equation
+                for block in step.region.blocks:
+                    yield from block.kernels
+
 
 def make_block(program: Program) -> Block:
-    fused = fuse(canonical(program))
+    fused = fuse(late(canonical(checked(program))))
     mine = _temporaries(fused)
     steps = [step for region in fused.regions for step in _steps(region, mine)]
     outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
-    return Block(fused.program, steps, outputs, fused)  # type: ignore[arg-type]  # outputs that are no Var are copies
+    shared = share(steps, program.inputs, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
+    return Block(fused.program, steps, outputs, fused, shared)  # type: ignore[arg-type]  # outputs that are no Var are copies
 
 
 def _temporaries(fused: Fused) -> set[Atom]:

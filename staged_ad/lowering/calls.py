@@ -121,6 +121,8 @@ class Calls:
                 self._call(RegionText(product_text(region, self.functions.externals), places, region.count))
             case Opaque() if isinstance(region.equation.primitive.lower, Check):
                 self._guard(region.equation, storage)
+            case Copy() if storage.place(region.source) == storage.place(region.target):
+                pass  # its source ends here
             case Copy() | Opaque():
                 self._call(self.functions.opaque(step, storage.place, self.functions))
 

@@ -26,7 +26,6 @@ from staged_ad.lowering.values import (
     vector_type,
 )
 
-_SPECIAL = {"digamma": "psi", "lgamma": "gammaln", "zeta": "zeta"}
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 
 
@@ -337,6 +336,19 @@ class Code:
             result = self.write(f"{operation} {a.operand} to {target}", target, (a,), a.depth)
         return Value(result, dtype, a.lanes, a.depth, None, source.kind != "f" or kind != "f")
 
+    def bitcast(self, a: Value, dtype: np.dtype[Any]) -> Value:
+        """The bits of `a` as a number of another type of the same width."""
+        if a.literal is not None:
+            return self.constant(np.asarray(a.literal).view(dtype)[()], dtype)
+        target = vector_type(element_type(dtype), a.lanes)
+        name = self.write(f"bitcast {a.operand} to {target}", target, (a,), a.depth)
+        return Value(name, dtype, a.lanes, a.depth, None, dtype.kind != "f")
+
+    def helper(self, name: str, text: str) -> str:
+        """A function of scalars for ``lanewise``, part of the module once; `text` defines ``@name``."""
+        self.externals.helpers.setdefault(name, text)
+        return name
+
     def intrinsic(self, name: str, *values: Value) -> Value:
         """An LLVM intrinsic of floating point: floor, ceil, trunc, rint, sqrt, fabs, copysign."""
         aligned = self.aligned(*values)
@@ -354,11 +366,11 @@ class Code:
         return Value(result, first.dtype, first.lanes, depth)
 
     def math(self, name: str, *values: Value) -> Value:
-        """A mathematical function: libmvec on whole vectors where it has it, else libm or SciPy by lane."""
+        """A mathematical function: libmvec on whole vectors where it has it, else libm by lane."""
         aligned = self.aligned(*values)
         first = aligned[0]
-        if first.lanes > 1 and name not in _SPECIAL and not self.externals.precise:
-            item: Any = element_type(first.dtype)
+        item: Any = element_type(first.dtype)
+        if first.lanes > 1 and not self.externals.precise:
             vector = vecmath.vector_function(name, item, first.lanes)
             if vector is not None:
                 return self._call(vector[0], aligned, lambda s: self.externals.function(vector, s))
@@ -367,7 +379,14 @@ class Code:
                 low = self.math(name, *[self.part(v, 0, half) for v in aligned])
                 high = self.math(name, *[self.part(v, half, half) for v in aligned])
                 return self._joined(low, high)
-        return self.lanewise(self._scalar(name, first.dtype, len(aligned)), *aligned)
+        symbol = vecmath.scalar_function(name, item)
+        return self._lanewise_symbol(name, symbol, aligned)
+
+    def special(self, name: str, *values: Value, result: int = 0) -> Value:
+        """A function of scipy.special, lane by lane; of several results it gives one."""
+        aligned = self.aligned(*values)
+        item: Any = element_type(aligned[0].dtype)
+        return self._lanewise_symbol(name, vecmath.special_function(name, item, result), aligned)
 
     def part(self, value: Value, start: int, lanes: int) -> Value:
         """Some neighbouring lanes of a vector."""
@@ -389,15 +408,11 @@ class Code:
         name = self.write(text, vector_type(element_type(low.dtype), lanes), (low, high), depth)
         return Value(name, low.dtype, lanes, depth)
 
-    def _scalar(self, name: str, dtype: np.dtype[Any], arity: int) -> str:
-        item: Any = element_type(dtype)
-        if name in _SPECIAL:
-            symbol = vecmath.special_function(_SPECIAL[name], item)
-        else:
-            symbol = vecmath.scalar_function(name, item)
+    def _lanewise_symbol(self, name: str, symbol: vecmath.Symbol | None, values: Sequence[Value]) -> Value:
+        item = element_type(values[0].dtype)
         if symbol is None:
-            raise LoweringError(f"no machine code for {name} of {dtype} was found")
-        return self.externals.function(symbol, f"{item} @({', '.join([item] * arity)})")
+            raise LoweringError(f"no machine code for {name} of {values[0].dtype} was found")
+        return self.lanewise(self.externals.function(symbol, f"{item} @({', '.join([item] * len(values))})"), *values)
 
     def lanewise(self, function: str, *values: Value) -> Value:
         """A function of scalars applied to every lane."""

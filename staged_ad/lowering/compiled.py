@@ -30,8 +30,9 @@ class Compiled:
     """Machine code of one program, and entries into it for the kinds of arguments it was called with."""
 
     def __init__(self, program: Program, precise: bool = False) -> None:
+        self.types = program.input_types
+        self._results = [(type.shape, type.dtype) for type in program.output_types]
         self.program = optimize(program)
-        self.types = self.program.input_types
         self.module: Module = emit(self.program, precise)
         self.native: NativeCode = compile_ir(self.module.text, self.module.symbols)
         self._entries: dict[tuple[type, ...], Callable[..., Any]] = {}
@@ -42,14 +43,16 @@ class Compiled:
         known = self._entries.get(kinds)
         if known is None:
             specs = [_spec(kind, type) for kind, type in zip(kinds, self.types, strict=True)]
-            outputs = [(type.shape, type.dtype) for type in self.program.output_types]
-            storage = self.module.storage
+            results, storage = self._results, self.module.storage
+            owners = self.native, self.module.failures  # of code, and of what it calls
             known = self._entries[kinds] = make_entry(
-                self.native.address, specs, storage.constants, outputs, storage.workspace, self._slow(), self.native
+                self.native.address, specs, storage.constants, results, storage.workspace, self._slow(), owners
             )
         return known
 
     def _slow(self) -> bool:
+        if any(rule.unbounded for rule, _ in self.module.block.kernels):
+            return True
         points = 0.0
         for step in self.module.block.steps:
             match step.region:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from staged_ad.ir import Atom, Equation, Literal, Var
-from staged_ad.ir.lowerings import Alias, Fold, Map, Pieces, Product, View
+from staged_ad.ir.lowerings import Alias, Fold, Gather, Map, Overwrite, Pieces, Product, View
 from staged_ad.ir.lowerings import Index as OwnIndex
-from staged_ad.lowering.indexing import Affine, Condition, Index, flat, identity, reshaped
-from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Nest, Node, OfIndex, Reduce, Times
+from staged_ad.lowering.indexing import Affine, Condition, Index, computed, flat, identity, reshaped
+from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Nest, Node, OfIndex, Reduce, Store, Times
 from staged_ad.primitives.products import free_axes
 from staged_ad.primitives.reductions import reduce_sum
 
@@ -128,10 +129,41 @@ class Expressions:
                 inner = reshaped(context.index, atom.type.shape, x.type.shape)
                 # an operand that cannot be indexed this way is stored, and read as flat memory
                 return [] if inner is None else [(x, self._context(inner, context.guard))]
+            case Gather() as rule:
+                x, *arrays = equation.inputs
+                reading = self._reading(arrays, context)
+                if any(wanted not in self._known for wanted in reading):
+                    return reading
+                positions = [computed(self._known[wanted]) for wanted in reading]
+                index = rule.place(context.index, positions, x.type, **equation.params)
+                return [*reading, (x, self._context(tuple(index), context.guard))]
             case Pieces() | Product():
                 raise AssertionError(f"{equation.primitive.name} is always stored")
             case _:
                 return []
+
+    def _reading(self, arrays: Sequence[Atom], context: _Context) -> list[_Wanted]:
+        """Arrays of positions where the element is wanted: they lie along its first axes."""
+        leading = self._context(context.index[: arrays[0].type.ndim], context.guard)
+        return [(array, leading) for array in arrays]
+
+    def overwriting(self, equation: Equation) -> Store:
+        """The elements of a scatter or update as a store into the result, which holds the first operand."""
+        x, u, *arrays = equation.inputs
+        (output,) = equation.outputs
+        rule = equation.primitive.lower
+        assert isinstance(rule, Overwrite)
+        index = identity(u.type.shape)
+        leading = index[: arrays[0].type.ndim] if arrays else ()
+        positions = [computed(self.node(array, leading)) for array in arrays]
+        place = tuple(rule.place(index, positions, x.type, **equation.params))
+        written = {d for i in leading[equation.params.get("batch", 0) :] for d, _ in i.terms}
+        ordered = frozenset[int]() if equation.params.get("unique", True) else frozenset(written)
+        combine = None
+        if equation.params.get("mode", "set") != "set" and rule.combine is not None:
+            combine = partial(rule.combine, mode=equation.params["mode"])
+        node = self.node(u, index)
+        return Store(node, output, flat(place, output.type.shape), combine, ordered)
 
     def _make(self, wanted: _Wanted, operands: list[int]) -> int:
         atom, context = wanted
@@ -151,6 +183,8 @@ class Expressions:
             case View() as view:
                 conditions = view.index(context.index, equation.inputs[0].type, **equation.params)[1]
                 return self._add(Guarded(operands[0], tuple(conditions), dtype)) if conditions else operands[0]
+            case Gather():
+                return operands[-1]
             case Alias():
                 if operands:
                     return operands[0]

@@ -22,21 +22,28 @@ from staged_ad.ir.lowerings import (
     Check,
     Entries,
     Fold,
+    Gather,
     Kernel,
     Loop,
     Map,
+    Overwrite,
     Pieces,
     Product,
     Sweep,
     View,
 )
+from staged_ad.lowering.domains import domain, product_domain
 from staged_ad.lowering.expressions import Expressions
-from staged_ad.lowering.indexing import flat, identity, splits_only, squeezed
+from staged_ad.lowering.indexing import flat, identity, splits_only
 from staged_ad.lowering.matrices import matrix_product, wants_blas
+from staged_ad.lowering.overwriting import beginning, harmless, overwrites, read_too_late, read_while_written
 from staged_ad.lowering.regions import Copy, Nest, Opaque, Reduce, Region, Store
 
 CHEAP = 16
 """Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
+
+LOOKUP = 4.0
+"""Cost of an element at a computed place."""
 
 TRIVIAL = 2
 """The same for an operand of an inline product, which computes it again for each row or column."""
@@ -68,7 +75,11 @@ class _Result:
         """Whether it is a region of its own, in the order of the program."""
         if self.equation is None:
             return self.value is not None and self.value.type.ragged
-        return is_opaque(self.equation) or wants_blas(self.equation)
+        return is_opaque(self.equation) or wants_blas(self.equation) or self.overwrites
+
+    @property
+    def overwrites(self) -> bool:
+        return self.equation is not None and overwrites(self.equation)
 
     @property
     def targets(self) -> tuple[Var, ...]:
@@ -114,7 +125,8 @@ class _Fusion:
                 break
         else:
             placed = self._placed(self._results())
-        return Fused(self.program, [self._region(group) for group in placed], self.stored, self.copies)
+        regions = [region for group in placed for region in self._regions(group)]
+        return Fused(self.program, regions, self.stored, self.copies)
 
     # -- what is stored -----------------------------------------------------------------------------------------
 
@@ -136,6 +148,9 @@ class _Fusion:
             match equation.primitive.lower:
                 case Fold() | ArgFold() | Product() | Pieces():
                     self.stored.add(output)
+                case Overwrite():
+                    self.stored.add(output)
+                    self._store(equation.inputs[0])
                 case Alias() if not splits_only(output.type.shape, equation.inputs[0].type.shape):
                     self._store(equation.inputs[0])
                 case _:
@@ -143,6 +158,13 @@ class _Fusion:
             if wants_blas(equation):
                 for atom in equation.inputs:
                     self._store(self._matrix_source(atom))
+        for equation in self.program.equations:
+            if overwrites(equation):
+                clashing = list(read_while_written(equation, self.definitions, self.stored))
+                if clashing and not harmless(self._overwriting(equation), equation.inputs[0]):
+                    self.stored.update(atom for atom in clashing if isinstance(atom, Var))
+        for var in read_too_late(self.program.equations, self.stored):
+            self.stored.add(var)
 
     def _store(self, atom: Atom) -> None:
         if isinstance(atom, Var) and atom in self.definitions:
@@ -189,7 +211,7 @@ class _Fusion:
                 found = {(-1 - len(self.stored), 0)}
             if isinstance(lower, Map):
                 below = found
-            elif isinstance(lower, View | Alias):
+            elif isinstance(lower, View | Alias | Gather):
                 step = hash((equation.primitive.name, id(equation)))
                 below = {(nest, hash((shift, step))) for nest, shift in found}
                 if self._repeats(equation):
@@ -225,11 +247,14 @@ class _Fusion:
         if result.equation is not None or result.value is not result.target or result.target is None:
             return False
         definition = self.definitions.get(result.target)
-        return definition is not None and isinstance(definition.primitive.lower, View) and self._repeats(definition)
+        views = View | Gather
+        return definition is not None and isinstance(definition.primitive.lower, views) and self._repeats(definition)
 
     def _repeats(self, equation: Equation) -> bool:
         """A broadcast whose operand would be computed for each new element, or one by one outside of a short loop."""
-        (x,), (y,) = equation.inputs, equation.outputs
+        x, (y,) = equation.inputs[0], equation.outputs
+        if isinstance(equation.primitive.lower, Gather):
+            return y.type.size > x.type.size
         dims = equation.params.get("dims")
         if dims is None or y.type.size <= x.type.size:
             return False
@@ -243,7 +268,7 @@ class _Fusion:
         costs: dict[Var, float] = {}
         for equation in self.program.equations:
             lower = equation.primitive.lower
-            own = float(lower.cost) if isinstance(lower, Map) else 0.0
+            own = float(lower.cost) if isinstance(lower, Map) else LOOKUP if isinstance(lower, Gather) else 0.0
             for atom in equation.inputs:
                 if isinstance(atom, Var) and atom not in self.stored:
                     own += costs.get(atom, 0.0)
@@ -288,23 +313,26 @@ class _Fusion:
                 case Fold() | ArgFold():
                     (x,) = equation.inputs
                     axes = equation.params["axes"] if "axes" in equation.params else (equation.params["axis"],)
-                    results.append(_Result(output, None, *_domain(x.type.shape, axes), self._reads(x), equation))
+                    results.append(_Result(output, None, *domain(x.type.shape, axes), self._reads(x), equation))
                 case Product():
                     apart = {var: False for atom in equation.inputs for var in self._product_reads(equation, atom)}
-                    results.append(_Result(output, None, *_product_domain(equation), apart, equation))
+                    results.append(_Result(output, None, *product_domain(equation), apart, equation))
+                case Overwrite():
+                    apart = {var: False for atom in equation.inputs for var in self._reads(atom)}
+                    results.append(_Result(output, None, *domain(equation.inputs[1].type.shape, ()), apart, equation))
                 case Pieces():
                     for k, x in enumerate(equation.inputs):
-                        domain, reduced = _domain(x.type.shape, ())
-                        results.append(_Result(output, None, domain, reduced, self._reads(x), equation, k))
+                        loops, reduced = domain(x.type.shape, ())
+                        results.append(_Result(output, None, loops, reduced, self._reads(x), equation, k))
                 case _:
                     self.uses[output] = self._expression_uses(equation)
                     if output in self.stored:
-                        domain, reduced = _domain(output.type.shape, ())
-                        results.append(_Result(output, output, domain, reduced, self.uses[output]))
+                        loops, reduced = domain(output.type.shape, ())
+                        results.append(_Result(output, output, loops, reduced, self.uses[output]))
         for k, target in self.copies.items():
             atom = self.program.outputs[k]
-            domain, reduced = _domain(atom.type.shape, ())
-            results.append(_Result(target, atom, domain, reduced, self._reads(atom)))
+            loops, reduced = domain(atom.type.shape, ())
+            results.append(_Result(target, atom, loops, reduced, self._reads(atom)))
         return results
 
     def _product_reads(self, equation: Equation, atom: Atom) -> Iterable[Var]:
@@ -350,6 +378,18 @@ class _Fusion:
         return None
 
     # -- regions ------------------------------------------------------------------------------------------------
+
+    def _regions(self, group: list[_Result]) -> list[Region]:
+        first = group[0]
+        if first.equation is not None and first.overwrites:
+            written = [self._overwriting(first.equation)] if first.equation.inputs[1].type.size else []
+            return [beginning(first.equation), *written]
+        return [self._region(group)]
+
+    def _overwriting(self, equation: Equation) -> Nest:
+        nest = Nest(domain(equation.inputs[1].type.shape, ())[0], frozenset())
+        nest.stores.append(Expressions(self.definitions, self.stored, set(), nest).overwriting(equation))
+        return nest
 
     def _region(self, group: list[_Result]) -> Region:
         first = group[0]
@@ -407,17 +447,3 @@ def _contracts(result: _Result) -> bool:
     """Whether it is a matrix product that sums."""
     product = result.equation is not None and isinstance(result.equation.primitive.lower, Product)
     return product and bool(result.reduced)
-
-
-def _domain(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[tuple[int, ...], frozenset[int]]:
-    """Loops over a shape without its unit axes, and which of them are reduced."""
-    places = {k: place for place, k in enumerate(k for k, n in enumerate(shape) if n != 1)}
-    return squeezed(shape), frozenset(places[k] for k in axes if k in places)
-
-
-def _product_domain(equation: Equation) -> tuple[tuple[int, ...], frozenset[int]]:
-    """Loops of an inline product: those of the result, then the contracted ones."""
-    a = equation.inputs[0].type.shape
-    contracted = tuple(a[k] for k in equation.params["contract"][0])
-    shape = (*equation.outputs[0].type.shape, *contracted)
-    return _domain(shape, range(len(shape) - len(contracted), len(shape)))

@@ -1,6 +1,6 @@
 """Index arithmetic: affine functions of loop indices, and how views change them.
 
-Invariant: an index is known at compile time up to the loop variables; what is not affine is not a view.
+Invariant: an index is known at compile time up to the loop variables and the positions that nodes of the nest compute.
 Start at ``Affine``; ``reshaped`` is the one view that may fail.
 """
 
@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from staged_ad.ir.types import Shape
+
+NODES = 1 << 32
+"""Dimension ``NODES + k`` is what node k of the nest computes: an index that is known only when the program runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,14 @@ class Affine:
     def coefficient(self, dim: int) -> int:
         return next((c for d, c in self.terms if d == dim), 0)
 
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """The numbers of the nodes that it depends on."""
+        return tuple(d - NODES for d, _ in self.terms if d >= NODES)
+
     def __str__(self) -> str:
-        parts = [f"{c}*i{d}" if c != 1 else f"i{d}" for d, c in self.terms]
+        names = [(f"i{d}" if d < NODES else f"%{d - NODES}", c) for d, c in self.terms]
+        parts = [f"{c}*{name}" if c != 1 else name for name, c in names]
         if self.offset or not parts:
             parts.append(str(self.offset))
         return " + ".join(parts)
@@ -51,6 +60,11 @@ class Affine:
 Index = tuple[Affine, ...]
 Condition = tuple[Affine, int]
 """``0 <= affine < n``."""
+
+
+def computed(node: int) -> Affine:
+    """The value of a node as an index."""
+    return Affine(0, ((NODES + node, 1),))
 
 
 def identity(shape: Shape) -> Index:

@@ -158,7 +158,8 @@ class _LoopWriter:
                 self.latch += [f"  %moved{k} = load {kind}, ptr %next{k}", f"  store {kind} %moved{k}, ptr %carry{k}"]
                 self.exit += [f"  %final{k} = load {kind}, ptr %carry{k}", f"  store {kind} %final{k}, ptr {out}"]
             elif mode == "in place":
-                self.entry.append(self._copied(out, first, size))
+                if self.resolve(atom) != self.resolve(result):
+                    self.entry.append(self._copied(out, first, size))
             else:
                 a, b = f"%a{k}", f"%b{k}"
                 for name in (a, b):

@@ -13,18 +13,20 @@ import numpy as np
 
 from staged_ad.ir import Atom
 from staged_ad.ir.types import BOOL, INT64
+from staged_ad.lowering import alternating
 from staged_ad.lowering.code import Code
-from staged_ad.lowering.indexing import Affine, Condition
+from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.regions import Load
 from staged_ad.lowering.storage import Place, Places
-from staged_ad.lowering.values import Value, memory_type, vector_type
+from staged_ad.lowering.values import Value, memory_type, suffix, vector_type
 
 
 class Memory:
     """Addresses arrays through the table `arrays`, in the order of `places`.
 
-    `positions` gives the register of each loop variable. While a vector is emitted, `shift` is how far it is from the
-    first vector of the iteration, and `mask` says which of its lanes exist (None: all).
+    `positions` gives the register of each loop variable, and of nodes that are indices. While a vector is emitted,
+    `shift` is how far it is from the first vector of the iteration, and `mask` says which of its lanes exist (None:
+    all).
     """
 
     def __init__(self, code: Code, storage: Places, vector: int | None) -> None:
@@ -39,11 +41,13 @@ class Memory:
         self._pointers: dict[Place, str] = {}
         self._sums: dict[Any, Value] = {}
         self._loads: dict[Any, Value] = {}
+        self.pairs: dict[Any, Value] = {}
 
     def forget(self, depth: int) -> None:
         """Drop what was computed at a depth: another body is written there."""
         self._sums = {key: value for key, value in self._sums.items() if value.depth < depth}
         self._loads = {key: value for key, value in self._loads.items() if value.depth < depth}
+        self.pairs = {key: value for key, value in self.pairs.items() if value.depth < depth}
 
     def pointer(self, array: Atom) -> str:
         """The register with the address of an array."""
@@ -57,15 +61,22 @@ class Memory:
             self._pointers[place] = known
         return known
 
+    def varies(self, affine: Affine) -> bool:
+        """Whether an index differs from lane to lane."""
+        return bool(affine.coefficient(self.vector_or_none)) or self._scattered(affine)
+
+    def _scattered(self, affine: Affine) -> bool:
+        return any(self.positions[dim].lanes > 1 for dim, _ in affine.terms if dim >= NODES)
+
     def scalar(self, affine: Affine) -> Value:
-        """An affine index at the first lane of the present vector."""
+        """An affine index at the first lane of the present vector; in all lanes where nodes differ between them."""
         code = self.code
         total = code.constant(affine.offset + affine.coefficient(self.vector_or_none) * self.shift, INT64)
         for dim, factor in sorted(affine.terms, key=lambda term: self.positions[term[0]].depth):
-            key = total.name, dim, factor
+            position = self.positions[dim]
+            key = total.name, position.name, factor
             known = self._sums.get(key)
             if known is None:
-                position = self.positions[dim]
                 term = position if factor == 1 else code.mul(position, code.constant(factor, INT64))
                 known = term if total.literal == 0 else code.add(term, total)
                 self._sums[key] = known
@@ -93,7 +104,7 @@ class Memory:
         """Whether all conditions hold; None if there are none."""
         result: Value | None = None
         for affine, n in conditions:
-            if self.unguarded and affine.coefficient(self.vector_or_none):
+            if self.unguarded and self.varies(affine):
                 continue
             index, bound = self.code.aligned(self.index(affine), self.code.constant(n, INT64))
             holds = self.code.apply("icmp ult", (index, bound), BOOL)
@@ -111,8 +122,8 @@ class Memory:
         return self.code.write(text, "ptr", (base, address), address.depth), address.depth
 
     def load(self, node: Load) -> Value:
-        guard = tuple(c for c in node.guard if not (self.unguarded and c[0].coefficient(self.vector_or_none)))
-        key = id(node.array), node.address, guard, self.shift if node.address.coefficient(self.vector_or_none) else 0
+        guard = tuple(c for c in node.guard if not (self.unguarded and self.varies(c[0])))
+        key = id(node.array), node.address, guard, self.shift if self.varies(node.address) else 0
         known = self._loads.get(key)
         if known is None:
             known = self._loads[key] = self._load(node)
@@ -120,27 +131,28 @@ class Memory:
 
     def _load(self, node: Load) -> Value:
         code = self.code
-        step = node.address.coefficient(self.vector_or_none)
-        if code.lanes == 1 or not step:
+        if code.lanes == 1 or not self.varies(node.address):
             return self._load_scalar(node)
         mask = self._combined(self.condition(node.guard))
         wide = vector_type(memory_type(node.dtype), code.lanes)
         align = node.dtype.itemsize
-        if step == 1:
+        if self._contiguous(node.address):
             address = self.scalar(node.address)
             pointer, depth = self._pointer_at(node.array, address, node.dtype)
             if mask is None:
                 name = code.write(f"load {wide}, ptr {pointer}, align {align}", wide, (pointer,), depth)
                 return self._from_memory(name, node.dtype, code.lanes, depth)
             depth = max(depth, mask.depth)
-            intrinsic = f"llvm.masked.load.{_suffix(node.dtype, code.lanes)}.p0"
+            intrinsic = f"llvm.masked.load.{suffix(node.dtype, code.lanes)}.p0"
             code.externals.intrinsic(intrinsic, f"{wide} @(ptr, {mask.type}, {wide})")
             text = f"call {wide} @{intrinsic}(ptr align {align} {pointer}, {mask.operand}, {wide} zeroinitializer)"
             return self._from_memory(code.write(text, wide, (pointer, mask), depth), node.dtype, code.lanes, depth)
+        if not node.guard and (half := alternating.load(self, node)) is not None:
+            return half
         pointers, depth = self._pointers_at(node.array, node.address, node.dtype)
         mask = mask or code.splat(code.constant(True, BOOL))
         depth = max(depth, mask.depth)
-        intrinsic = f"llvm.masked.gather.{_suffix(node.dtype, code.lanes)}.v{code.lanes}p0"
+        intrinsic = f"llvm.masked.gather.{suffix(node.dtype, code.lanes)}.v{code.lanes}p0"
         pointer_type = f"<{code.lanes} x ptr>"
         code.externals.intrinsic(intrinsic, f"{wide} @({pointer_type}, {mask.type}, {wide})")
         text = (
@@ -152,7 +164,7 @@ class Memory:
         """One element; at index 0 where the guard fails, so that the address is always inside."""
         code = self.code
         address = self.scalar(node.address)
-        own = tuple(c for c in node.guard if not c[0].coefficient(self.vector_or_none) or code.lanes == 1)
+        own = tuple(c for c in node.guard if not self.varies(c[0]) or code.lanes == 1)
         inside = self.condition(own)
         if inside is not None:
             address = code.select(inside, address, code.constant(0, INT64))
@@ -188,13 +200,24 @@ class Memory:
         text = f"getelementptr {memory_type(dtype)}, ptr {base}, <{code.lanes} x i64> {index.name}"
         return code.write(text, pointers, (base, index), index.depth), index.depth
 
+    def _contiguous(self, address: Affine) -> bool:
+        return address.coefficient(self.vector_or_none) == 1 and not self._scattered(address)
+
+    def present(self, array: Atom, address: Affine, dtype: np.dtype[Any], depth: int) -> Value:
+        """What an element that is about to be overwritten holds now, at the depth of the store."""
+        if self.varies(address):
+            return self._load(Load(array, address, (), dtype))
+        pointer, _ = self._pointer_at(array, self.scalar(address), dtype)
+        element = memory_type(dtype)
+        name = self.code.write(f"load {element}, ptr {pointer}, align {dtype.itemsize}", element, (pointer,), depth)
+        return self._from_memory(name, dtype, 1, depth)
+
     def store(self, array: Atom, address: Affine, value: Value, depth: int) -> None:
         """Write `value` at a depth of at least that of its operands."""
         code = self.code
         dtype = value.dtype
-        step = address.coefficient(self.vector_or_none)
         align = dtype.itemsize
-        if code.lanes == 1 or not step:
+        if code.lanes == 1 or not self.varies(address):
             pointer, _ = self._pointer_at(array, self.scalar(address), dtype)
             stored = self._to_memory(value, depth)
             code.effect(f"store {memory_type(dtype)} {stored}, ptr {pointer}, align {align}", (stored, pointer), depth)
@@ -202,12 +225,12 @@ class Memory:
         value = code.splat(value)
         stored = self._to_memory(value, depth)
         wide = vector_type(memory_type(dtype), code.lanes)
-        if step == 1:
+        if self._contiguous(address):
             pointer, _ = self._pointer_at(array, self.scalar(address), dtype)
             if self.mask is None:
                 code.effect(f"store {wide} {stored}, ptr {pointer}, align {align}", (stored, pointer), depth)
                 return
-            intrinsic = f"llvm.masked.store.{_suffix(dtype, code.lanes)}.p0"
+            intrinsic = f"llvm.masked.store.{suffix(dtype, code.lanes)}.p0"
             code.externals.intrinsic(intrinsic, f"void @({wide}, ptr, {self.mask.type})")
             text = f"call void @{intrinsic}({wide} {stored}, ptr align {align} {pointer}, {self.mask.operand})"
             code.effect(text, (stored, pointer, self.mask), depth)
@@ -215,7 +238,7 @@ class Memory:
         pointers, _ = self._pointers_at(array, address, dtype)
         mask = self.mask or code.splat(code.constant(True, BOOL))
         pointer_type = f"<{code.lanes} x ptr>"
-        intrinsic = f"llvm.masked.scatter.{_suffix(dtype, code.lanes)}.v{code.lanes}p0"
+        intrinsic = f"llvm.masked.scatter.{suffix(dtype, code.lanes)}.v{code.lanes}p0"
         code.externals.intrinsic(intrinsic, f"void @({wide}, {pointer_type}, {mask.type})")
         text = f"call void @{intrinsic}({wide} {stored}, {pointer_type} align {align} {pointers}, {mask.operand})"
         code.effect(text, (stored, pointers, mask), depth)
@@ -225,10 +248,3 @@ class Memory:
             return value.name
         wide = vector_type("i8", value.lanes)
         return self.code.write(f"zext {value.operand} to {wide}", wide, (value,), depth)
-
-
-def _suffix(dtype: np.dtype[Any], lanes: int) -> str:
-    """``v8f64``"""
-    element = memory_type(dtype)
-    short = {"double": "f64", "float": "f32"}.get(element, element)
-    return f"v{lanes}{short}"

@@ -36,15 +36,16 @@ class Module:
     failures: list[Failure]
 
 
-def emit(program: Program, precise: bool = False) -> Module:
+def emit(program: Program, precise: bool = False, serial: bool = False) -> Module:
+    """`serial` code runs in the calling thread alone, which may be one of Numba's pool."""
     block = make_block(program)
-    storage = assign(block.program, block.steps, block.outputs)
+    storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals({}, {}, {}, precise), opaque_text)
     calls = Calls(functions, nested=False)
     for step in block.steps:
         calls.add(step, storage)
     text = _text(calls, functions)
-    return Module(text, _symbols(functions.externals), storage, block, functions.failures)
+    return Module(text, _symbols(functions.externals, serial), storage, block, functions.failures)
 
 
 def _text(calls: Calls, functions: Functions) -> str:
@@ -77,12 +78,12 @@ def _text(calls: Calls, functions: Functions) -> str:
     return "\n".join([native.header(), *parts, ""])
 
 
-def _symbols(externals: Externals) -> Mapping[str, int]:
+def _symbols(externals: Externals, serial: bool) -> Mapping[str, int]:
     found = dict(externals.symbols)
     if "staged_parallel" in externals.declarations:
-        found.update(runtime.runtime_symbols())
+        found.update(runtime.serial_symbols() if serial else runtime.runtime_symbols())
     if any(name.startswith("staged_gem") for name in externals.declarations):
-        found.update(blas.product_symbols())
+        found.update(blas.serial_product_symbols() if serial else blas.product_symbols())
     if CLEAR in externals.declarations or GROW in externals.declarations:
         found.update(tape_symbols())
     return found

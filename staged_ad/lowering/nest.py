@@ -7,16 +7,17 @@ Start at ``NestWriter.text``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
+from staged_ad.lowering import alternating
 from staged_ad.lowering.code import Code
-from staged_ad.lowering.indexing import Affine
+from staged_ad.lowering.indexing import NODES, Affine
 from staged_ad.lowering.memory import Memory
-from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Times
+from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Store, Times
 from staged_ad.lowering.schedule import Schedule
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Place, Places
@@ -147,6 +148,8 @@ class NestWriter:
         if schedule.vector is None or schedule.loops[-1] != schedule.vector or len(self.nest.nodes) > PLAIN:
             return
         guards = {c for node in self.nest.nodes if isinstance(node, Load | Guarded) for c in node.guard}
+        if any(c[0].nodes for c in guards):
+            return
         guards = {c for c in guards if c[0].coefficient(schedule.vector)}
         if not guards:
             return
@@ -176,10 +179,19 @@ class NestWriter:
         for copy in range(self.schedule.copies):
             self._enter(copy)
             values = self._values(shared)
+            writes = []
             for store in self.nest.stores:
-                self.memory.store(store.array, store.address, values[store.node], self.depth)
+                if store.combine is None:
+                    writes.append((store.array, store.address, values[store.node]))
+                else:
+                    self._update(store, store.combine, values[store.node])
+            alternating.store(self.memory, writes, self.depth)
             for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
                 self._accumulate(reduce, cells[copy], values[reduce.node])
+
+    def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
+        old = self.memory.present(store.array, store.address, value.dtype, self.depth)
+        self.memory.store(store.array, store.address, combine(self.code, old, value), self.depth)
 
     def _enter(self, copy: int) -> None:
         """Make the memory speak of vector number `copy` of the iteration."""
@@ -212,22 +224,27 @@ class NestWriter:
                 if number not in shared:
                     shared[number] = self._emit(node, values)
                 values.append(shared[number])
+            self.memory.positions[NODES + number] = values[number]
         return values
 
     def _varies(self, node: Node, varies: list[bool]) -> bool:
         """Whether a node differs from lane to lane."""
         vector = self.memory.vector_or_none
+
+        def differs(affine: Affine) -> bool:
+            return affine.coefficient(vector) != 0 or any(varies[node] for node in affine.nodes)
+
         match node:
             case Load():
-                return node.address.coefficient(vector) != 0
+                return differs(node.address)
             case Guarded():
-                return varies[node.operand] or any(a.coefficient(vector) for a, _ in node.guard)
+                return varies[node.operand] or any(differs(a) for a, _ in node.guard)
             case Apply():
                 return any(varies[k] for k in node.operands)
             case Times():
                 return varies[node.left] or varies[node.right]
             case OfIndex():
-                return any(i.coefficient(vector) for i in node.index)
+                return any(differs(i) for i in node.index)
             case Constant():
                 return False
 

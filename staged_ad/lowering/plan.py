@@ -68,6 +68,16 @@ class LoopPlan:
     chunk: int = 0
 
     @property
+    def continued(self) -> list[tuple[Atom, Var]]:
+        """Operands that may lie where results do: carries that are overwritten in place, and are nothing else."""
+        operands = [atom for _, atom in (*self.consts, *self.carry, *self.xs)]
+        return [
+            (atom, result)
+            for (_, atom), mode, result in zip(self.carry, self.modes, self.results, strict=True)
+            if mode == "in place" and operands.count(atom) == 1
+        ]
+
+    @property
     def bytes(self) -> int:
         """Working memory of one chunk."""
         return aligned(self.scope.work) + sum(2 * aligned(size) for size in self.buffers)
@@ -109,7 +119,8 @@ def _plan_loop(region: Opaque) -> LoopPlan:
             outputs[:carries], None, outputs[carries:],
         )  # fmt: skip
     _place(plan)
-    if not plan.carry and plan.length and plan.length > 1:
+    alone = any(rule.sequential(**equation.params) for rule, equation in plan.body.kernels)
+    if not plan.carry and plan.length and plan.length > 1 and not alone:
         work = plan.length * plan.body.cost
         if work > PARALLEL_NS:
             plan.chunk = -(-plan.length // int(max(2, min(MOST_CHUNKS, work / CHUNK_NS, plan.length))))

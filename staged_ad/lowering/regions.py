@@ -6,6 +6,7 @@ Start at ``Nest``; ``fusion.py`` makes the list, ``storage.py`` gives every valu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,17 @@ Node = Load | Constant | Apply | OfIndex | Guarded | Times
 
 @dataclass(slots=True)
 class Store:
-    """Writes a node to `array` at every point of the domain."""
+    """Writes a node to `array` at every point of the domain.
+
+    `combine(code, old, new)`, where there is one, is what is written. Points that differ in the dimensions `ordered`
+    may write one element, and do so one after another.
+    """
 
     node: int
     array: Var
     address: Affine
+    combine: Callable[..., Any] | None = None
+    ordered: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)

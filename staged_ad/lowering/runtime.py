@@ -67,6 +67,14 @@ def runtime_symbols() -> Mapping[str, int]:
     return {"staged_parallel": code.address}
 
 
+@once
+def serial_symbols() -> Mapping[str, int]:
+    """Address of a ``staged_parallel`` that runs all chunks in the calling thread, which may be one of Numba's pool."""
+    code = native.compile_ir(native.header() + _SERIAL, {})
+    _kept.append(code)
+    return {"staged_parallel": code.address}
+
+
 _kept: Final[list[native.NativeCode]] = []
 
 
@@ -107,6 +115,13 @@ _state[_LIMIT] = _pool_size()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
+
+_SERIAL: Final = """
+define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {
+  call void %task(i64 0, i64 %chunks, ptr %data)
+  ret void
+}
+"""
 
 # The pool leaves its own count of threads changed in the calling thread: the user's numba.get_num_threads().
 # One task per thread takes chunks from a shared counter, so a thread that starts late delays nobody.

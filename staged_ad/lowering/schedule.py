@@ -13,8 +13,8 @@ from typing import Any
 
 from staged_ad.ir.lowerings import ArgFold, Map
 from staged_ad.lowering import native
-from staged_ad.lowering.indexing import Affine, Condition
-from staged_ad.lowering.regions import Apply, Guarded, Load, Nest, OfIndex, Reduce, Store
+from staged_ad.lowering.indexing import NODES, Affine, Condition
+from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Nest, Node, OfIndex, Reduce, Times
 
 PARALLEL_NS = 60_000
 """Estimated time from which a nest is worth several threads; starting them takes about 60 us after a pause."""
@@ -53,7 +53,7 @@ class Schedule:
 
 def schedule(nest: Nest) -> Schedule:
     nest = _merged(nest)
-    native_lanes = _native_lanes(nest)
+    native_lanes = 1 if len(_ordered(nest)) == len(nest.domain) else _native_lanes(nest)
     vector = _vector_dimension(nest) if native_lanes > 1 else None
     if vector is None:
         native_lanes = 1
@@ -92,15 +92,15 @@ def _affines(nest: Nest) -> Iterable[Affine]:
 
 def _merged(nest: Nest) -> Nest:
     """Neighbouring dimensions become one where every index runs through both as through one."""
-    affines = set(_affines(nest))
-    domain, reduced = list(nest.domain), [d in nest.reduced for d in range(len(nest.domain))]
+    affines, ordered = set(_affines(nest)), _ordered(nest)
+    domain, kinds = list(nest.domain), [(d in nest.reduced, d in ordered) for d in range(len(nest.domain))]
     groups = [[d] for d in range(len(domain))]
     k = 0
     while k + 1 < len(groups):
         first, second = groups[k][-1], groups[k + 1][0]
         n = domain[second]
         fits = all(a.coefficient(first) == a.coefficient(second) * n for a in affines)
-        if fits and reduced[first] == reduced[second]:
+        if fits and kinds[first] == kinds[second]:
             groups[k] += groups.pop(k + 1)
         else:
             k += 1
@@ -108,16 +108,28 @@ def _merged(nest: Nest) -> Nest:
         return nest
     names: dict[int, int] = {group[-1]: k for k, group in enumerate(groups)}
     lengths = tuple(math.prod(domain[d] for d in group) for group in groups)
-    kept = frozenset(k for k, group in enumerate(groups) if reduced[group[0]])
-    return _renamed(nest, lengths, kept, lambda a: _through(a, names))
+    kept, still = (frozenset(k for k, group in enumerate(groups) if kinds[group[0]][kind]) for kind in (0, 1))
+    return _renamed(nest, lengths, kept, still, lambda a: _through(a, names))
+
+
+def _ordered(nest: Nest) -> frozenset[int]:
+    """Dimensions whose points must come one after another."""
+    return frozenset(dim for store in nest.stores for dim in store.ordered)
 
 
 def _through(affine: Affine, names: dict[int, int]) -> Affine:
     """The innermost dimension of each group keeps its coefficient, under the group's name."""
-    return Affine(affine.offset, tuple(sorted((names[d], c) for d, c in affine.terms if d in names)))
+    terms = ((d if d >= NODES else names[d], c) for d, c in affine.terms if d >= NODES or d in names)
+    return Affine(affine.offset, tuple(sorted(terms)))
 
 
-def _renamed(nest: Nest, domain: tuple[int, ...], reduced: frozenset[int], rename: Callable[[Affine], Affine]) -> Nest:
+def _renamed(
+    nest: Nest,
+    domain: tuple[int, ...],
+    reduced: frozenset[int],
+    ordered: frozenset[int],
+    rename: Callable[[Affine], Affine],
+) -> Nest:
     def guard(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
         return tuple((rename(affine), n) for affine, n in conditions)
 
@@ -132,7 +144,7 @@ def _renamed(nest: Nest, domain: tuple[int, ...], reduced: frozenset[int], renam
                 nodes.append(replace(node, index=tuple(map(rename, node.index))))
             case _:
                 nodes.append(node)
-    stores = [Store(s.node, s.array, rename(s.address)) for s in nest.stores]
+    stores = [replace(s, address=rename(s.address), ordered=ordered if s.ordered else s.ordered) for s in nest.stores]
     reduces = [
         Reduce(r.node, r.array, rename(r.address), r.rule, None if r.position is None else rename(r.position))
         for r in nest.reduces
@@ -171,18 +183,49 @@ def _vector_dimension(nest: Nest) -> int | None:
     if not nest.domain:
         return None
 
+    depends = depending(nest.nodes)
+
+    def access(affine: Affine, dim: int) -> float:
+        scattered = any(dim in depends[node] for node in affine.nodes)
+        return _access(2 if scattered else affine.coefficient(dim))
+
     def score(dim: int) -> tuple[float, int]:
         total = 0.0
         for node in nest.nodes:
             if isinstance(node, Load):
-                total += _access(node.address.coefficient(dim))
-        total += 2 * sum(_access(store.address.coefficient(dim)) for store in nest.stores)
-        total += 0.5 * sum(_access(reduce.address.coefficient(dim)) for reduce in nest.reduces)
+                total += access(node.address, dim)
+        total += 2 * sum(access(store.address, dim) for store in nest.stores)
+        total += 0.5 * sum(access(reduce.address, dim) for reduce in nest.reduces)
         if nest.domain[dim] < 4:
             total -= 4.0
         return total, dim
 
-    return max(range(len(nest.domain)), key=score)
+    return max((dim for dim in range(len(nest.domain)) if dim not in _ordered(nest)), key=score)
+
+
+def depending(nodes: Sequence[Node]) -> list[frozenset[int]]:
+    """The dimensions on which each node depends."""
+    found: list[frozenset[int]] = []
+
+    def of(affines: Iterable[Affine]) -> frozenset[int]:
+        dims = {d for affine in affines for d, _ in affine.terms if d < NODES}
+        return frozenset(dims.union(*(found[node] for affine in affines for node in affine.nodes)))
+
+    for node in nodes:
+        match node:
+            case Load():
+                found.append(of([node.address, *(affine for affine, _ in node.guard)]))
+            case Guarded():
+                found.append(found[node.operand] | of([affine for affine, _ in node.guard]))
+            case Apply():
+                found.append(frozenset[int]().union(*(found[k] for k in node.operands)))
+            case Times():
+                found.append(found[node.left] | found[node.right])
+            case OfIndex():
+                found.append(of(node.index))
+            case Constant():
+                found.append(frozenset())
+    return found
 
 
 def _access(coefficient: int) -> float:
@@ -223,6 +266,7 @@ def cost_per_point(nest: Nest) -> float:
 
 def _chunked_dimension(nest: Nest, loops: tuple[int, ...]) -> int:
     """The first loop, unless it is short or sums are long: then the longest reduced dimension."""
+    loops = tuple(dim for dim in loops if dim not in _ordered(nest))
     first = loops[0]
     longest = max(nest.reduced, key=lambda dim: nest.domain[dim], default=first)
     if any(isinstance(reduce.rule, ArgFold) for reduce in nest.reduces):
@@ -236,7 +280,7 @@ def _chunks(
     nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, cost: float
 ) -> tuple[int | None, int, int, bool]:
     """The dimension that is cut, into how many pieces of what length, and whether several threads are worth it."""
-    if not loops or 0 in nest.domain:
+    if not set(loops) - _ordered(nest) or 0 in nest.domain:
         return None, 1, 0, False
     dim = _chunked_dimension(nest, loops)
     length = nest.domain[dim]

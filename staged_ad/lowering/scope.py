@@ -56,6 +56,7 @@ class Scope:
         used = 0
         for step in block.steps:
             for var in step.writes:
+                var = block.shared.get(var, var)
                 if var in self.places:
                     continue
                 size = nbytes(var.type)
@@ -68,7 +69,7 @@ class Scope:
                     used += size
                     self.allocas.append(f"  {name} = alloca [{max(size, 1)} x i8], align 64")
                 self.places[var] = Place(name)
-        self.work = max(self.work, pack(block.steps, self.places, "%work"))
+        self.work = max(self.work, pack(block.steps, self.places, "%work", block.shared))
 
     def add_literals(self, blocks: Iterable[Block]) -> list[Literal]:
         """Constant arrays that the blocks read; they come through the table, as ``%lit0, %lit1, ...``."""
@@ -88,6 +89,9 @@ def aligned(bytes: int) -> int:
 
 def in_place(block: Block, before: Var, after: Var) -> bool:
     """Whether `after` may overwrite `before`: nothing reads that later, or at another index than is written."""
+    if block.shared.get(before) is after:
+        return True
+    after = next((var for step in block.steps for var in step.writes if block.shared.get(var, var) is after), after)
     writer = None
     for number, step in enumerate(block.steps):
         if after in step.writes:

@@ -7,7 +7,7 @@ Start at ``assign``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,8 +65,10 @@ def nbytes(type: ArrayType) -> int:
     return type.size * type.dtype.itemsize
 
 
-def assign(program: Program, regions: Sequence[Footprint], outputs: Sequence[Var]) -> Storage:
-    """`outputs` are the variables whose storage is that of each program output."""
+def assign(
+    program: Program, regions: Sequence[Footprint], outputs: Sequence[Var], shared: Mapping[Var, Var]
+) -> Storage:
+    """`outputs` are the variables whose storage is that of each program output; `shared` is that of the block."""
     places: dict[Atom, Place] = {var: Place(f"%base{k}") for k, var in enumerate(program.inputs)}
     constants: list[np.ndarray[Any, Any]] = []
     seen: dict[tuple[int, tuple[int, ...]], Place] = {}
@@ -83,7 +85,7 @@ def assign(program: Program, regions: Sequence[Footprint], outputs: Sequence[Var
     first_output = base + len(constants)
     for k, var in enumerate(outputs):
         places[var] = Place(f"%base{first_output + k}")
-    size = pack(regions, places, f"%base{first_output + len(outputs)}")
+    size = pack(regions, places, f"%base{first_output + len(outputs)}", shared)
     return Storage(places, constants, size)
 
 
@@ -98,18 +100,26 @@ def _constant(literal: Literal) -> np.ndarray[Any, Any]:
     return np.zeros(nbytes(literal.type), np.uint8)
 
 
-def pack(regions: Sequence[Footprint], places: dict[Atom, Place], base: str) -> int:
-    """First fit over the life of each temporary: from the region that writes it to the last that reads it."""
+def pack(regions: Sequence[Footprint], places: dict[Atom, Place], base: str, shared: Mapping[Var, Var]) -> int:
+    """First fit over the life of each temporary: from the region that writes it to the last that reads it.
+
+    Values that one another continues have the place of the last one of them.
+    """
+
+    def root(atom: Atom) -> Atom:
+        return shared.get(atom, atom) if isinstance(atom, Var) else atom
+
     last: dict[Atom, int] = {}
     for number, region in enumerate(regions):
         for atom in (*region.reads, *region.writes):
-            last[atom] = number
+            last[root(atom)] = number
     ending: dict[int, list[Var]] = {}
     free: list[tuple[int, int]] = []  # (offset, size), sorted by offset
     taken: dict[Var, tuple[int, int]] = {}
     total = 0
     for number, region in enumerate(regions):
-        for var in sorted((v for v in region.writes if v not in places), key=lambda v: -nbytes(v.type)):
+        new = dict.fromkeys(shared.get(var, var) for var in region.writes)
+        for var in sorted((var for var in new if var not in places), key=lambda v: -nbytes(v.type)):
             size = -(-max(1, nbytes(var.type)) // ALIGNMENT) * ALIGNMENT
             offset, total = _fit(free, size, total)
             places[var] = Place(base, offset)
@@ -118,6 +128,7 @@ def pack(regions: Sequence[Footprint], places: dict[Atom, Place], base: str) -> 
         for var in ending.pop(number, []):
             free.append(taken[var])
         free = _merged(free)
+    places.update((var, places[end]) for var, end in shared.items() if var not in places and end in places)
     return total
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from staged_ad.lowering import vecmath
 
 _TYPES = {"f8": "double", "f4": "float", "b1": "i1"}
-_MEMORY = {"b1": "i8"}
+_MEMORY = {"b1": "i8", "c8": "{ float, float }", "c16": "{ double, double }"}  # complex only in kernels
 
 
 def element_type(dtype: np.dtype[Any]) -> str:
@@ -32,6 +32,13 @@ def memory_type(dtype: np.dtype[Any]) -> str:
 
 def vector_type(element: str, lanes: int) -> str:
     return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def suffix(dtype: np.dtype[Any], lanes: int) -> str:
+    """``v8f64``: how intrinsics name the type of a vector in memory."""
+    element = memory_type(dtype)
+    short = {"double": "f64", "float": "f32"}.get(element, element)
+    return f"v{lanes}{short}"
 
 
 def constant_text(value: Any, dtype: np.dtype[Any]) -> str:

@@ -52,11 +52,11 @@ def scalar_function(name: str, item: Item) -> Symbol | None:
 
 
 @once
-def special_function(name: str, item: Item) -> Symbol | None:
+def special_function(name: str, item: Item, result: int = 0) -> Symbol | None:
     """Symbol and address of a real `scipy.special` ufunc as a C function of scalars, or None.
 
     ``psi(x)`` and ``zeta(x, q)`` (polygamma), ``ndtri(p)``, ``betainc(a, b, x)``, ... The code is the
-    ufunc's own inner loop, so results are those of SciPy to the last bit.
+    ufunc's own inner loop, so results are those of SciPy to the last bit. Of several results it gives one.
     """
     # scipy.special.zeta is a Python function around the ufunc _zeta.
     ufunc = getattr(scipy.special, name, None)
@@ -65,8 +65,8 @@ def special_function(name: str, item: Item) -> Symbol | None:
     loop = _inner_loop(ufunc, item) if isinstance(ufunc, np.ufunc) else None
     if ufunc is None or loop is None:
         return None
-    symbol = f"staged_special_{_c_name(name, item)}"
-    code = native.compile_ir(_call_of_loop(item, ufunc.nin, *loop), {})
+    symbol = f"staged_special_{_c_name(name, item)}" + (f"_{result}" if ufunc.nout > 1 else "")
+    code = native.compile_ir(_call_of_loop(item, ufunc.nin, ufunc.nout, result, *loop), {})
     _kept.append(code)
     return symbol, code.address
 
@@ -90,7 +90,7 @@ class _UFuncObject(ctypes.Structure):
 
 def _inner_loop(ufunc: np.ufunc, item: Item) -> tuple[int, int] | None:
     kind = "f" if item == "float" else "d"
-    wanted = f"{kind * ufunc.nin}->{kind}"
+    wanted = f"{kind * ufunc.nin}->{kind * ufunc.nout}"
     if wanted not in ufunc.types:
         return None
     fields = _UFuncObject.from_address(id(ufunc))
@@ -98,19 +98,20 @@ def _inner_loop(ufunc: np.ufunc, item: Item) -> tuple[int, int] | None:
     return fields.functions[k] or 0, fields.data[k] or 0
 
 
-def _call_of_loop(item: Item, count: int, function: int, data: int) -> str:
+def _call_of_loop(item: Item, count: int, results: int, result: int, function: int, data: int) -> str:
+    total = count + results
     parameters = ", ".join(f"{item} %x{k}" for k in range(count))
     lines = [
         native.header(),
         f"define {item} @{native.ENTRY}({parameters}) nounwind {{",
-        f"  %values = alloca [{count + 1} x {item}]",
-        f"  %pointers = alloca [{count + 1} x ptr]",
-        f"  %strides = alloca [{count + 1} x i64]",
+        f"  %values = alloca [{total} x {item}]",
+        f"  %pointers = alloca [{total} x ptr]",
+        f"  %strides = alloca [{total} x i64]",
         "  %size = alloca i64",
         "  store i64 1, ptr %size",
-        f"  call void @llvm.memset.p0.i64(ptr %strides, i8 0, i64 {8 * (count + 1)}, i1 false)",
+        f"  call void @llvm.memset.p0.i64(ptr %strides, i8 0, i64 {8 * total}, i1 false)",
     ]
-    for k in range(count + 1):
+    for k in range(total):
         lines.append(f"  %v{k} = getelementptr {item}, ptr %values, i64 {k}")
         lines.append(f"  %p{k} = getelementptr ptr, ptr %pointers, i64 {k}")
         lines.append(f"  store ptr %v{k}, ptr %p{k}")
@@ -120,7 +121,7 @@ def _call_of_loop(item: Item, count: int, function: int, data: int) -> str:
         f"  %loop = inttoptr i64 {function} to ptr",
         f"  %data = inttoptr i64 {data} to ptr",
         "  call void %loop(ptr %pointers, ptr %size, ptr %strides, ptr %data)",
-        f"  %result = load {item}, ptr %v{count}",
+        f"  %result = load {item}, ptr %v{count + result}",
         f"  ret {item} %result",
         "}",
         "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n",

@@ -14,7 +14,7 @@ import numpy as np
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_shape
-from staged_ad.numpy.ufuncs import multiply
+from staged_ad.numpy.ufuncs import conjugate, multiply
 from staged_ad.primitives.arithmetic import eq
 from staged_ad.primitives.makers import mul, typeof
 from staged_ad.primitives.products import dot_general, free_axes
@@ -104,7 +104,7 @@ def outer(a: Any, b: Any, out: Any = None) -> Any:
 
 
 def vdot(a: Any, b: Any, /) -> Any:
-    return dot(_ravel(a), _ravel(b))
+    return dot(conjugate(_ravel(a)), _ravel(b))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:

@@ -50,11 +50,12 @@ def _leaves(x: Any) -> Any:
         yield x
 
 
+_WEAK = {"i": int, "f": float, "c": complex}
+
+
 def _spec(type: ArrayType) -> Any:
-    """What NumPy's promotion functions take for a type: a dtype, or int / float for weak ones."""
-    if not type.weak:
-        return type.dtype
-    return float if type.dtype.kind == "f" else int
+    """What NumPy's promotion functions take for a type: a dtype, or int, float or complex for weak ones."""
+    return _WEAK[type.dtype.kind] if type.weak else type.dtype
 
 
 @lru_cache(maxsize=4096)
@@ -81,8 +82,8 @@ def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any],
 def result_dtype(types: Sequence[ArrayType]) -> tuple[np.dtype[Any], bool]:
     """The common dtype of several values, and whether it is weak."""
     if all(t.weak for t in types):
-        return max((t.dtype for t in types), key=lambda d: d.kind == "f"), True
-    examples = [(0.0 if t.dtype.kind == "f" else 0) if t.weak else t.dtype for t in types]
+        return max((t.dtype for t in types), key=lambda d: "ifc".index(d.kind)), True
+    examples = [_WEAK[t.dtype.kind]() if t.weak else t.dtype for t in types]
     return canonical_dtype(np.result_type(*examples)), False
 
 
@@ -90,6 +91,11 @@ def to_dtype(x: Any, dtype: np.dtype[Any], weak: bool = False) -> Any:
     type: ArrayType = typeof(x)
     if type.dtype == dtype and type.weak == weak:
         return x
+    if type.is_complex and dtype.kind not in "bc":
+        raise DTypeError(
+            f"casting {type.dtype} to {dtype} drops the imaginary part (at {location(user_source())}); write z.real, "
+            "and cast that"
+        )
     if isinstance(x, Literal):
         return _cast_literal(x, ArrayType(type.shape, dtype, weak))
     return cast(x, dtype=dtype, weak=weak)
@@ -150,7 +156,7 @@ def promote_dtypes(*xs: Any) -> list[Any]:
 
 
 def to_float(x: Any) -> Any:
-    """Integers and booleans as float64, floats as they are: what NumPy's means and quotients do."""
+    """Integers and booleans as float64, other numbers as they are: what NumPy's means and quotients do."""
     value = as_value(x)
     type: ArrayType = typeof(value)
     return value if type.inexact else to_dtype(value, FLOAT64, type.weak)

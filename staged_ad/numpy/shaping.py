@@ -21,7 +21,7 @@ from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
-from staged_ad.tracing import Tracer
+from staged_ad.tracing import traced_constant
 from staged_ad.tracing.source import location, user_source
 
 
@@ -33,6 +33,32 @@ def _plain(x: Any) -> Any:
 def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
     """np.array for nested lists that may hold traced values."""
     return _plain(_array(object, dtype, ndmin))
+
+
+def asarray(a: Any, dtype: Any = None) -> Any:
+    """np.asarray, whose result takes traced indices while a function is traced: ``asarray(table)[i]``.
+
+    Parameters
+    ----------
+    a : array_like
+        It may hold traced values.
+    dtype : dtype, optional
+
+    Returns
+    -------
+    array
+        A traced array inside of traced functions, else a NumPy array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import staged_ad
+    >>> table = np.array([10.0, 20.0, 30.0])
+    >>> staged_ad.jit(lambda i: asarray(table)[i])(1)
+    20.0
+    """
+    value = _array(a, dtype)
+    return traced_constant(value) if isinstance(value, Literal) else value
 
 
 def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
@@ -253,23 +279,6 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return value
 
 
-def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Any:
-    value = as_value(array)
-    constant = kwargs.pop("constant_values", 0)
-    if mode != "constant" or kwargs or not np.isscalar(constant):
-        raise UnsupportedError(
-            f"np.pad(mode={mode!r}) with these options is not supported on traced values (at {location(user_source())})"
-        )
-    ndim = typeof(value).ndim
-    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
-    low, high = (tuple(int(w) for w in widths[:, k]) for k in (0, 1))
-    padded = p.pad(value, low=low, high=high)
-    if constant == 0:
-        return padded
-    inside = np.pad(np.ones(typeof(value).shape, bool), widths)
-    return where(inside, padded, typeof(value).dtype.type(constant))
-
-
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
         raise UnsupportedError(
@@ -318,29 +327,6 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
     return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
 
 
-def diff(a_: Any, n: int = 1, axis: int = -1) -> Any:
-    value = as_value(a_)
-    whole = (slice(None),) * check_axis(axis, typeof(value).ndim)
-    if n < 0:
-        raise ValueError(f"order must be non-negative but got {n}")
-    for _ in range(n):
-        value = getitem(value, (*whole, slice(1, None))) - getitem(value, (*whole, slice(None, -1)))
-    return value
-
-
-def _like(fill: float | None) -> Callable[..., Any]:
-    def make(a_: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
-        type = typeof(as_value(a_))
-        shape = type.shape if shape is None else tuple(shape)
-        value = args[0] if fill is None else fill
-        kind = canonical_dtype(dtype) if dtype is not None else type.dtype
-        if isinstance(value, Tracer):
-            return broadcast_to(to_dtype(value, kind), shape)
-        return np.full(shape, value, kind)
-
-    return make
-
-
 def shape_of(a_: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = typeof(as_value(a_)).shape
     return shape
@@ -375,18 +361,11 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.atleast_2d: atleast_2d,
     np.flip: flip,
     np.roll: roll,
-    np.pad: pad,
     np.where: where,
     np.clip: clip,
     np.round: round_,
     np.around: round_,
-    np.diff: diff,
-    np.copy: copy,
     np.astype: astype,
-    np.zeros_like: _like(0),
-    np.ones_like: _like(1),
-    np.empty_like: _like(0),
-    np.full_like: _like(None),
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
     np.size: lambda a_, axis=None: typeof(as_value(a_)).size if axis is None else shape_of(a_)[axis],

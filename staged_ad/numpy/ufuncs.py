@@ -1,4 +1,4 @@
-"""Ufuncs of NumPy and scipy.special on traced values, and the Python operators.
+"""Ufuncs of NumPy on traced values, and the Python operators.
 
 Invariant: one table says which primitive or composition stands for which ufunc.
 Start at ``UFUNCS``.
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from staged_ad.errors import DTypeError
 from staged_ad.ir import Literal, filled
 from staged_ad.ir.types import BOOL, FLOAT64
 from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype, to_float
 from staged_ad.primitives import arithmetic as a
+from staged_ad.primitives import complexes as c
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import special as s
 from staged_ad.primitives import trigonometric as t
@@ -32,7 +32,6 @@ DIRECT: dict[np.ufunc, Operation] = {
     np.fmod: a.fmod,
     np.power: e.power,
     np.float_power: e.power,
-    np.sign: a.sign,
     np.copysign: a.copysign,
     np.equal: a.eq,
     np.not_equal: a.ne,
@@ -72,12 +71,6 @@ DIRECT: dict[np.ufunc, Operation] = {
     np.arccos: t.arccos,
     np.arctan: t.arctan,
     np.arctan2: t.arctan2,
-    scipy.special.erf: s.erf,
-    scipy.special.erfc: s.erfc,
-    scipy.special.gammaln: s.lgamma,
-    scipy.special.psi: s.digamma,
-    scipy.special.expit: e.expit,
-    scipy.special.log_expit: e.log_expit,
 }
 """Ufuncs that are one primitive."""
 
@@ -101,6 +94,8 @@ def _rounding(ufunc: np.ufunc) -> Callable[..., Any]:
     def apply(x: Any) -> Any:
         """Integers and booleans are whole already."""
         value = as_value(x)
+        if typeof(value).is_complex and ufunc is np.rint:
+            return c.complex_(a.rint(c.real(value)), a.rint(c.imag(value)))
         if typeof(value).dtype.kind in "biu" and ufunc is not np.rint:
             return value
         return apply_ufunc(ufunc, _ROUNDING[ufunc], (value,))
@@ -112,7 +107,51 @@ def absolute(x: Any, keep_weak: bool = False) -> Any:
     value = as_value(x)
     if typeof(value).dtype.kind in "bu":
         return value
-    return apply_ufunc(np.absolute, a.abs_, (value,), keep_weak)
+    operation = c.modulus if typeof(value).is_complex else a.abs_
+    return apply_ufunc(np.absolute, operation, (value,), keep_weak)
+
+
+def sign(x: Any) -> Any:
+    """Of a complex number z / |z|, as in NumPy 2."""
+    value = as_value(x)
+    return apply_ufunc(np.sign, c.phase if typeof(value).is_complex else a.sign, (value,))
+
+
+def conjugate(x: Any) -> Any:
+    value = as_value(x)
+    if typeof(value).is_complex:
+        return apply_ufunc(np.conjugate, c.conj, (value,))
+    return to_dtype(value, resolve(np.conjugate, [typeof(value)])[-1])
+
+
+def real(val: Any) -> Any:
+    value = as_value(val)
+    return c.real(value) if typeof(value).is_complex else value
+
+
+def imag(val: Any) -> Any:
+    """Of real numbers zeros."""
+    value = as_value(val)
+    type = typeof(value)
+    return c.imag(value) if type.is_complex else np.zeros(type.shape, type.dtype)[()]
+
+
+def angle(z: Any, deg: bool = False) -> Any:
+    """The argument of complex numbers; of real ones 0 or pi."""
+    value = to_float(z)
+    if typeof(value).is_complex:
+        found = apply_ufunc(np.arctan2, t.arctan2, (c.imag(value), c.real(value)))
+    else:
+        found = apply_ufunc(np.arctan2, t.arctan2, (filled(0, typeof(value)), value))
+    return multiply(found, 180 / math.pi) if deg else found
+
+
+def iscomplex(x: Any) -> Any:
+    return not_equal(imag(x), 0)
+
+
+def isreal(x: Any) -> Any:
+    return UFUNCS[np.equal](imag(x), 0)
 
 
 def _logical(operation: Operation) -> Callable[..., Any]:
@@ -135,10 +174,10 @@ def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
             return square(base)  # int8, while booleans to other powers are int64
         dtype = resolve(np.power, [typeof(base), typeof(as_value(y))])[-1]
         weak = keep_weak and typeof(base).weak
-        if dtype.kind == "f" and y == 0.5:
+        if dtype.kind in "fc" and y == 0.5:
             return e.sqrt(to_dtype(base, dtype, weak))
         if float(y).is_integer() and abs(y) <= 64:
-            if dtype.kind != "f" and y < 0:
+            if dtype.kind not in "fc" and y < 0:
                 raise ValueError("Integers to negative integer powers are not allowed.")
             return a.integer_pow(to_dtype(base, dtype, weak), n=int(y))
     return apply_ufunc(np.power, e.power, (x, y), keep_weak)
@@ -173,6 +212,9 @@ def _test(name: str) -> Callable[..., Any]:
     def apply(x: Any) -> Any:
         value = as_value(x)
         type = typeof(value)
+        if type.is_complex:
+            parts = apply(c.real(value)), apply(c.imag(value))
+            return (a.and_ if name == "isfinite" else a.or_)(*parts)
         if not type.inexact:
             value = to_dtype(value, np.dtype("float64"))
         match name:
@@ -258,6 +300,8 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.absolute: absolute,
     np.fabs: fabs,
     np.positive: positive,
+    np.sign: sign,
+    np.conjugate: conjugate,
     np.square: square,
     np.reciprocal: reciprocal,
     np.logical_and: _logical(a.and_),
@@ -314,3 +358,14 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "invert": UFUNCS[np.invert],
 }
 """Python's operators; results of weak operands are weak, as arithmetic of Python numbers is."""
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.real: real,
+    np.imag: imag,
+    np.angle: angle,
+    np.iscomplex: iscomplex,
+    np.isreal: isreal,
+    np.iscomplexobj: lambda x: typeof(as_value(x)).is_complex,
+    np.isrealobj: lambda x: not typeof(as_value(x)).is_complex,
+}
+"""Functions of complex numbers that are no ufuncs."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from staged_ad.ir import Program
+from staged_ad.passes.accumulate import accumulate
 from staged_ad.passes.assemble import assemble
 from staged_ad.passes.carries import carries
+from staged_ad.passes.complexes import complexes
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.fission import fission
 from staged_ad.passes.fold import fold
+from staged_ad.passes.forward import forward
 from staged_ad.passes.hoist import hoist
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.propagate import propagate
@@ -49,6 +52,9 @@ def _inside(program: Program, rewrite: Callable[[Program], Program]) -> Program:
 PIPELINE: tuple[Callable[[Program], Program], ...] = (
     inline_calls,
     dce,
+    complexes,
+    dce,
+    forward,
     carries,
     propagate,
     inner,
@@ -62,6 +68,7 @@ PIPELINE: tuple[Callable[[Program], Program], ...] = (
     fold,
     simplify,
     cse,
+    accumulate,
     assemble,
     dce,
 )

@@ -1,4 +1,4 @@
-"""fold: computes at compile time what depends on literals alone.
+"""fold: computes at compile time what depends on literals alone, and what has no elements.
 
 Invariant: a folded value is what ``evaluate`` gives; large arrays are not folded, views of fills are.
 Start at ``fold``.
@@ -22,12 +22,21 @@ def fold(program: Program) -> Program:
     for equation in program.equations:
         inputs = substitution.atoms(equation.inputs)
         literals = [atom for atom in inputs if isinstance(atom, Literal)]
-        literal = _folded(equation, literals) if len(literals) == len(inputs) else None
+        literal = _empty(equation)
+        if literal is None and len(literals) == len(inputs):
+            literal = _folded(equation, literals)
         if literal is not None:
             substitution[equation.outputs[0]] = literal
         else:
             kept.append(equation.with_inputs(inputs) if inputs != equation.inputs else equation)
     return Program(program.inputs, tuple(kept), substitution.atoms(program.outputs), program.name)
+
+
+def _empty(equation: Equation) -> Literal | None:
+    type = equation.outputs[0].type if len(equation.outputs) == 1 else None
+    if type is None or type.size or type.ragged or equation.primitive.multiple_results:
+        return None
+    return Literal(type.dtype.type(0), type)
 
 
 def _folded(equation: Equation, inputs: list[Literal]) -> Literal | None:

@@ -1,6 +1,7 @@
 """hoist: what does not change from iteration to iteration is computed before the loop.
 
-Invariant: views of invariant values stay in the body, where they cost nothing; loops that may not end are not moved.
+Invariant: views of invariant values stay in the body, where they cost nothing; loops that may not end are not moved,
+nor checks where the loop may not run.
 Start at ``hoist``.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from staged_ad.control.regions import fixed_inputs, with_fixed
 from staged_ad.ir import Atom, Equation, Program, Var
-from staged_ad.ir.lowerings import Alias, Index, Loop, Map, Sweep, View
+from staged_ad.ir.lowerings import Alias, Bounded, Index, Loop, Map, Sweep, View
 from staged_ad.passes.rewriting import Substitution
 
 
@@ -24,7 +25,7 @@ def hoist(program: Program) -> Program:
 def _hoisted(equation: Equation, before: list[Equation]) -> Equation:
     """The loop without its invariant equations, which are appended to `before`."""
     for inner, pairs in fixed_inputs(equation):
-        moved = _invariant(inner, {var for var, _ in pairs})
+        moved = _invariant(inner, {var for var, _ in pairs}, bool(equation.params.get("length")))
         if not moved:
             continue
         names = Substitution(pairs)
@@ -43,12 +44,13 @@ def _hoisted(equation: Equation, before: list[Equation]) -> Equation:
     return equation
 
 
-def _invariant(body: Program, fixed: set[Var]) -> list[Equation]:
-    """The equations that depend on `fixed` alone and are worth moving."""
+def _invariant(body: Program, fixed: set[Var], runs: bool) -> list[Equation]:
+    """The equations that depend on `fixed` alone and are worth moving; checks only where the loop surely `runs`."""
     known = set(fixed)
     invariant: list[Equation] = []
     for equation in body.equations:
-        if equation.outputs and equation.params.get("cond") is None and _all_in(equation.inputs, known):
+        movable = equation.outputs and equation.params.get("cond") is None
+        if movable and (runs or not isinstance(equation.primitive.lower, Bounded)) and _all_in(equation.inputs, known):
             invariant.append(equation)
             known.update(equation.outputs)
     ids = set(map(id, invariant))

@@ -6,7 +6,7 @@ Start anywhere: each declaration stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.ir import Linear, filled
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import BOOL
+from staged_ad.primitives import pairs
 from staged_ad.primitives.makers import Operation, elementwise, typeof
 from staged_ad.primitives.makers import add as add
 from staged_ad.primitives.makers import mul as mul
@@ -36,8 +37,10 @@ div: Operation = elementwise(
     lambda code, a, b: code.div(a, b),
     lambda y, a, b: div(1.0, b),
     lambda y, a, b: neg(div(y, b)),
+    kinds="fc",
     cost=4,
     transpose=_transpose_div,
+    split=pairs.quotient,
 )
 floor_div: Operation = elementwise(
     "floor_div", np.floor_divide, lambda code, a, b: code.floor_div(a, b), None, None, kinds="iuf", cost=8
@@ -85,14 +88,15 @@ def _share(won: Operation) -> tuple[Any, Any]:
     return lambda y, a, b: partial(a, b), lambda y, a, b: partial(b, a)
 
 
-def _comparison(name: str, evaluate: np.ufunc, kinds: str = "biuf") -> Operation:
-    return elementwise(
-        name, evaluate, lambda code, a, b: code.compare(name, a, b), None, None, kinds=kinds, result=BOOL
-    )
+def _comparison(name: str, evaluate: np.ufunc, split: Callable[..., Any] | None = None) -> Operation:
+    """Of complex numbers only those with a rule to `split` them: NumPy's order of them is of no use in derivatives."""
+    kinds = "biuf" if split is None else "biufc"
+    emit = lambda code, a, b: code.compare(name, a, b)
+    return elementwise(name, evaluate, emit, None, None, kinds=kinds, result=BOOL, split=split)
 
 
-eq: Operation = _comparison("eq", np.equal)
-ne: Operation = _comparison("ne", np.not_equal)
+eq: Operation = _comparison("eq", np.equal, pairs.equal)
+ne: Operation = _comparison("ne", np.not_equal, pairs.different)
 lt: Operation = _comparison("lt", np.less)
 le: Operation = _comparison("le", np.less_equal)
 gt: Operation = _comparison("gt", np.greater)
@@ -120,7 +124,7 @@ shift_right: Operation = elementwise(
 
 # x ** n for an integer n that is known when the program is made; n < 0 for floats only.
 def _evaluate_integer_pow(x: Any, *, n: int) -> Any:
-    return np.power(x, np.asarray(x).dtype.type(n)) if np.asarray(x).dtype.kind == "f" else np.power(x, n)
+    return np.power(x, np.asarray(x).dtype.type(n)) if np.asarray(x).dtype.kind in "fc" else np.power(x, n)
 
 
 def _emit_integer_pow(code: Any, x: Any, *, n: int) -> Any:
@@ -150,5 +154,11 @@ def _partial_integer_pow(y: Any, x: Any, *, n: int) -> Any:
 
 
 integer_pow: Operation = elementwise(
-    "integer_pow", _evaluate_integer_pow, _emit_integer_pow, _partial_integer_pow, kinds="iuf", cost=4
+    "integer_pow",
+    _evaluate_integer_pow,
+    _emit_integer_pow,
+    _partial_integer_pow,
+    kinds="iufc",
+    cost=4,
+    split=pairs.integer_power,
 )

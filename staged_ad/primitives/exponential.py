@@ -7,10 +7,13 @@ Start anywhere: each declaration stands alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from staged_ad.ir.primitive import Pair
+from staged_ad.primitives import pairs
 from staged_ad.primitives.arithmetic import div, eq
 from staged_ad.primitives.makers import (
     Operation,
@@ -27,32 +30,82 @@ from staged_ad.primitives.makers import (
 )
 
 _LN2, _LN10 = math.log(2), math.log(10)
+_complex, _real, _imag = map(Operation, ("complex", "real", "imag"))  # declared above this file, where it is needed
 
 
-def _math(name: str, evaluate: Any, partial: Partial, cost: int = 20, symbol: str | None = None) -> Operation:
-    return elementwise(name, evaluate, lambda code, x: code.math(symbol or name, x), partial, cost=cost)
+def _math(
+    name: str,
+    evaluate: Any,
+    partial: Partial,
+    cost: int = 20,
+    symbol: str | None = None,
+    split: Callable[[Pair], Pair] | None = None,
+) -> Operation:
+    """A function of one variable, real or, where `split` says how, complex."""
+    kinds = "f" if split is None else "fc"
+    emit = lambda code, x: code.math(symbol or name, x)
+    return elementwise(name, evaluate, emit, partial, kinds=kinds, cost=cost, split=split)
 
 
-exp: Operation = _math("exp", np.exp, lambda y, x: y)
-exp2: Operation = _math("exp2", np.exp2, lambda y, x: mul(_LN2, y))
-expm1: Operation = _math("expm1", np.expm1, lambda y, x: exp(x))  # not y + 1, which cancels for x << 0
-log: Operation = _math("log", np.log, lambda y, x: div(1.0, x))
-log2: Operation = _math("log2", np.log2, lambda y, x: div(1 / _LN2, x))
-log10: Operation = _math("log10", np.log10, lambda y, x: div(1 / _LN10, x))
-log1p: Operation = _math("log1p", np.log1p, lambda y, x: div(1.0, add(1.0, x)))
+def beside_one(x: Any) -> tuple[Any, Any]:
+    """``1 - x, 1 + x``; x - 1 and x - (-1) keep the side of a cut that a complex x is on, 1 - x and 1 + x do not."""
+    if typeof(x).is_complex:
+        return neg(sub(x, 1.0)), sub(x, -1.0)
+    return sub(1.0, x), add(1.0, x)
+
+
+exp: Operation = _math("exp", np.exp, lambda y, x: y, split=pairs.exp)
+exp2: Operation = _math("exp2", np.exp2, lambda y, x: mul(_LN2, y), split=lambda z: pairs.exp(pairs.scaled(z, _LN2)))
+# not y + 1, which cancels for x << 0
+expm1: Operation = _math("expm1", np.expm1, lambda y, x: exp(x), split=pairs.expm1)
+log: Operation = _math("log", np.log, lambda y, x: div(1.0, x), split=pairs.log)
+log2: Operation = _math(
+    "log2", np.log2, lambda y, x: div(1 / _LN2, x), split=lambda z: pairs.scaled(pairs.log(z), 1 / _LN2)
+)
+log10: Operation = _math(
+    "log10", np.log10, lambda y, x: div(1 / _LN10, x), split=lambda z: pairs.scaled(pairs.log(z), 1 / _LN10)
+)
+log1p: Operation = _math("log1p", np.log1p, lambda y, x: div(1.0, add(1.0, x)), split=pairs.log1p)
 sqrt: Operation = elementwise(
-    "sqrt", np.sqrt, lambda code, x: code.intrinsic("sqrt", x), lambda y, x: div(0.5, y), cost=6
-)  # inf at 0
+    "sqrt",
+    np.sqrt,
+    lambda code, x: code.intrinsic("sqrt", x),
+    lambda y, x: div(0.5, y),  # inf at 0
+    kinds="fc",
+    cost=6,
+    split=pairs.sqrt,
+)
 cbrt: Operation = _math("cbrt", np.cbrt, lambda y, x: div(1.0, mul(3.0, mul(y, y))))  # inf at 0
 
-sinh: Operation = _math("sinh", np.sinh, lambda y, x: cosh(x))
-cosh: Operation = _math("cosh", np.cosh, lambda y, x: sinh(x))
-tanh: Operation = _math("tanh", np.tanh, lambda y, x: sub(1.0, mul(y, y)))
-arcsinh: Operation = _math("arcsinh", np.arcsinh, lambda y, x: div(1.0, hypot(1.0, x)), symbol="asinh")
-arccosh: Operation = _math(
-    "arccosh", np.arccosh, lambda y, x: div(1.0, sqrt(mul(sub(x, 1.0), add(x, 1.0)))), symbol="acosh"
+sinh: Operation = _math("sinh", np.sinh, lambda y, x: cosh(x), split=pairs.sinh)
+cosh: Operation = _math("cosh", np.cosh, lambda y, x: sinh(x), split=pairs.cosh)
+tanh: Operation = _math("tanh", np.tanh, lambda y, x: sub(1.0, mul(y, y)), split=pairs.tanh)
+
+
+def _partial_arcsinh(y: Any, x: Any) -> Any:
+    """1 / sqrt(1 + x^2) without overflow, and on the side of the cut that x is on."""
+    if not typeof(x).is_complex:
+        return div(1.0, hypot(1.0, x))
+    below, above = beside_one(_complex(neg(_imag(x)), _real(x)))
+    return div(1.0, mul(sqrt(below), sqrt(above)))
+
+
+def _partial_arccosh(y: Any, x: Any) -> Any:
+    """1 / (sqrt(x - 1) sqrt(x + 1)); of complex numbers the product of roots is not the root of the product."""
+    if typeof(x).is_complex:
+        return div(1.0, mul(sqrt(sub(x, 1.0)), sqrt(sub(x, -1.0))))
+    return div(1.0, sqrt(mul(sub(x, 1.0), add(x, 1.0))))
+
+
+arcsinh: Operation = _math("arcsinh", np.arcsinh, _partial_arcsinh, symbol="asinh", split=pairs.arcsinh)
+arccosh: Operation = _math("arccosh", np.arccosh, _partial_arccosh, symbol="acosh", split=pairs.arccosh)
+arctanh: Operation = _math(
+    "arctanh",
+    np.arctanh,
+    lambda y, x: div(1.0, mul(sub(1.0, x), add(1.0, x))),
+    symbol="atanh",
+    split=pairs.arctanh,
 )
-arctanh: Operation = _math("arctanh", np.arctanh, lambda y, x: div(1.0, mul(sub(1.0, x), add(1.0, x))), symbol="atanh")
 
 
 def _ratio(y: Any, x: Any) -> Any:
@@ -133,6 +186,7 @@ power: Operation = elementwise(
     lambda code, a, b: code.power(a, b),
     lambda z, x, y: scale(y, power(x, sub(y, 1.0))),
     lambda z, x, y: scale(z, log(x)),
-    kinds="iuf",
+    kinds="iufc",
     cost=40,
+    split=pairs.power,
 )

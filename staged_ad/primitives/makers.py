@@ -14,21 +14,32 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError
 from staged_ad.ir import PRIMITIVES, ArrayType, Linear, Literal, Primitive, Stack, filled, type_of
 from staged_ad.ir.lowerings import Map
-from staged_ad.ir.primitive import not_linear
+from staged_ad.ir.primitive import Pair, not_linear
 from staged_ad.ir.types import BOOL
 from staged_ad.tracing import Tracer, bind
+from staged_ad.tracing.source import location, user_source
 
 Partial = Callable[..., Any] | float | None
 """A partial derivative: ``(y, *operands, **params) -> array``, the number 1 or -1, or None for zero."""
 
-KINDS = {
-    "f": "a floating-point",
-    "iu": "an integer",
-    "iuf": "a numeric",
-    "biuf": "a numeric or boolean",
-    "b": "a boolean",
-}
-KINDS["biu"] = "an integer or boolean"
+_KINDS = {"b": "boolean", "i": "integer", "u": "unsigned integer", "f": "floating-point", "c": "complex"}
+
+
+def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
+    """Raises DTypeError where the operation `name` does not take operands of `dtype`."""
+    if dtype.kind in kinds:
+        return
+    known = [word for letter, word in _KINDS.items() if letter in kinds.replace("iu", "i")]
+    advice = ""
+    if dtype.kind == "c":
+        advice = f" (at {location(user_source())}); write z.real, z.imag, abs(z) or np.angle(z)"
+        if name in _ORDERING:
+            advice = f": complex numbers have no order{advice}"
+    raise DTypeError(f"{name} needs {' or '.join(known)} operands, got {dtype}{advice}")
+
+
+_ORDERING = {"lt", "le", "gt", "ge", "maximum", "minimum", "reduce_max", "reduce_min", "argmax", "argmin", "sort"}
+_ORDERING |= {"argsort", "searchsorted", "cummax", "cummin"}
 
 
 def typeof(value: Any) -> ArrayType:
@@ -58,17 +69,26 @@ class Operation:
         return self.primitive.name
 
 
+_NUMBERS = frozenset([int, float, complex])
+
+
 def _coerced(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Python numbers become literals of the type of the first operand that is not one."""
     for value in values:
-        if type(value) is float or type(value) is int:
-            partner = next(typeof(v) for v in reversed(values) if type(v) is not float and type(v) is not int)
-            return tuple([filled(v, partner) if type(v) is float or type(v) is int else v for v in values])
+        if type(value) in _NUMBERS:
+            partner = next(typeof(v) for v in reversed(values) if type(v) not in _NUMBERS)
+            return tuple([filled(v, partner) if type(v) in _NUMBERS else v for v in values])
     return values
 
 
 def zeros(type: ArrayType) -> Literal:
     return filled(0, type)
+
+
+def is_zero(value: Any) -> bool:
+    """Whether `value` is a literal that is zero everywhere."""
+    atom = value.atom if isinstance(value, Tracer) else value
+    return isinstance(atom, Literal) and atom.is_splat and bool(atom.value == 0)
 
 
 def instantiate(tangent: Any, type: ArrayType) -> Any:
@@ -91,8 +111,7 @@ def same_types(name: str, types: Sequence[ArrayType], kinds: str) -> ArrayType:
             raise ShapeError(f"{name}: operands have shapes {' and '.join(str(t.shape) for t in types)}")
         if other.dtype != first.dtype:
             raise DTypeError(f"{name}: operands have dtypes {' and '.join(str(t.dtype) for t in types)}")
-    if first.dtype.kind not in kinds:
-        raise DTypeError(f"{name} needs {KINDS[kinds]} operand, got {first.dtype}")
+    check_kind(name, first.dtype, kinds)
     if first.weak and not all(t.weak for t in types):
         return first.strong()
     return first
@@ -128,10 +147,12 @@ def elementwise(
     cost: int = 1,
     result: np.dtype[Any] | None = None,
     transpose: Callable[..., Any] | None = None,
+    split: Callable[..., Any] | None = None,
 ) -> Operation:
     """An operation on operands of one type, with the partial derivative for each operand.
 
-    `kinds` are the dtype kinds it takes; `result` the dtype of the result if it is not the operands'.
+    `kinds` are the dtype kinds it takes; `result` the dtype of the result if it is not the operands'. Of complex
+    operands it is a holomorphic function: its derivative is the same expression as that of real ones.
     """
 
     def abstract_eval(*types: ArrayType, **params: Any) -> ArrayType:
@@ -159,6 +180,7 @@ def elementwise(
         transpose=transpose or not_linear(name),
         batch=batch_elementwise(lambda: primitive),
         lower=Map(emit, cost),
+        split=split,
     )
     return Operation(primitive)
 
@@ -191,14 +213,44 @@ def _transpose_sum(*signs: int) -> Callable[..., Any]:
     return transpose
 
 
+def by_parts(operation: Callable[[], Operation]) -> Callable[..., Pair]:
+    """The rule for complex operands of what acts on the real and the imaginary parts alike."""
+
+    def split(*values: Any, **params: Any) -> Pair:
+        real, imag = ([v[k] if isinstance(v, Pair) else v for v in values] for k in (0, 1))
+        return Pair(operation()(*real, **params), operation()(*imag, **params))
+
+    return split
+
+
 add: Operation = elementwise(
-    "add", np.add, lambda code, a, b: code.add(a, b), 1, 1, kinds="iuf", transpose=_transpose_sum(1, 1)
+    "add",
+    np.add,
+    lambda code, a, b: code.add(a, b),
+    1,
+    1,
+    kinds="iufc",
+    transpose=_transpose_sum(1, 1),
+    split=by_parts(lambda: add),
 )
 sub: Operation = elementwise(
-    "sub", np.subtract, lambda code, a, b: code.sub(a, b), 1, -1, kinds="iuf", transpose=_transpose_sum(1, -1)
+    "sub",
+    np.subtract,
+    lambda code, a, b: code.sub(a, b),
+    1,
+    -1,
+    kinds="iufc",
+    transpose=_transpose_sum(1, -1),
+    split=by_parts(lambda: sub),
 )
 neg: Operation = elementwise(
-    "neg", np.negative, lambda code, a: code.neg(a), -1, kinds="iuf", transpose=_transpose_sum(-1)
+    "neg",
+    np.negative,
+    lambda code, a: code.neg(a),
+    -1,
+    kinds="iufc",
+    transpose=_transpose_sum(-1),
+    split=by_parts(lambda: neg),
 )
 
 
@@ -224,15 +276,29 @@ mul: Operation = elementwise(
     lambda code, a, b: code.mul(a, b),
     lambda y, a, b: b,
     lambda y, a, b: a,
-    kinds="iuf",
+    kinds="iufc",
     transpose=_transpose_product("mul", lambda ct, x: mul(ct, x)),
+    split=lambda a, b: pair_product(mul, a, b),
 )
+
+
+def pair_product(times: Operation, a: Pair, b: Pair, **params: Any) -> Pair:
+    """``a b`` by a bilinear operation on the parts."""
+    real = sub(times(a.real, b.real, **params), times(a.imag, b.imag, **params))
+    return Pair(real, add(times(a.real, b.imag, **params), times(a.imag, b.real, **params)))
 
 
 # scale(t, p): the product in which zero is absorbing, 0 * inf = 0 * nan = 0. All products of tangents and
 # cotangents with partial derivatives are this one (a "strong zero", cf. Griewank & Walther, sec. 14), so what an
 # untaken branch contributes is 0, and the norm has derivative 0 at 0. It is symmetric and linear in each operand.
+# Of complex numbers the four products of parts are strong.
 def _evaluate_scale(t: Any, p: Any) -> Any:
+    if np.iscomplexobj(t):
+        t, p = np.asarray(t), np.asarray(p)
+        real = _evaluate_scale(t.real, p.real) - _evaluate_scale(t.imag, p.imag)
+        whole = np.empty(np.shape(real), t.dtype)
+        whole.real, whole.imag = real, _evaluate_scale(t.real, p.imag) + _evaluate_scale(t.imag, p.real)
+        return whole[()]
     return np.where((np.equal(t, 0)) | (np.equal(p, 0)), np.zeros((), np.asarray(t).dtype), np.multiply(t, p))
 
 
@@ -245,19 +311,20 @@ def _jvp_scale(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, An
 scale: Operation = Operation(
     Primitive(
         "scale",
-        abstract_eval=lambda *types: same_types("scale", types, "f"),
+        abstract_eval=lambda *types: same_types("scale", types, "fc"),
         evaluate=_evaluate_scale,
         jvp=_jvp_scale,
         transpose=_transpose_product("scale", lambda ct, x: scale(ct, x)),
         batch=batch_elementwise(lambda: scale.primitive),
         lower=Map(lambda code, t, p: code.strong_product(t, p), 3),
+        split=lambda t, p: pair_product(scale, t, p),
     )
 )
 
 
 # select(c, a, b): a where c holds, else b.
 def _abstract_select(condition: ArrayType, a: ArrayType, b: ArrayType) -> ArrayType:
-    type = same_types("select", [a, b], "biuf")
+    type = same_types("select", [a, b], "biufc")
     if condition.dtype != BOOL or condition.shape != type.shape:
         raise ShapeError(f"select: condition is {condition}, the branches are {a} and {b}")
     return type
@@ -290,6 +357,7 @@ select: Operation = Operation(
         transpose=_transpose_select,
         batch=batch_elementwise(lambda: select.primitive),
         lower=Map(lambda code, c, a, b: code.select(c, a, b)),
+        split=by_parts(lambda: select),
     )
 )
 

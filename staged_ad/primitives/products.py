@@ -14,8 +14,8 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive
 from staged_ad.ir.lowerings import Product
-from staged_ad.ir.primitive import not_linear
-from staged_ad.primitives.makers import Operation, plus, typeof
+from staged_ad.ir.primitive import Pair, not_linear
+from staged_ad.primitives.makers import Operation, is_zero, pair_product, plus, typeof
 from staged_ad.primitives.shaping import Axes, transpose
 
 Pairs = tuple[Axes, Axes]
@@ -114,6 +114,15 @@ def _batch(
     return transpose(product, permutation=(place, *rest)), True
 
 
+def _split(a: Pair, b: Pair, **axes: Pairs) -> Pair:
+    """Four products of the parts; two where one operand is real."""
+    if is_zero(a.imag):
+        return Pair(dot_general(a.real, b.real, **axes), dot_general(a.real, b.imag, **axes))
+    if is_zero(b.imag):
+        return Pair(dot_general(a.real, b.real, **axes), dot_general(a.imag, b.real, **axes))
+    return pair_product(dot_general, a, b, **axes)
+
+
 dot_general: Operation = Operation(
     Primitive(
         "dot_general",
@@ -123,5 +132,6 @@ dot_general: Operation = Operation(
         transpose=_transpose,
         batch=_batch,
         lower=Product(),
+        split=_split,
     )
 )

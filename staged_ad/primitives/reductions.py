@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError, ShapeError
+from staged_ad.errors import ShapeError
 from staged_ad.ir import ArrayType, Primitive
 from staged_ad.ir.lowerings import ArgFold, Fold
-from staged_ad.ir.primitive import not_linear
+from staged_ad.ir.primitive import Pair, not_linear
 from staged_ad.ir.types import INT64
 from staged_ad.primitives.arithmetic import div, eq
-from staged_ad.primitives.makers import KINDS, Operation, mul, plus, scale, typeof
+from staged_ad.primitives.makers import Operation, by_parts, check_kind, mul, pair_product, plus, scale, typeof
 from staged_ad.primitives.shaping import Axes, broadcast, cast, concatenate, slice_
 
 
@@ -40,12 +40,12 @@ def _reduction(
     transpose: Callable[..., Any] | None = None,
     kinds: str = "iuf",
     empty: bool = True,
+    split: Callable[..., Any] | None = None,
 ) -> Operation:
     def abstract_eval(x: ArrayType, *, axes: Axes) -> ArrayType:
         if list(axes) != sorted(set(axes)) or any(not 0 <= a < x.ndim for a in axes):
             raise ShapeError(f"{name}: axes {axes} do not fit shape {x.shape}")
-        if x.dtype.kind not in kinds:
-            raise DTypeError(f"{name} needs {KINDS[kinds]} operand, got {x.dtype}")
+        check_kind(name, x.dtype, kinds)
         if not empty and any(x.shape[a] == 0 for a in axes):
             raise ShapeError(f"zero-size array to reduction operation {name}, which has no identity")
         return x.with_shape(tuple(x.shape[d] for d in _kept(x.shape, axes)))
@@ -58,7 +58,7 @@ def _reduction(
         return operation(values[0], axes=tuple(a + 1 for a in axes)), True
 
     operation = Operation(
-        Primitive(name, abstract_eval, evaluate_checked, jvp, transpose or not_linear(name), batch, lower)
+        Primitive(name, abstract_eval, evaluate_checked, jvp, transpose or not_linear(name), batch, lower, split=split)
     )
     return operation
 
@@ -127,9 +127,31 @@ reduce_sum: Operation = _reduction(
     _jvp_sum,
     Fold(lambda code, a, b: code.add(a, b), lambda dtype: 0),
     transpose=_transpose_reduce_sum,
+    kinds="iufc",
+    split=by_parts(lambda: reduce_sum),
 )
+
+
+def _split_prod(x: Pair, *, axes: Axes) -> Pair:
+    """Products of halves, over and over."""
+    for axis in axes:
+        while (n := typeof(x.real).shape[axis]) > 1:
+            (a, b, rest), (a_imag, b_imag, rest_imag) = _halves(x.real, axis, n), _halves(x.imag, axis, n)
+            x = pair_product(mul, Pair(a, a_imag), Pair(b, b_imag))
+            if rest is not None:
+                x = Pair(concatenate(x.real, rest, axis=axis), concatenate(x.imag, rest_imag, axis=axis))
+    if 0 in [typeof(x.real).shape[axis] for axis in axes]:
+        return Pair(reduce_prod(x.real, axes=axes), reduce_sum(x.imag, axes=axes))
+    return Pair(reduce_sum(x.real, axes=axes), reduce_sum(x.imag, axes=axes))
+
+
 reduce_prod: Operation = _reduction(
-    "reduce_prod", np.prod, _jvp_prod, Fold(lambda code, a, b: code.mul(a, b), lambda dtype: 1)
+    "reduce_prod",
+    np.prod,
+    _jvp_prod,
+    Fold(lambda code, a, b: code.mul(a, b), lambda dtype: 1),
+    kinds="iufc",
+    split=_split_prod,
 )
 reduce_max: Operation = _reduction(
     "reduce_max",
@@ -167,6 +189,7 @@ def _arg_extremum(name: str, evaluate: Callable[..., Any], better: str) -> Opera
     """The index of the first extremum along an axis; a NaN counts as the extremum, as in NumPy."""
 
     def abstract_eval(x: ArrayType, *, axis: int) -> ArrayType:
+        check_kind(name, x.dtype, "biuf")
         if not 0 <= axis < x.ndim or x.shape[axis] == 0:
             raise ShapeError(f"{name} of an empty sequence: axis {axis} of shape {x.shape}")
         return ArrayType((*x.shape[:axis], *x.shape[axis + 1 :]), INT64)

@@ -12,35 +12,62 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ShapeError
+from staged_ad.errors import DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive
 from staged_ad.ir.lowerings import Alias, Index, Map, Pieces, View
-from staged_ad.ir.primitive import not_linear
-from staged_ad.ir.types import Shape
-from staged_ad.primitives.makers import Operation, instantiate, structural, typeof, with_batch
+from staged_ad.ir.primitive import Pair, not_linear
+from staged_ad.ir.types import Shape, real_dtype_of
+from staged_ad.primitives.makers import Operation, by_parts, instantiate, structural, typeof, with_batch, zeros
+from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.trace import bind, innermost
 
 Axes = tuple[int, ...]
 Batched = tuple[Any, bool]
 
-_sum = Operation("reduce_sum")
+_sum, _real, _or = Operation("reduce_sum"), Operation("real"), Operation("or")
 
 
 # cast(x, dtype): as ndarray.astype; `weak` marks the result as born from a Python scalar.
 def _jvp_cast(primals: Sequence[Any], tangents: Sequence[Any], *, dtype: Any, weak: bool) -> tuple[Any, Any]:
     y = cast(primals[0], dtype=dtype, weak=weak)
-    return y, cast(tangents[0], dtype=dtype, weak=False) if dtype.kind == "f" else None
+    return y, cast(tangents[0], dtype=dtype, weak=False) if dtype.kind in "fc" else None
+
+
+def _abstract_cast(x: ArrayType, *, dtype: Any, weak: bool) -> ArrayType:
+    if x.is_complex and dtype.kind not in "bc":
+        raise DTypeError(
+            f"a cast from {x.dtype} to {dtype} drops the imaginary part (at {location(user_source())}); write x.real"
+        )
+    return x.with_dtype(dtype, weak)
+
+
+def _transpose_cast(ct: Any, inputs: Sequence[Any], *, dtype: Any, weak: bool) -> list[Any]:
+    """Of what became complex, the real part."""
+    type = inputs[0].type
+    if dtype.kind == "c" and not type.is_complex:
+        ct = _real(ct)
+    return [cast(ct, dtype=type.dtype, weak=False)]
+
+
+def _split_cast(x: Any, *, dtype: Any, weak: bool) -> Any:
+    if dtype.kind == "b":
+        return _or(cast(x.real, dtype=dtype, weak=weak), cast(x.imag, dtype=dtype, weak=weak))
+    part = real_dtype_of(dtype)
+    if isinstance(x, Pair):
+        return Pair(cast(x.real, dtype=part, weak=weak), cast(x.imag, dtype=part, weak=weak))
+    return Pair(cast(x, dtype=part, weak=weak), zeros(ArrayType(typeof(x).shape, part)))
 
 
 cast: Operation = Operation(
     Primitive(
         "cast",
-        abstract_eval=lambda x, *, dtype, weak: x.with_dtype(dtype, weak),
+        abstract_eval=_abstract_cast,
         evaluate=lambda x, *, dtype, weak: np.asarray(x).astype(dtype)[()],
         jvp=_jvp_cast,
-        transpose=lambda ct, inputs, *, dtype, weak: [cast(ct, dtype=inputs[0].type.dtype, weak=False)],
+        transpose=_transpose_cast,
         batch=lambda size, values, batched, **params: (cast(values[0], **params), True),
         lower=Map(lambda code, x, *, dtype, weak: code.cast(x, dtype)),
+        split=_split_cast,
     )
 )
 
@@ -286,6 +313,8 @@ concatenate: Operation = Operation(
 # iota(shape, dtype, axis): each element is its own index along the axis.
 def iota(shape: Shape, dtype: Any, axis: int, near: Sequence[Any] = ()) -> Any:
     """Recorded in the innermost trace of the values `near`, else computed."""
+    if np.dtype(dtype).kind == "c":
+        return cast(iota(shape, real_dtype_of(np.dtype(dtype)), axis, near), dtype=np.dtype(dtype), weak=False)
     params = {"shape": shape, "dtype": np.dtype(dtype), "axis": axis}
     trace = innermost(near)
     return bind(_iota, **params) if trace is None else trace.emit(_iota, (), params)
@@ -317,5 +346,6 @@ stop_gradient: Operation = Operation(
         transpose=not_linear("stop_gradient"),
         batch=lambda size, values, batched: (stop_gradient(values[0]), True),
         lower=Map(lambda code, x: x, 0),
+        split=by_parts(lambda: stop_gradient),
     )
 )

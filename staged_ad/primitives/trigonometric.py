@@ -10,21 +10,27 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.primitives import pairs
 from staged_ad.primitives.arithmetic import div, eq
-from staged_ad.primitives.exponential import _math, sqrt
-from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, sub, typeof, zeros
+from staged_ad.primitives.exponential import _math, beside_one, sqrt
+from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, typeof, zeros
 
-sin: Operation = _math("sin", np.sin, lambda y, x: cos(x))
-cos: Operation = _math("cos", np.cos, lambda y, x: neg(sin(x)))
-tan: Operation = _math("tan", np.tan, lambda y, x: add(1.0, mul(y, y)))
-arcsin: Operation = _math("arcsin", np.arcsin, lambda y, x: div(1.0, _leg(x)), symbol="asin")  # inf at -1 and 1
-arccos: Operation = _math("arccos", np.arccos, lambda y, x: div(-1.0, _leg(x)), symbol="acos")
-arctan: Operation = _math("arctan", np.arctan, lambda y, x: div(1.0, add(1.0, mul(x, x))), symbol="atan")
+sin: Operation = _math("sin", np.sin, lambda y, x: cos(x), split=pairs.sin)
+cos: Operation = _math("cos", np.cos, lambda y, x: neg(sin(x)), split=pairs.cos)
+tan: Operation = _math("tan", np.tan, lambda y, x: add(1.0, mul(y, y)), split=pairs.tan)
+arcsin: Operation = _math(  # inf at -1 and 1
+    "arcsin", np.arcsin, lambda y, x: div(1.0, _leg(x)), symbol="asin", split=pairs.arcsin
+)
+arccos: Operation = _math("arccos", np.arccos, lambda y, x: div(-1.0, _leg(x)), symbol="acos", split=pairs.arccos)
+arctan: Operation = _math(
+    "arctan", np.arctan, lambda y, x: div(1.0, add(1.0, mul(x, x))), symbol="atan", split=pairs.arctan
+)
 
 
 def _leg(x: Any) -> Any:
-    """sqrt(1 - x^2) without cancellation near 1."""
-    return sqrt(mul(sub(1.0, x), add(1.0, x)))
+    """sqrt(1 - x^2) without cancellation near 1, and on the side of a cut that x is on."""
+    below, above = beside_one(x)
+    return mul(sqrt(below), sqrt(above)) if typeof(x).is_complex else sqrt(mul(below, above))
 
 
 def _over_square(numerator: Any, y: Any, x: Any) -> Any:

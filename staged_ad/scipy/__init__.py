@@ -1,7 +1,8 @@
-"""Functions of SciPy that traced values reach by these names only: SciPy's own do not look at NumPy's protocols.
+"""SciPy on traced values, module by module: what its functions do not hand over to the NumPy protocols.
 
-Invariant: on plain arrays each gives what SciPy's gives.
-Start at linalg.py: ``from staged_ad.scipy import linalg``.
+Invariant: names and signatures are SciPy's; on plain arrays the functions give what SciPy's give.
+Start at linalg.py or special.py: ``from staged_ad.scipy import linalg, special``.
 """
 
 from staged_ad.scipy import linalg as linalg
+from staged_ad.scipy import special as special

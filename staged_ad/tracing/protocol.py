@@ -7,37 +7,16 @@ Start at ``ArrayProtocol``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError, MutationError, ShapeError, UnsupportedError
+from staged_ad.errors import ConcretizationError, DTypeError, MutationError, ShapeError, UnsupportedError
+from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.source import location, user_source
-
-
-@dataclass(frozen=True)
-class Operations:
-    """What can be done with a tracer.
-
-    operators
-        by the name of the Python operator without underscores ('add', 'getitem', ...).
-
-    Methods
-    -------
-        array methods and properties by name ('sum', 'T', ...); the tracer is the first argument.
-    functions
-        by the NumPy or SciPy callable itself, ufuncs included.
-    """
-
-    operators: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    properties: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
-
-
-OPERATIONS = Operations()
+from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
 
 
 def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -53,6 +32,16 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 def _unary(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol) -> Any:
         return OPERATIONS.operators[name](self)
+
+    return operator
+
+
+def _in_place(name: str) -> Callable[..., Any]:
+    def operator(self: Any, other: Any) -> Any:
+        if not self.shape:  # a number: the name is bound to a new one
+            return NotImplemented
+        self.check_writable()
+        return _into(self, OPERATIONS.operators[name](self, other), name)
 
     return operator
 
@@ -97,16 +86,35 @@ class ArrayProtocol:
     __eq__ = _binary("eq")[0]
     __ne__ = _binary("ne")[0]
     __neg__, __pos__, __abs__, __invert__ = map(_unary, ("neg", "pos", "abs", "invert"))
+    __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
+    __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
+    __iand__, __ior__, __ixor__, __ilshift__, __irshift__ = map(_in_place, ("and", "or", "xor", "lshift", "rshift"))
     __hash__ = None  # type: ignore[assignment]  # as for ndarray
 
     def __getitem__(self, index: Any) -> Any:
-        return OPERATIONS.operators["getitem"](self, index)
+        getitem = OPERATIONS.operators["getitem"]
+        found = getitem(self, index)
+        if not is_basic(index, self.ndim):
+            return _apart(found, (self,))
+        known = without_tracers(index)
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise MutationError(
-            f"a traced array cannot be assigned to in place (at {location(user_source())}). Build the new array "
-            "instead: np.where(mask, value, x) for a mask, np.concatenate([x[:i], value, x[i+1:]]) for a slice"
-        )
+        def look(base: Any) -> Any:
+            return base[known] if isinstance(base, np.ndarray) else getitem(base, index)
+
+        return _view(found, self, look, lambda base, new: OPERATIONS.operators["setitem"](base, index, new), index)
+
+    def __setitem__(self: Any, index: Any, value: Any) -> None:
+        self.check_writable()
+        view = value.window if isinstance(value, ArrayProtocol) else None
+        if view is not None and view.base is self and same_index(view.index, index):
+            return  # x[i] += y ends so: the elements are there already
+        write(self, OPERATIONS.operators["setitem"](self, index, value))
+
+    def __copy__(self) -> Any:
+        return self.handle()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.handle()
 
     def __len__(self) -> int:
         shape = self.shape
@@ -127,7 +135,7 @@ class ArrayProtocol:
                 f"The truth value of {count} is ambiguous. Use {advice} (at {location(user_source())}, value of type "
                 f"{self.type})"
             )
-        found = self.trace.concretize(self, bool)
+        found = self.owner.concretize(self, bool)
         if found is None:
             raise no_single_value(
                 "the truth value",
@@ -137,7 +145,9 @@ class ArrayProtocol:
             )
         return bool(found)
 
-    def __float__(self) -> float:
+    def __float__(self: Any) -> float:
+        if self.array is not None:
+            return float(self.array)
         raise concretization_error(
             "float()",
             "Leave the float() away, and write np.sin for math.sin: traced 0-d arrays work as numbers. If a traced "
@@ -167,67 +177,216 @@ class ArrayProtocol:
         )
 
     def _integer(self, kind: str, advice: str) -> int:
-        found = self.trace.concretize(self, int)
+        if self.dtype.kind == "c":
+            raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
+        found = self.owner.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
         return int(found)
 
-    def __complex__(self) -> complex:
-        raise concretization_error("complex()", "Complex numbers are not supported", self)
+    def __complex__(self: Any) -> complex:
+        if self.array is not None:
+            return complex(self.array)
+        raise concretization_error(
+            "complex()",
+            "Leave the complex() away, and write np.exp for cmath.exp: traced 0-d arrays work as numbers; "
+            "x.astype(complex) makes a real one complex",
+            self,
+        )
 
-    def item(self) -> NoReturn:
+    def item(self: Any, *args: Any) -> Any:
+        if self.array is not None:
+            return self.array.item(*args)
         raise concretization_error("item()", "Leave the .item() away: traced 0-d arrays work as numbers", self)
 
-    def tolist(self) -> NoReturn:
+    def tolist(self: Any) -> Any:
+        if self.array is not None:
+            return self.array.tolist()
         raise concretization_error("tolist()", "Iterate over the traced array instead: [row for row in x]", self)
 
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
+        if self.array is not None:
+            return np.array(self.array, dtype)
         raise concretization_error(
             "the contents",
-            "If a NumPy array is indexed by a traced integer, as in a[i] in a loop: scan over the array instead, "
-            "scan(f, init, a). np.array and np.asarray cannot hold traced values: write staged_ad.numpy.array(...), or "
-            "np.stack([...]) for a list of traced values; for a library that is not NumPy or scipy.special, the "
-            "computation must stay outside",
+            "If a NumPy array is indexed by traced integers, as in a[i]: write staged_ad.numpy.asarray(a)[i] or "
+            "staged_ad.numpy.take(a, i), or in a loop scan over the array, scan(f, init, a). If a traced value is "
+            "assigned, as in a[i] = x: write staged_ad.numpy.at(a)[i].set(x). np.array and np.asarray cannot hold "
+            "traced values: write staged_ad.numpy.array(...), or np.stack([...]) for a list of traced values; for a "
+            "library that is not NumPy or scipy.special, the computation must stay outside",
             self,
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        if method == "at":
+            return _change(partial(OPERATIONS.operators["at"], ufunc), f"np.{ufunc.__name__}.at", inputs, kwargs)
         if method != "__call__":
+            found = OPERATIONS.ufunc_methods.get(method)
+            if found is None:
+                raise UnsupportedError(
+                    f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())})"
+                )
+            results = found(ufunc, *inputs, **kwargs)
+            return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
+        where = kwargs.pop("where", True)
+        if where is not True and out is None:
             raise UnsupportedError(
-                f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())}); "
-                "for reduce write np.sum, np.prod, np.max or np.min"
+                f"np.{ufunc.__name__}(..., where=...) without out= leaves elements that nobody has set (at "
+                f"{location(user_source())}); write np.where for a mask"
             )
-        if isinstance(out, tuple) and any(x is y for x in out for y in inputs):
-            raise MutationError(
-                f"an array cannot be changed in place by a traced value (at {location(user_source())}): instead of "
-                "y += x write y = y + x"
-            )
-        if out is not None or kwargs.get("where", True) is not True:
-            name = "out" if out is not None else "where"
-            raise UnsupportedError(
-                f"np.{ufunc.__name__}(..., {name}=...) is not supported on traced values (at "
-                f"{location(user_source())}); write y = np.{ufunc.__name__}(...), and np.where for a mask"
-            )
-        kwargs.pop("where", None)
-        return _lookup(ufunc, ufunc.__name__)(*inputs, **kwargs)
+        dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
+        if dtype is not None or casting != "same_kind":
+            inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
+        results = _apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs)
+        return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        return _lookup(function, f"{function.__module__}.{function.__name__}")(*args, **kwargs)
+        name = f"{function.__module__}.{function.__name__}"
+        if function in OPERATIONS.changes:
+            return _change(OPERATIONS.changes[function], name, args, kwargs)
+        out = kwargs.get("out")
+        if out is not None:
+            kwargs = {key: value for key, value in kwargs.items() if key != "out"}
+        results = _lookup(function, name)(*args, **kwargs)
+        if function in OPERATIONS.views:
+            return _views(function, results, args, kwargs)
+        results = _apart(results, (*args, *kwargs.values()))
+        return results if out is None else _into_all(out, results, name)
 
     def __getattr__(self, name: str) -> Any:
         if name in OPERATIONS.properties:
-            return OPERATIONS.properties[name](self)
+            found = OPERATIONS.properties[name](self)
+            return (
+                _views(lambda base: getattr(base, name), found, (self,), {}, name)
+                if name in OPERATIONS.views
+                else found
+            )
+        if name in OPERATIONS.changes:
+            return partial(self._method, name, OPERATIONS.changes[name])
         if name in OPERATIONS.methods:
-            method = OPERATIONS.methods[name]
-            return lambda *args, **kwargs: method(self, *args, **kwargs)
+            return partial(self._method, name, OPERATIONS.methods[name])
         raise AttributeError(
             f"a traced array has no attribute {name!r}"
             + (", although ndarray has: it is not supported" if hasattr(np.ndarray, name) else "")
         )
 
+    def _method(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if name in OPERATIONS.changes:
+            return _change(method, name, (self, *args), kwargs)
+        found = method(self, *args, **kwargs)
+        if name in OPERATIONS.views:
+            return _views(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
+        found = _apart(found, (self, *args))
+        return found if out is None else _into_all(out, found, name)
+
 
 def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     found = OPERATIONS.functions.get(function)
     if found is None:
-        raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())})")
+        advice = ""
+        if isinstance(function, np.ufunc) and getattr(np, name, None) is not function:  # of scipy.special, say
+            advice = (
+                "; write a function that calls it by staged_ad.pure_callback, and give it a derivative by "
+                "staged_ad.custom_jvp"
+            )
+        raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
+
+
+# -- arrays that share memory, and those that do not ----------------------------------------------------------------
+
+
+def _apart(results: Any, operands: Sequence[Any]) -> Any:
+    """Results as arrays of their own: a function that has nothing to do may have returned its operand."""
+    if isinstance(results, tuple | list) and type(results) in (tuple, list):
+        return type(results)(_apart(result, operands) for result in results)
+    if isinstance(results, ArrayProtocol):
+        for operand in operands:
+            if results is operand or (isinstance(operand, list | tuple) and any(results is x for x in operand)):
+                return results.handle()
+    return results
+
+
+def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
+    """`found`, computed by ``look(base)``, as a view of `base`."""
+    if not isinstance(found, ArrayProtocol):
+        return found
+    tracer: Any = found.handle()
+    tracer.window = View(base, look, put, index)
+    return tracer
+
+
+def _views(
+    function: Callable[..., Any], results: Any, args: Any, kwargs: Any, name: str | Callable[..., Any] = ""
+) -> Any:
+    """Results of a function that returns views of the arrays among its arguments: of its first, or one of each."""
+    bases = [x for x in (*args, *kwargs.values()) if isinstance(x, ArrayProtocol)]
+    writable = OPERATIONS.views[name or function]
+
+    def look(base: Any) -> Any:
+        first = bases[0]
+        replaced = {key: base if value is first else value for key, value in kwargs.items()}
+        return function(*[base if x is first else x for x in args], **replaced)
+
+    def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
+        if not shares(base, look):
+            return _apart(result, (base,))
+        return _view(result, base, look, put_by_place(look) if writable else None)
+
+    if not isinstance(results, tuple | list):
+        return linked(results, bases[0], look) if bases else results
+    if len(bases) == len(args) == len(results) > 1:  # np.atleast_1d(x, y)
+        return type(results)(
+            linked(r, b, lambda base, k=k: function(*[base if n == k else x for n, x in enumerate(args)])[k])
+            for k, (r, b) in enumerate(zip(results, bases, strict=True))
+        )
+    return type(results)(linked(r, bases[0], lambda base, k=k: look(base)[k]) for k, r in enumerate(results))
+
+
+def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Any) -> None:
+    """What ``np.copyto(x, y)``, ``np.add.at(x, i, y)`` and the like do to their first argument."""
+    target, *rest = args
+    if not isinstance(target, ArrayProtocol):
+        raise _not_ours(name)
+    target.check_writable()
+    write(target, method(target, *rest, **kwargs))
+
+
+def _into_all(outs: Any, results: Any, name: str, where: Any = True) -> Any:
+    """Results written into the arrays that the user gave for them."""
+    if not isinstance(outs, tuple):
+        return _into(outs, results, name, where)
+    if not isinstance(results, tuple):
+        return _into(outs[0], results, name, where)
+    return tuple(_into(out, result, name, where) for out, result in zip(outs, results, strict=True))
+
+
+def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
+    if out is None:
+        return value
+    if not isinstance(out, ArrayProtocol):
+        raise _not_ours(name)
+    target: Any = out
+    target.check_writable()
+    if not np.can_cast(value.dtype, target.dtype, "same_kind"):
+        raise DTypeError(
+            f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule 'same_kind' (at "
+            f"{location(user_source())}); write y = y + x instead of y += x, or begin with an array of that dtype"
+        )
+    if np.broadcast_shapes(value.shape, target.shape) != target.shape:
+        raise ShapeError(
+            f"non-broadcastable output operand with shape {target.shape} doesn't match the broadcast shape "
+            f"{value.shape} (at {location(user_source())})"
+        )
+    if where is not True:
+        value = np.where(where, value, target)
+    write(target, OPERATIONS.operators["setitem"](target, ..., value))
+    return target
+
+
+def _not_ours(name: str) -> MutationError:
+    return MutationError(
+        f"{name} cannot write a traced value into this NumPy array (at {location(user_source())}): it was made outside "
+        "of the traced function, or computed from such arrays alone. Write y = y + x instead of y += x, or make the "
+        "array inside the function, as in y = np.array(y)"
+    )

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.ir import ArrayType, Literal, Stack, type_of
+from staged_ad.errors import NotDifferentiableError
+from staged_ad.ir import ArrayType, Linear, Literal, Stack, type_of
 
 SMALL = 4096
 """Bytes up to which an array is simply copied."""
@@ -24,6 +25,8 @@ def literal_of(value: Any) -> Literal:
     """A literal with a copy of `value`: later changes of the array do not change the program."""
     if isinstance(value, Literal):
         return value
+    if isinstance(value, Linear):
+        raise NotDifferentiableError("an operation is not linear in all that should be linear: it cannot be transposed")
     if isinstance(value, Stack):
         return Literal(value, value.type)
     type = type_of(value)

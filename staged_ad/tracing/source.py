@@ -29,7 +29,7 @@ _LIBRARIES = (
 _internal: dict[CodeType, bool] = {}
 
 
-def _is_internal(code: CodeType) -> bool:
+def is_internal(code: CodeType) -> bool:
     known = _internal.get(code)
     if known is None:
         name = code.co_filename
@@ -40,7 +40,7 @@ def _is_internal(code: CodeType) -> bool:
 def user_source() -> Source | None:
     """The innermost frame that belongs to the user."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_internal(frame.f_code):
+    while frame is not None and is_internal(frame.f_code):
         frame = frame.f_back
     if frame is None:
         return None

@@ -11,57 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError, LeakedTracerError
+from staged_ad.errors import ConcretizationError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
+from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
-from staged_ad.tracing.protocol import ArrayProtocol
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.tracer import OPEN, Tracer, check_open
 
 _tags = count(1)
-_open: ContextVar[tuple[Trace, ...]] = ContextVar("open traces", default=())
-"""The functions being traced, from the outermost to the innermost."""
-
-
-class Tracer(ArrayProtocol):
-    """Stands for an array while a function is traced."""
-
-    __slots__ = ("atom", "source", "trace")
-
-    def __init__(self, trace: Trace, atom: Atom, source: Source | None = None) -> None:
-        self.trace = trace
-        self.atom = atom
-        self.source = source
-
-    @property
-    def type(self) -> ArrayType:
-        return self.atom.type
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.atom.type.shape
-
-    @property
-    def ndim(self) -> int:
-        return len(self.atom.type.shape)
-
-    @property
-    def size(self) -> int:
-        return self.atom.type.size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.atom.type.dtype
-
-    def __repr__(self) -> str:
-        return f"Tracer<{self.type}>"
 
 
 class Trace:
@@ -109,15 +73,15 @@ class Trace:
     def atom_of(self, value: Any) -> Atom:
         """The atom of this trace that stands for `value`: its own, a captured one, or a literal."""
         if isinstance(value, Tracer):
-            if value.trace is self:
+            if value.owner is self:
                 return value.atom
-            _check_open(value)
+            check_open(value)
             if isinstance(value.atom, Literal):
                 return value.atom
             known = self.captured.get(value.atom)
             if known is None:
-                known = self.captured[value.atom] = (value, Var(value.type))
-                self.meanings[known[1]] = value
+                known = self.captured[value.atom] = (value.handle(), Var(value.type))
+                self.meanings[known[1]] = known[0]
             return known[1]
         return literal_of(value)
 
@@ -137,12 +101,12 @@ class Trace:
 
     def concretize(self, tracer: Tracer, kind: type[bool] | type[int]) -> bool | int | None:
         """What Python reads of a tracer of this trace; None where it has no single value."""
-        _check_open(tracer)
+        check_open(tracer)
         atom = tracer.atom
         if isinstance(atom, Literal):
             return _number(atom.value, kind)
         self.pinned = self.pinned or self.guards is None
-        for trace in _open.get():
+        for trace in OPEN.get():
             trace.pinned = trace.pinned or trace.tag > self.tag
         known = self._read.get((atom, kind))
         if known is not None:
@@ -151,7 +115,7 @@ class Trace:
         if meaning is None:
             return None
         if isinstance(meaning, Tracer):
-            number = meaning.trace.concretize(meaning, kind)
+            number = meaning.owner.concretize(meaning, kind)
         elif self.guards is None:
             number = _number(meaning, kind)
         else:
@@ -233,36 +197,37 @@ def _replay(equation: Equation, values: Sequence[Any]) -> Any:
         return trace.emit(equation.primitive, values, dict(equation.params))
 
 
-def _check_open(tracer: Tracer) -> None:
-    if not tracer.trace.open:
-        raise LeakedTracerError(
-            f"a traced value of type {tracer.type}, made at {location(tracer.source)}, was used after the traced "
-            "function had returned. Return the value from the function instead of keeping it in a global, a list or "
-            "an attribute"
-        )
-
-
 def innermost(values: Iterable[Any]) -> Trace | None:
     """The open trace with the greatest tag among the tracers in `values`."""
     found: Trace | None = None
     for value in values:
         if isinstance(value, Tracer):
-            _check_open(value)
-            if found is None or value.trace.tag > found.tag:
-                found = value.trace
+            check_open(value)
+            if found is None or value.owner.tag > found.tag:
+                found = value.owner
     return found
+
+
+def traced_constant(literal: Literal) -> Any:
+    """A constant with the operators of traced values, where a function is being traced; else its array."""
+    opened = OPEN.get()
+    return opened[-1].constant(literal) if opened else np.array(literal.array)[()]
+
+
+def _tracing() -> bool:
+    return bool(OPEN.get())
 
 
 def compiling() -> bool:
     """Whether what is traced now will be machine code: a trace of `jit` is open."""
-    return any(trace.guards is not None for trace in _open.get())
+    return any(trace.guards is not None for trace in OPEN.get())
 
 
 def _recorder(values: Iterable[Any]) -> Trace | None:
     """Where an operation on `values` is recorded: in the body of a loop or branch also what does not depend on it."""
     found = innermost(values)
     if found is not None:
-        for trace in reversed(_open.get()):
+        for trace in reversed(OPEN.get()):
             if trace.staged and trace.tag > found.tag:
                 return trace
     return found
@@ -272,11 +237,37 @@ def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
     """Apply a primitive: recorded where an operand is a tracer, else evaluated with NumPy."""
     trace = _recorder(values)
     if trace is not None:
-        return trace.emit(primitive, values, params)
+        known = None if trace.rewriting else _known(primitive, values)
+        return trace.emit(primitive, values, params) if known is None else _folded(trace, primitive, known, params)
     arrays = [value.array if isinstance(value, Literal) else value for value in values]
     primitive.abstract_eval(*[a.type if isinstance(a, Stack) else type_of(a) for a in arrays], **params)
     with np.errstate(all="ignore"):
         return primitive.evaluate(*arrays, **params)
+
+
+def _known(primitive: Primitive, values: Sequence[Any]) -> list[Literal] | None:
+    """The operands, where none of them depends on an argument of a traced function."""
+    if primitive.multiple_results or not values:
+        return None
+    literals = []
+    for value in values:
+        atom = value.atom if isinstance(value, Tracer) else value
+        if isinstance(atom, Var | Stack):
+            return None
+        literals.append(literal_of(atom))
+    return literals
+
+
+def _folded(trace: Trace, primitive: Primitive, literals: Sequence[Literal], params: dict[str, Any]) -> Tracer:
+    """What NumPy computes from constants, as a constant."""
+    type = primitive.abstract_eval(*[literal.type for literal in literals], **params)
+    with np.errstate(all="ignore"):
+        result = np.asarray(primitive.evaluate(*[literal.array for literal in literals], **params), type.dtype)
+    if result.size and not any(result.strides):  # all of its elements are one
+        return trace.constant(Literal(result.flat[0], type))
+    result = np.array(result)
+    result.flags.writeable = False
+    return trace.constant(Literal(result, type))
 
 
 def run(program: Program, values: Sequence[Any]) -> list[Any]:
@@ -334,23 +325,32 @@ def trace_flat(
     meanings: Sequence[Any] = (),
     trace: Trace | None = None,
     staged: bool = False,
+    lent: bool = True,
+    captured: Sequence[Tracer] = (),
 ) -> tuple[Program, list[Tracer]]:
     """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
 
     `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
     single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch,
-    all that `f` does is recorded here, so that it happens in this body only.
+    all that `f` does is recorded here, so that it happens in this body only. Arguments that are `lent` belong to the
+    caller: `f` may not change them in place. Tracers in `captured` are the first captures, used or not, also when their
+    traces have been closed.
     """
     trace = trace or Trace()
     trace.staged = staged
-    opened = _open.set((*_open.get(), trace))
+    trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
+    opened = OPEN.set((*OPEN.get(), trace))
     try:
         tracers = trace.add_inputs(types)
+        if lent:
+            for tracer in tracers:
+                tracer.home = None
         for var, meaning in zip(trace.inputs, meanings, strict=False):
             if meaning is not None:
                 trace.meanings[var] = meaning if isinstance(meaning, Tracer) else np.asarray(meaning, var.type.dtype)
-        outputs = f(*tracers)
+        with creating(_tracing):
+            outputs = f(*tracers)
         return trace.finish(outputs, name)
     finally:
         trace.close()
-        _open.reset(opened)
+        OPEN.reset(opened)

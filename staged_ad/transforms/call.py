@@ -20,7 +20,7 @@ from staged_ad.transforms.vmap import vmap_program
 
 def call(program: Program, *values: Any) -> list[Any]:
     """Apply `program` as one equation."""
-    result: list[Any] = bind(_call, *values, program=program)
+    result: list[Any] = bind(CALL, *values, program=program)
     return result
 
 
@@ -66,12 +66,12 @@ def _partial_eval(equation: Equation, known: Sequence[bool]) -> tuple[list[Equat
     residuals = [Var(atom.type) for atom in split.known.outputs[len(now) :]]
     known_inputs = [x for x, flag in zip(equation.inputs, known, strict=True) if flag]
     unknown_inputs = [x for x, flag in zip(equation.inputs, known, strict=True) if not flag]
-    before = Equation(_call, tuple(known_inputs), {"program": split.known}, (*now, *residuals), equation.source)
-    after = Equation(_call, (*residuals, *unknown_inputs), {"program": split.unknown}, tuple(later), equation.source)
+    before = Equation(CALL, tuple(known_inputs), {"program": split.known}, (*now, *residuals), equation.source)
+    after = Equation(CALL, (*residuals, *unknown_inputs), {"program": split.unknown}, tuple(later), equation.source)
     return [before], [after], [*now, *residuals]
 
 
-_call = Primitive(
+CALL = Primitive(
     "call",
     abstract_eval=_abstract,
     evaluate=lambda *arrays, program: evaluate(program, *arrays),

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import Atom, Equation, Linear, Program, Var
 from staged_ad.primitives.makers import instantiate, plus
 from staged_ad.tracing import Trace, building
+from staged_ad.tracing.source import location
 from staged_ad.tracing.trace import inline
 from staged_ad.transforms.memo import remembered
 from staged_ad.transforms.partial_eval import partial_eval
@@ -80,7 +82,12 @@ def _pull(
     trace.source = equation.source
     y_bar = y_bars if equation.primitive.multiple_results else y_bars[0]
     operands = [_read(trace, atom, known, depends) for atom in equation.inputs]
-    x_bars = equation.primitive.transpose(y_bar, operands, **equation.params)
+    try:
+        x_bars = equation.primitive.transpose(y_bar, operands, **equation.params)
+    except NotDifferentiableError as error:
+        if not getattr(error, "__notes__", []):  # programs in programs: the innermost place
+            error.add_note(f"(at {location(equation.source)})")
+        raise
     for atom, x_bar in zip(equation.inputs, x_bars, strict=True):
         if isinstance(atom, Var) and atom in depends and x_bar is not None:
             cotangents[atom] = plus(cotangents.get(atom), x_bar)

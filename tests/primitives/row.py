@@ -39,6 +39,8 @@ class Row:
         Whether derivatives are compared with finite differences; False at kinks.
     linear
         The sets of operands that the primitive is jointly linear in.
+    fixed
+        Floating-point operands that it cannot be differentiated in.
     direction
         Makes a random array one of the directions in which derivatives are compared with finite differences.
     stack
@@ -52,6 +54,7 @@ class Row:
     params: Mapping[str, Any] = field(default_factory=dict)
     smooth: bool = True
     linear: tuple[tuple[int, ...], ...] = ()
+    fixed: tuple[int, ...] = ()
     direction: Callable[[Any], Any] = lambda x: x
     stack: Callable[[Any], Any] = permuted
 
@@ -61,17 +64,17 @@ class Row:
 
     @property
     def floating(self) -> list[bool]:
-        return [np.asarray(x).dtype.kind == "f" for x in self.arguments]
+        return [np.asarray(x).dtype.kind in "fc" and k not in self.fixed for k, x in enumerate(self.arguments)]
 
     @property
     def differentiable(self) -> bool:
-        """Whether it can be compared with finite differences: smooth, from float64 to float64."""
+        """Whether it can be compared with finite differences: smooth, in double precision."""
         kinds = {np.asarray(x).dtype.name for x in self.arguments}
         return (
             self.smooth
-            and "float64" in kinds
-            and "float32" not in kinds
-            and all(t.dtype == float for t in self.program.output_types)
+            and not kinds.isdisjoint({"float64", "complex128"})
+            and kinds.isdisjoint({"float32", "complex64"})
+            and all(t.dtype in (float, complex) for t in self.program.output_types)
         )
 
     @property
@@ -97,9 +100,12 @@ def generator(name: str) -> np.random.Generator:
 
 
 def points(rng: np.random.Generator, intervals: Sequence[Interval], shape: tuple[int, ...], dtype: str) -> Any:
-    """Random numbers, the intervals taking turns."""
+    """Random numbers, the intervals taking turns; of complex ones both parts lie there."""
     size = int(np.prod(shape, dtype=int))
     bounds = np.array([intervals[k % len(intervals)] for k in range(size)]).reshape(size, 2)
+    if np.dtype(dtype).kind == "c":
+        parts = rng.uniform(bounds[:, 0], bounds[:, 1], (2, size))
+        return (parts[0] + 1j * parts[1]).reshape(shape).astype(dtype)
     return rng.uniform(bounds[:, 0], bounds[:, 1]).reshape(shape).astype(dtype)
 
 
@@ -132,6 +138,10 @@ def elementwise_rows(
         for dtype in ("float64", "float32") if edges else ():
             with np.errstate(over="ignore"):
                 yield row(f"edges-{dtype}", [np.array(values).astype(dtype) for values in edges], False)
+    if "c" in kinds:
+        for shape in SHAPES[:2]:
+            yield row(f"c128{list(shape)}", [points(rng, i, shape, "complex128") for i in intervals])
+        yield row("c64[5]", [points(rng, i, (5,), "complex64") for i in intervals])
     draw = integers or (lambda rng, dtype: [rng.integers(0, 9, 37).astype(dtype) for _ in intervals])
     if "i" in kinds:
         for dtype in INTEGERS:

@@ -14,33 +14,43 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
-from staged_ad.errors import ConcretizationError, LeakedTracerError, MutationError, StagedADError, UnsupportedError
+from staged_ad.errors import (
+    ConcretizationError,
+    DTypeError,
+    LeakedTracerError,
+    MutationError,
+    StagedADError,
+    UnsupportedError,
+)
 
 X = np.array([1.0, 2.0])
+OUTSIDE = np.ones(2)
 
 # each function stands on one line, which the message must show
 REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: float(x[0]), ConcretizationError, "Leave the float() away"),
-    (lambda x: complex(x[0]), ConcretizationError, "not supported"),
+    (lambda x: complex(x[0]), ConcretizationError, "Leave the complex() away"),
+    (lambda x: (x * 1j).astype(float), DTypeError, "z.real"),
+    (lambda x: np.maximum(x * 1j, x), DTypeError, "no order"),
+    (lambda x: np.sum((x + 1j) < x), DTypeError, "no order"),
+    (lambda x: np.max(x + 1j), DTypeError, "no order"),
+    (lambda x: np.argmax(x + 1j), DTypeError, "no order"),
+    (lambda x: np.clip(x + 1j, 0, 1), DTypeError, "no order"),
+    (lambda x: np.real_if_close(x + 0j), UnsupportedError, "real_if_close"),
+    (lambda x: np.arctan2(x + 1j, x), DTypeError, "arctan2"),
     (lambda x: x[0].item(), ConcretizationError, "Leave the .item() away"),
     (lambda x: x.tolist(), ConcretizationError, "Iterate"),
-    (lambda x: operator.setitem(x, 0, 1.0), MutationError, "np.where"),
-    (lambda x: operator.setitem(x, slice(1), x), MutationError, "np.concatenate"),
-    (lambda x: np.array(x), ConcretizationError, "staged_ad.numpy.array"),
-    (lambda x: np.asarray(x), ConcretizationError, "staged_ad.numpy.array"),
-    (lambda x: np.array([x[0], x[1]]), ConcretizationError, "np.stack"),
-    (lambda x: np.array([[x[0], 0.0], [0.0, x[1]]]), ConcretizationError, "np.stack"),
-    (lambda x: np.asarray(x, dtype=object), ConcretizationError, "np.stack"),
-    (lambda x: np.add(x, x, out=np.zeros(2)), UnsupportedError, "out"),
+    (lambda x: operator.setitem(x, 0, 1.0), MutationError, "x.copy()"),
+    (lambda x: np.add(x, x, out=X), MutationError, "y = np.array(y)"),
     (lambda x: np.add(x, x, where=np.array([True, False])), UnsupportedError, "np.where"),
-    (lambda x: np.add.reduce(x), UnsupportedError, "np.sum"),
-    (lambda x: np.add.outer(x, x), UnsupportedError, "outer"),
-    (lambda x: np.spacing(x), UnsupportedError, "spacing"),
+    (lambda x: np.add.at(x, 0, 1.0), UnsupportedError, "at is not supported"),
+    (lambda x: np.hypot.reduce(x, where=np.array([True, False])), UnsupportedError, "where"),
+    (lambda x: np.sin(x, dtype=np.int64), DTypeError, "sin"),
+    (lambda x: np.pad(x, 1, mode=lambda *args: None), UnsupportedError, "function"),
+    (lambda x: np.repeat(x, x.astype(int)), ConcretizationError, "static argument"),
     (lambda x: np.linalg.svd(x[:, None]), UnsupportedError, "svd"),
-    (lambda x: np.sort(x), UnsupportedError, "sort"),
+    (lambda x: np.fft.fft(x), UnsupportedError, "fft"),
     (lambda x: np.where(x > 0), UnsupportedError, "three arguments"),
-    (lambda x: np.sum(x, where=np.array([True, False])), UnsupportedError, "where"),
-    (lambda x: np.sum(x, initial=1.0), UnsupportedError, "initial"),
 ]
 
 
@@ -74,8 +84,8 @@ def test_inside_vmap_the_error_shows_the_users_line_and_what_to_write(f: Any, ad
     assert advice in str(caught.value)
 
 
-def test_writing_a_traced_value_into_an_array_is_refused():
-    f = lambda x: operator.setitem(np.zeros(2), 0, x[0])
+def test_writing_a_traced_value_into_an_array_from_outside_is_refused():
+    f = lambda x: operator.setitem(OUTSIDE, 0, x[0])
     with pytest.raises(ValueError, match="setting an array element") as caught:  # NumPy's own, caused by ours
         sad.jvp(f, (X,), (X,))
     assert isinstance(caught.value.__cause__, ConcretizationError)
@@ -101,26 +111,26 @@ def test_traced_values_are_not_hashable():
         sad.grad(lambda x: {x: 1})(1.0)
 
 
-def test_augmented_assignment_rebinds_the_name():
+def test_augmented_assignment_to_a_number_rebinds_the_name():
     def f(x: Any) -> Any:
-        y = x
+        y = x[0]
         y += 1
-        y *= x
-        return np.sum(y)
+        y *= x[0]
+        return y
 
-    np.testing.assert_array_equal(sad.grad(f)(X), 2 * X + 1)
-    np.testing.assert_array_equal(X, [1, 2])
+    np.testing.assert_array_equal(sad.grad(f)(X), [3.0, 0.0])
 
 
-def test_an_array_is_not_changed_by_a_traced_operand():
+def test_an_array_from_outside_is_not_changed_by_a_traced_operand():
     def f(x: Any) -> Any:
-        y = np.ones(2)
+        y = OUTSIDE
         y += x
         return np.sum(y * x)
 
-    with pytest.raises((StagedADError, TypeError)) as caught:
+    with pytest.raises(MutationError) as caught:
         sad.grad(f)(X)
     assert f"{__file__}:{f.__code__.co_firstlineno + 2}" in str(caught.value)
+    np.testing.assert_array_equal(OUTSIDE, 1)
 
 
 class Kept:

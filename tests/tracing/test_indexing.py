@@ -86,23 +86,14 @@ def test_more_than_one_ellipsis_is_refused():
 
 @pytest.mark.parametrize(
     ("index", "advice"),
-    [
-        ([0, 1], "np.stack"),
-        (np.array([0, 1]), "np.stack"),
-        (np.array([True, False, True]), "np.where"),
-        ([True, False, True], "np.where"),
-        (True, "np.where"),
-        ("a", "only integers"),
-        (1.0, "only integers"),
-    ],
+    [("a", "only integers"), (1.0, "only integers"), (np.array([1.0]), "integer \\(or boolean\\) type")],
 )
 def test_other_indices_are_refused_with_advice(index: Any, advice: str):
-    with pytest.raises((UnsupportedError, IndexingError), match=advice) as caught:
+    with pytest.raises(IndexingError, match=advice) as caught:
         sad.grad(lambda x: np.sum(x[index]))(np.zeros(3))
     assert f"{__file__}:" in str(caught.value)
 
 
-@pytest.mark.parametrize("f", [lambda x, i: x[i], lambda x, i: x[i:], lambda x, i: x[:, i]])
-def test_a_traced_index_is_refused_with_advice(f: Any):
-    with pytest.raises(UnsupportedError, match="traced value is not supported"):
-        through_program(f, np.zeros((3, 3)), np.int64(1))
+def test_a_traced_bound_of_a_slice_is_refused_with_advice_where_it_has_no_single_value():
+    with pytest.raises(UnsupportedError, match=r"np\.arange"):
+        sad.vmap(lambda x, i: x[i:])(np.zeros((3, 3)), np.arange(3))

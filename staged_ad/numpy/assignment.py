@@ -1,0 +1,335 @@
+"""Assignment to elements as a function: the array that ``x[index] = value`` would leave behind.
+
+Invariant: no array is modified; values, casts and the order of repeated assignments are NumPy's.
+Start at ``setitem``; ``at`` is the same as methods, ``x.at[index].add(value)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
+from staged_ad.ir import ArrayType, Literal
+from staged_ad.ir.types import INT64, Shape
+from staged_ad.numpy.indexing import Selection, getitem, read, selection, where_here
+from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
+from staged_ad.numpy.ufuncs import UFUNCS
+from staged_ad.primitives.indexing import scatter, update
+from staged_ad.primitives.makers import select, typeof
+from staged_ad.primitives.shaping import broadcast, reshape, reverse, transpose
+from staged_ad.tracing import Tracer
+
+
+def setitem(x: Any, index: Any, value: Any) -> Any:
+    """The array that ``x[index] = value`` makes of `x`.
+
+    The value is broadcast to ``x[index]`` and cast to the dtype of `x`, as NumPy does it; of several assignments to one
+    element the last stays. A mask may be traced.
+
+    Parameters
+    ----------
+    x : array
+        It is not modified.
+    index
+        Whatever NumPy takes, with traced integers and arrays of integers too.
+    value : array_like
+
+    Raises
+    ------
+    IndexingError
+        When an index is out of bounds: compiled code raises it when it runs.
+    ShapeError
+        When the value cannot be broadcast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> setitem(np.zeros(4), [1, 2], 5.0)
+    array([0., 5., 5., 0.])
+    """
+    x = as_value(x)
+    type: ArrayType = typeof(x)
+    new = to_dtype(as_value(value, "the value"), type.dtype)
+    mask = _traced_mask(index)
+    if mask is not None:
+        return plain(_masked(x, mask, _for_all(x, mask, new)))
+    chosen = selection(index, type.shape)
+    return plain(_written(x, chosen, _fitted(new, chosen.result), "set"))
+
+
+def plain(x: Any) -> Any:
+    """What users get: a literal, which is of this package alone, becomes an array."""
+    return np.array(x.array)[()] if isinstance(x, Literal) else x
+
+
+def _fitted(value: Any, shape: Shape) -> Any:
+    """`value` broadcast to `shape`; leading axes of length 1 may be too many."""
+    own = typeof(value).shape
+    extra = max(0, len(own) - len(shape))
+    trimmed = own[extra:] if own[:extra] == (1,) * extra else own
+    if len(trimmed) > len(shape) or any(m not in (1, n) for m, n in zip(trimmed[::-1], shape[::-1], strict=False)):
+        raise ShapeError(f"could not broadcast input array from shape {own} into shape {shape} {where_here()}")
+    if trimmed != own:
+        value = reshape(value.array if isinstance(value, Literal) else value, shape=trimmed)
+    return to_shape(value, shape)
+
+
+# -- masks --------------------------------------------------------------------------------------------------------
+
+
+def _traced_mask(index: Any) -> Any:
+    """The mask, where the index is nothing else."""
+    alone = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if isinstance(alone, list):
+        alone = as_value(alone)
+    return alone if isinstance(alone, Tracer) and alone.dtype == np.bool_ else None
+
+
+def _masked(x: Any, mask: Any, new: Any) -> Any:
+    """`new` where the mask, which lies along the first axes, holds."""
+    return select(broadcast(mask, shape=typeof(x).shape, dims=tuple(range(mask.ndim))), new, x)
+
+
+def _for_all(x: Any, mask: Any, value: Any) -> Any:
+    """`value` in the shape of `x`: a traced mask takes values that are the same for all that it chooses."""
+    shape, own = typeof(x).shape, typeof(value).shape
+    if shape[: mask.ndim] != mask.shape:
+        raise ShapeError(
+            f"boolean index did not match indexed array: the array has shape {shape}, the mask {mask.shape} "
+            f"{where_here()}"
+        )
+    rest = shape[mask.ndim :]
+    if any(n != 1 for n in own[: max(0, len(own) - len(rest))]):
+        raise UnsupportedError(
+            f"x[mask] = value with a traced mask needs a value that is the same for all that is chosen, got one of "
+            f"shape {own} {where_here()}; write np.where(mask, value, x) with a value of the shape of x"
+        )
+    return to_shape(_fitted(value, rest), shape)
+
+
+# -- positions ----------------------------------------------------------------------------------------------------
+
+
+def _written(x: Any, chosen: Selection, value: Any, mode: str) -> Any:
+    """`x` with `value`, which has the shape of what is selected, written into the selection."""
+    if chosen.arrays:
+        return _scattered(x, chosen, value, mode)
+    value = _shaped(value, tuple(map(len, chosen.ranges)))
+    if chosen.flipped and not _is_fill(value):
+        value = reverse(value, axes=chosen.flipped)
+    shape: Shape = typeof(x).shape
+    return value if typeof(value).shape == shape else update(x, value, start=chosen.start, step=chosen.step)
+
+
+def _scattered(x: Any, chosen: Selection, value: Any, mode: str) -> Any:
+    """Axes that are cut have positions too, behind those of the index; the others are written as a whole."""
+    shape: Shape = typeof(x).shape
+    own = chosen.index_shape
+    real = [chosen.axes[k] for k in chosen.others if chosen.axes[k] >= 0]
+    cut = [axis for axis in real if chosen.ranges[axis] != range(shape[axis])]
+    whole = [axis for axis in real if axis not in cut]
+    index_shape = (*own, *(len(chosen.ranges[axis]) for axis in cut))
+    arrays = {
+        chosen.axes[k]: _placed(array, index_shape, range(len(own)))
+        for k, array in chosen.arrays.items()
+        if chosen.axes[k] >= 0
+    }
+    for number, axis in enumerate(cut, len(own)):
+        positions = as_value(np.array(chosen.ranges[axis], INT64))
+        arrays[axis] = _placed(positions, index_shape, range(number, number + 1))
+    if not _is_fill(value):
+        value = transpose(_plain(value), permutation=chosen.from_front)
+        value = reshape(value, shape=(*own, *(len(chosen.ranges[axis]) for axis in real)))
+        order = (len(own) + real.index(axis) for axis in (*cut, *whole))
+        value = transpose(value, permutation=(*range(len(own)), *order))
+    value = _shaped(value, (*index_shape, *(shape[axis] for axis in whole)))
+    axes = tuple(sorted(arrays))
+    if not axes:  # x[True] = value
+        return x if 0 in own else reshape(value, shape=shape)
+    return scatter(x, value, *(arrays[axis] for axis in axes), axes=axes, batch=0, mode=mode, unique=chosen.unique)
+
+
+def _is_fill(value: Any) -> bool:
+    return isinstance(value, Literal) and value.is_splat
+
+
+def _plain(value: Any) -> Any:
+    return value.array if isinstance(value, Literal) else value
+
+
+def _shaped(value: Any, shape: Shape) -> Any:
+    """`value` with another shape of the same size; one number stays one."""
+    if _is_fill(value):
+        return Literal(value.value, typeof(value).with_shape(shape))
+    return reshape(_plain(value), shape=shape)
+
+
+def _placed(array: Any, shape: Shape, dims: range) -> Any:
+    """Positions along some of the axes of `shape`, repeated along the rest."""
+    if typeof(array).shape == shape:
+        return array
+    spread = broadcast(_plain(array), shape=shape, dims=tuple(dims))
+    return spread if isinstance(array, Tracer) else as_value(np.ascontiguousarray(spread))
+
+
+# -- x.at[index] --------------------------------------------------------------------------------------------------
+
+_SCATTERED: dict[np.ufunc, str] = {
+    np.add: "add",
+    np.subtract: "add",
+    np.multiply: "mul",
+    np.divide: "mul",
+    np.maximum: "max",
+    np.minimum: "min",
+}
+
+
+def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
+    """The array that ``ufunc.at(x, index, value)`` makes of `x`: repeated indices count as often as they occur.
+
+    Parameters
+    ----------
+    ufunc : np.add, np.subtract, np.multiply, np.divide, np.maximum or np.minimum
+        Another one of two operands works where no element is chosen twice for certain.
+    x : array
+        It is not modified.
+    index, value
+        As of `setitem`.
+
+    Raises
+    ------
+    DTypeError
+        When the value cannot be cast to the dtype of `x` by the rule "same_kind".
+    UnsupportedError
+        For another ufunc at indices that may repeat.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ufunc_at(np.add, np.zeros(3), [0, 0, 2], 1.0)
+    array([2., 0., 1.])
+    """
+    x = as_value(x)
+    type: ArrayType = typeof(x)
+    new = as_value(value, "the value")
+    _check_cast(ufunc, typeof(new), type)
+    mask = _traced_mask(index)
+    if mask is not None:
+        return plain(_masked(x, mask, _computed(ufunc, x, _for_all(x, mask, new), type)))
+    chosen = selection(index, type.shape)
+    if not chosen.arrays or chosen.unique:
+        old = read(x, chosen)
+        return plain(_written(x, chosen, _computed(ufunc, old, _fitted(new, chosen.result), type), "set"))
+    mode = _SCATTERED.get(ufunc)
+    if mode is None or (ufunc is np.divide and type.dtype.kind not in "fc"):
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.at is not supported on traced values where indices may repeat {where_here()}; of "
+            "those that add up there are np.add, np.subtract, np.multiply, np.divide, np.maximum and np.minimum"
+        )
+    new = to_dtype(new, type.dtype)
+    if ufunc is np.subtract:
+        new = UFUNCS[np.negative](new)
+    if ufunc is np.divide:
+        ones = Literal(type.dtype.type(1), type.strong())
+        return plain(UFUNCS[np.divide](x, _written(ones, chosen, _fitted(as_value(new), chosen.result), mode)))
+    return plain(_written(x, chosen, _fitted(as_value(new), chosen.result), mode))
+
+
+def _computed(ufunc: np.ufunc, old: Any, value: Any, type: ArrayType) -> Any:
+    found = as_value(UFUNCS[ufunc](old, value))
+    _check_cast(ufunc, typeof(found), type)
+    return to_dtype(found, type.dtype)
+
+
+def _check_cast(ufunc: np.ufunc, found: ArrayType, type: ArrayType) -> None:
+    number = found.weak and found.dtype.kind == "i" and type.dtype.kind != "b"
+    if not number and not np.can_cast(found.dtype, type.dtype, "same_kind"):
+        raise DTypeError(
+            f"np.{ufunc.__name__}.at cannot cast {found.dtype} to {type.dtype} by the rule 'same_kind' "
+            f"{where_here()}; write x.astype({found.dtype}) first"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``x.at[index]``: methods that give `x` with the elements at the index replaced.
+
+    Where an index occurs several times, of `set` the last value stays; the others take every value into account.
+    """
+
+    array: Any
+    index: Any
+
+    def get(self) -> Any:
+        """``x[index]``"""
+        return plain(getitem(as_value(self.array), self.index))
+
+    def set(self, value: Any) -> Any:
+        """`x` after ``x[index] = value``"""
+        return setitem(self.array, self.index, value)
+
+    def _at(self, ufunc: np.ufunc, value: Any) -> Any:
+        return ufunc_at(ufunc, self.array, self.index, value)
+
+    def add(self, value: Any) -> Any:
+        """`x` after ``np.add.at(x, index, value)``"""
+        return self._at(np.add, value)
+
+    def subtract(self, value: Any) -> Any:
+        """`x` after ``np.subtract.at(x, index, value)``"""
+        return self._at(np.subtract, value)
+
+    def multiply(self, value: Any) -> Any:
+        """`x` after ``np.multiply.at(x, index, value)``"""
+        return self._at(np.multiply, value)
+
+    mul = multiply
+
+    def divide(self, value: Any) -> Any:
+        """`x` after ``np.divide.at(x, index, value)``"""
+        return self._at(np.divide, value)
+
+    def power(self, value: Any) -> Any:
+        """`x` after ``np.power.at(x, index, value)``, where no element is chosen twice"""
+        return self._at(np.power, value)
+
+    def min(self, value: Any) -> Any:
+        """`x` after ``np.minimum.at(x, index, value)``"""
+        return self._at(np.minimum, value)
+
+    def max(self, value: Any) -> Any:
+        """`x` after ``np.maximum.at(x, index, value)``"""
+        return self._at(np.maximum, value)
+
+
+class At:
+    """``x.at``: takes an index."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __getitem__(self, index: Any) -> Place:
+        return Place(self._array, index)
+
+
+def at(x: Any) -> At:
+    """``at(x)[index].set(value)`` and its like: `x` with some elements replaced. No array is modified.
+
+    Traced arrays have it as a property, ``x.at[index].set(value)``.
+
+    Parameters
+    ----------
+    x : array_like
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> at(np.zeros(3))[[0, 0, 2]].add(1.0)
+    array([2., 0., 1.])
+    """
+    return At(x)

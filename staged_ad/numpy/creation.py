@@ -1,0 +1,126 @@
+"""Arrays made inside a traced function: np.zeros, np.array and the like, which then can hold traced values.
+
+Invariant: what NumPy would make of the arguments, this makes; arrays of dtypes without programs stay NumPy's.
+Start at ``CREATORS``; ``tracing/creation.py`` puts them in the place of NumPy's functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from staged_ad.ir import Literal
+from staged_ad.ir.types import DTYPES, canonical_dtype
+from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
+from staged_ad.numpy.shaping import array
+from staged_ad.tracing import Tracer, literal_of, traced_constant
+
+
+def _holds_tracers(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_tracers, value))
+    return isinstance(value, Tracer)
+
+
+def _made(result: Any) -> Any:
+    """An array of NumPy's as one that can hold traced values."""
+    if not isinstance(result, np.ndarray) or type(result) is not np.ndarray or result.dtype not in DTYPES:
+        return result
+    return traced_constant(literal_of(result))
+
+
+def _constant(original: Any, *args: Any, **kwargs: Any) -> Any:
+    """eye, identity: their arguments are numbers."""
+    return _made(original(*args, **kwargs))
+
+
+def _filled(value: Any) -> Callable[..., Any]:
+    """zeros, ones, empty."""
+
+    def make(original: Any, shape: Any, dtype: Any = float, *args: Any, **kwargs: Any) -> Any:
+        found = np.dtype(dtype or float)
+        if found not in DTYPES:
+            return original(shape, dtype, *args, **kwargs)
+        return _full(shape, value, found)
+
+    return make
+
+
+def _full(shape: Any, value: Any, dtype: Any) -> Any:
+    target = np.broadcast_shapes(tuple(shape) if np.iterable(shape) else int(shape))
+    found = to_shape(to_dtype(as_value(value), canonical_dtype(dtype)), target)
+    return traced_constant(found) if isinstance(found, Literal) else found
+
+
+def full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    if dtype is not None and np.dtype(dtype) not in DTYPES:
+        return original(shape, fill_value, dtype, *args, **kwargs)
+    value = as_value(array(fill_value) if isinstance(fill_value, list | tuple) else fill_value)
+    return _full(shape, value, dtype or value.type.dtype)
+
+
+def _like(value: Any) -> Callable[..., Any]:
+    """zeros_like, ones_like, empty_like; full_like has its value second."""
+
+    def make(original: Any, a: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
+        if not isinstance(a, Tracer):
+            given = {} if shape is None else {"shape": shape}
+            if not any(map(_holds_tracers, args)):
+                return _made(original(a, *args, dtype=dtype, **given, **kwargs))
+            a = as_value(np.asarray(a))
+        number, rest = (value, args) if value is not None else (args[0], args[1:])
+        found = dtype if dtype is not None else rest[0] if rest and rest[0] is not None else a.type.dtype
+        return full(original, a.type.shape if shape is None else shape, number, found)
+
+    return make
+
+
+def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **kwargs: Any) -> Any:
+    if not _holds_tracers(object):
+        return _made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
+    made = array(object, dtype, ndmin=ndmin)
+    return made.handle() if made is object else made
+
+
+def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """An array stays what it is, also NumPy's own; lists and numbers become arrays of ours."""
+    if isinstance(a, np.ndarray):
+        return original(a, dtype, *args, **kwargs)
+    if isinstance(a, Tracer):
+        return a if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
+    if not _holds_tracers(a):
+        return _made(original(a, dtype, *args, **kwargs))
+    return array(a, dtype)
+
+
+def _copy(original: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
+    return a.handle() if isinstance(a, Tracer) else _made(original(a, *args, **kwargs))
+
+
+CREATORS: dict[str, Callable[..., Any]] = {
+    "zeros": _filled(0),
+    "ones": _filled(1),
+    "empty": _filled(0),
+    "full": full,
+    "zeros_like": _like(0),
+    "ones_like": _like(1),
+    "empty_like": _like(0),
+    "full_like": _like(None),
+    "eye": _constant,
+    "identity": _constant,
+    "array": _array,
+    "asarray": _asarray,
+    "asanyarray": _asarray,
+    "ascontiguousarray": _asarray,
+    "copy": _copy,
+}
+"""By the name of NumPy's function; each takes it first, then its arguments."""
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    getattr(np, name): partial(CREATORS[name], getattr(np, name))
+    for name in ("zeros_like", "ones_like", "empty_like", "full_like", "copy")
+}
+"""Those that NumPy asks us for when they are given a traced array."""

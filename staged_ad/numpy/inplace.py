@@ -1,0 +1,136 @@
+"""What changes an array in place, and what shares its memory: np.copyto, x.fill, np.add.at; np.reshape, x.T.
+
+Invariant: each function returns the array that there is afterwards, of the same shape and dtype.
+Start at ``CHANGES``; ``tracing/views.py`` writes the results into the arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import DTypeError
+from staged_ad.numpy import assignment
+from staged_ad.numpy.promotion import as_value
+from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
+from staged_ad.numpy.shaping import where as choose
+from staged_ad.primitives.makers import typeof
+from staged_ad.tracing.operations import OPERATIONS
+from staged_ad.tracing.source import location, user_source
+
+
+def setitem(x: Any, index: Any, value: Any) -> Any:
+    """The array that ``x[index] = value`` makes of x; lists may hold traced values."""
+    return assignment.setitem(x, index, array(value) if isinstance(value, list | tuple) else value)
+
+
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
+    value = array(src) if isinstance(src, list | tuple) else as_value(src)
+    found, wanted = typeof(value), typeof(as_value(dst))
+    if not found.weak and not np.can_cast(found.dtype, wanted.dtype, casting):  # type: ignore[arg-type]  # the user's
+        raise DTypeError(
+            f"Cannot cast array data from {found.dtype!r} to {wanted.dtype!r} according to the rule {casting!r} (at "
+            f"{location(user_source())}); cast it with astype, or pass casting='unsafe'"
+        )
+    new = setitem(dst, ..., value)
+    return new if where is True else choose(where, new, dst)
+
+
+def fill(x: Any, value: Any) -> Any:
+    return setitem(x, ..., value)
+
+
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
+    """Positions count in C order; values repeat as often as needed."""
+    value = as_value(a)
+    positions = np.asarray(ind).reshape(-1) if not hasattr(ind, "atom") else ravel(ind)
+    size = typeof(value).size
+    if mode != "raise" and size:
+        positions = np.mod(positions, size) if mode == "wrap" else np.clip(positions, 0, size - 1)
+    values = _repeated(v, positions.size)
+    return reshape(setitem(ravel(value), positions, values), typeof(value).shape)
+
+
+def _repeated(values: Any, size: int) -> Any:
+    """The elements of `values` over and over, `size` of them."""
+    flat = ravel(array(values) if isinstance(values, list | tuple) else as_value(values))
+    count = typeof(flat).size
+    if count == size or not size:
+        return flat
+    return OPERATIONS.operators["getitem"](flat, np.arange(size) % count)
+
+
+def putmask(a: Any, mask: Any, values: Any) -> Any:
+    """Each element takes the value at its own place, values being repeated."""
+    value = as_value(a)
+    type = typeof(value)
+    return choose(mask, reshape(_repeated(values, type.size), type.shape), value).astype(type.dtype)
+
+
+def place(arr: Any, mask: Any, vals: Any) -> Any:
+    """The elements chosen by a mask take the values in turn: the n-th chosen one takes the n-th."""
+    value = as_value(arr)
+    chosen = reshape(as_value(mask), -1).astype(bool)
+    order = OPERATIONS.functions[np.cumsum](chosen) - 1
+    flat = ravel(array(vals) if isinstance(vals, list | tuple) else as_value(vals))
+    taken = OPERATIONS.operators["getitem"](flat, np.maximum(order, 0) % typeof(flat).size)
+    return choose(chosen, taken, ravel(value)).astype(typeof(value).dtype).reshape(typeof(value).shape)
+
+
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Any:
+    value = as_value(a)
+    shape = typeof(value).shape
+    marks = np.arange(typeof(value).size).reshape(shape)
+    places = np.full(shape, -1)
+    np.fill_diagonal(places, 0, wrap)  # NumPy checks the arguments
+    positions = marks[places == 0]
+    return reshape(setitem(ravel(value), positions, _repeated(val, positions.size)), shape)
+
+
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> Any:
+    value = as_value(arr)
+    if axis is None:
+        return reshape(setitem(ravel(value), indices, values), typeof(value).shape)
+    shape = typeof(as_value(indices)).shape
+    axis %= len(shape)
+    index = [np.arange(n).reshape([-1 if k == d else 1 for k in range(len(shape))]) for d, n in enumerate(shape)]
+    full: list[Any] = [*index]
+    full[axis] = indices
+    new = broadcast_to(array(values) if isinstance(values, list | tuple) else as_value(values), shape)
+    return setitem(value, tuple(full), new)
+
+
+def _sorting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """x.sort() and x.partition() are np.sort and np.partition written into x."""
+    return lambda x, *args, **kwargs: OPERATIONS.functions[function](x, *args, **kwargs)
+
+
+CHANGES: dict[str | Callable[..., Any], Callable[..., Any]] = {
+    "fill": fill,
+    "put": put,
+    "sort": _sorting(np.sort),
+    "partition": _sorting(np.partition),
+    np.copyto: copyto,
+    np.put: put,
+    np.putmask: putmask,
+    np.place: place,
+    np.fill_diagonal: fill_diagonal,
+    np.put_along_axis: put_along_axis,
+}
+"""Names of methods, and functions, that change their first argument."""
+
+_NAMES = [
+    *("reshape", "ravel", "transpose", "permute_dims", "matrix_transpose", "swapaxes", "moveaxis", "rollaxis"),
+    *("squeeze", "expand_dims", "atleast_1d", "atleast_2d", "atleast_3d", "flip", "fliplr", "flipud", "rot90"),
+    *("split", "array_split", "hsplit", "vsplit", "dsplit", "unstack"),
+]
+
+VIEWS: dict[str | Callable[..., Any], bool] = {
+    **dict.fromkeys(("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel"), True),
+    **{getattr(np, name): True for name in _NAMES if hasattr(np, name)},
+    **dict.fromkeys((np.broadcast_to, np.broadcast_arrays, np.diagonal, np.diag), False),
+    **dict.fromkeys(("diagonal", "real", "imag"), False),
+}
+"""Names of methods and properties, and functions, that look into memory; False where NumPy's result is read-only."""

@@ -1,0 +1,88 @@
+"""The check of indices: bounded, and fits, which is what it becomes in compiled code.
+
+Invariant: an index that is out of bounds raises where it is used, and nothing outside of an array is read.
+Start at ``bounded``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import DTypeError, IndexingError
+from staged_ad.ir import ArrayType, Primitive
+from staged_ad.ir.lowerings import Bounded, Kernel
+from staged_ad.ir.primitive import not_linear
+from staged_ad.ir.types import INT64
+from staged_ad.primitives.makers import Operation
+from staged_ad.primitives.reductions import reduce_max, reduce_min
+from staged_ad.primitives.shaping import Batched
+
+
+# bounded(i, bound, axis): indices into an axis, negative ones counted from the end; it raises where they are outside.
+def _abstract_bounded(i: ArrayType, *, bound: int, axis: int) -> ArrayType:
+    if i.dtype != INT64:
+        raise DTypeError(f"indices must be int64, got {i}")
+    return i.strong()
+
+
+def _evaluate_bounded(i: Any, *, bound: int, axis: int) -> Any:
+    i = np.asarray(i)
+    outside = (i < -bound) | (i >= bound)
+    if outside.any():
+        raise IndexingError(f"index {i[outside][0]} is out of bounds for axis {axis} with size {bound}")
+    return np.where(i < 0, i + bound, i)[()]
+
+
+bounded: Operation = Operation(
+    Primitive(
+        "bounded",
+        abstract_eval=_abstract_bounded,
+        evaluate=_evaluate_bounded,
+        jvp=lambda primals, tangents, **params: (bounded(primals[0], **params), None),
+        transpose=not_linear("bounded"),
+        batch=lambda size, values, batched, **params: (bounded(values[0], **params), True),
+        lower=Bounded(),
+    )
+)
+
+
+# fits(low, high, bound, axis): `bound` where all indices from low to high are inside, which `bounded` becomes in
+# compiled code. Its result is part of the indices, so nothing is read before they are checked.
+def _evaluate_fits(low: Any, high: Any, *, bound: int, axis: int) -> Any:
+    _evaluate_bounded(np.asarray([low, high]), bound=bound, axis=axis)
+    return INT64.type(bound)
+
+
+def _out_of_bounds(bound: int, axis: int, place: str) -> Exception:
+    return IndexingError(f"an index is out of bounds for axis {axis} with size {bound} (at {place})")
+
+
+def _emit_fits(kernel: Any, *, bound: int, axis: int) -> None:
+    low, high = (kernel.value(f"load i64, ptr {buffer.name}") for buffer in kernel.inputs)
+    below = kernel.value(f"icmp slt i64 {low}, {-bound}")
+    above = kernel.value(f"icmp sge i64 {high}, {bound}")
+    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, bound, axis, kernel.equation.place)
+    kernel.line(f"store i64 {bound}, ptr {kernel.outputs[0].name}")
+
+
+fits: Operation = Operation(
+    Primitive(
+        "fits",
+        abstract_eval=lambda low, high, *, bound, axis: ArrayType((), INT64),
+        evaluate=_evaluate_fits,
+        jvp=lambda primals, tangents, **params: (fits(*primals, **params), None),
+        transpose=not_linear("fits"),
+        batch=lambda size, values, batched, **params: _batch_fits(values, batched, **params),
+        lower=Kernel(_emit_fits, cost=lambda *types, **params: 1.0),
+    )
+)
+
+
+def _batch_fits(values: Sequence[Any], batched: Sequence[bool], **params: Any) -> Batched:
+    low, high = values
+    low = reduce_min(low, axes=(0,)) if batched[0] else low
+    high = reduce_max(high, axes=(0,)) if batched[1] else high
+    return fits(low, high, **params), False

@@ -1,0 +1,132 @@
+"""Gamma, beta and zeta functions and what is made of them.
+
+Invariant: derivatives with respect to x hold at the zeros of 1 / gamma(x) too, where the digamma function has poles.
+Start at ``rgamma``; the incomplete functions are in incomplete.py.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import scipy.special
+
+from staged_ad.ir import filled
+from staged_ad.primitives.arithmetic import div, integer_pow, lt, rint
+from staged_ad.primitives.exponential import log, power
+from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, plus, select, sub, typeof
+from staged_ad.primitives.special import digamma, special
+from staged_ad.primitives.trigonometric import cos, sin
+
+
+def _slope_of_rgamma(x: Any, y: Any) -> Any:
+    """The derivative of ``y = 1 / gamma(x)``; left of 1/2 by reflection, NIST DLMF 5.5.3, which has no poles."""
+    z = sub(1.0, x)
+    angle = mul(math.pi, sub(x, mul(2.0, rint(mul(0.5, x)))))
+    reflected = mul(gamma(z), sub(cos(angle), mul(div(sin(angle), math.pi), digamma(z))))
+    return select(lt(x, 0.5), reflected, neg(mul(y, digamma(x))))
+
+
+gamma: Operation = special("gamma", lambda y, x: mul(y, digamma(x)))
+rgamma: Operation = special("rgamma", lambda y, x: _slope_of_rgamma(x, y))
+gammasgn: Operation = special("gammasgn", None, cost=20)
+beta: Operation = special(
+    "beta",
+    lambda y, a, b: mul(y, _excess(a, b)),
+    lambda y, a, b: mul(y, _excess(b, a)),
+    cost=300,
+)
+betaln: Operation = special(
+    "betaln",
+    lambda y, a, b: _excess(a, b),
+    lambda y, a, b: _excess(b, a),
+    cost=300,
+)
+
+
+def _excess(a: Any, b: Any) -> Any:
+    return sub(digamma(a), digamma(add(a, b)))
+
+
+def _slope_in_n(y: Any, n: Any, k: Any) -> Any:
+    """binom(n, k) = gamma(n + 1) / gamma(k + 1) / gamma(n - k + 1); the last has zeros for whole n < k."""
+    n1, k1, gap = add(n, 1.0), add(k, 1.0), add(sub(n, k), 1.0)
+    through_zero = add(mul(mul(gamma(n1), rgamma(k1)), _slope_of_rgamma(gap, rgamma(gap))), mul(y, digamma(n1)))
+    return select(lt(gap, 0.5), through_zero, mul(y, sub(digamma(n1), digamma(gap))))
+
+
+def _slope_in_k(y: Any, n: Any, k: Any) -> Any:
+    n1, k1, gap = add(n, 1.0), add(k, 1.0), add(sub(n, k), 1.0)
+    above = neg(mul(mul(gamma(n1), rgamma(k1)), _slope_of_rgamma(gap, rgamma(gap))))
+    below = mul(mul(gamma(n1), rgamma(gap)), _slope_of_rgamma(k1, rgamma(k1)))
+    inside = mul(y, sub(digamma(gap), digamma(k1)))
+    above, below = sub(above, mul(y, digamma(k1))), add(below, mul(y, digamma(gap)))
+    return select(lt(gap, 0.5), above, select(lt(k1, 0.5), below, inside))
+
+
+binom: Operation = special("binom", _slope_in_n, _slope_in_k, cost=300)
+poch: Operation = special(
+    "poch",
+    lambda y, a, m: mul(y, sub(digamma(add(a, m)), digamma(a))),
+    lambda y, a, m: mul(y, digamma(add(a, m))),
+    cost=300,
+)
+
+_SHIFT = 12
+_BERNOULLI = [float(b) for b in scipy.special.bernoulli(24)]
+
+
+def _slope_in_exponent(s: Any, q: Any) -> Any:
+    """The derivative of zeta(s, q) in s: that of the Euler-Maclaurin formula, NIST DLMF 25.11.5, after 12 terms.
+
+    With z = q + 12 the formula ends in terms z^(1 - s) / (s - 1), z^-s / 2 and B_2j / (2j)! s (s + 1) ...
+    (s + 2j - 2) z^(1 - s - 2j).
+    """
+    result = None
+    for k in range(_SHIFT):
+        base = add(q, float(k))
+        result = plus(result, neg(mul(log(base), power(base, neg(s)))))
+    z = add(q, float(_SHIFT))
+    log_z, tail = log(z), power(z, neg(s))
+    pole = div(1.0, sub(s, 1.0))
+    factor = neg(add(mul(mul(z, pole), add(pole, log_z)), mul(0.5, log_z)))
+    rising, slope = s, filled(1, typeof(s).strong())
+    for j in range(1, 12):
+        weight = _BERNOULLI[2 * j] / math.factorial(2 * j)
+        term = sub(slope, mul(rising, log_z))
+        factor = add(factor, mul(mul(weight, term), integer_pow(z, n=1 - 2 * j)))
+        for m in (2 * j - 1, 2 * j):
+            rising, slope = mul(rising, add(s, float(m))), add(mul(slope, add(s, float(m))), rising)
+    return add(result, mul(tail, factor))
+
+
+# The Hurwitz zeta function, NIST DLMF 25.11.17, and Riemann's.
+zeta: Operation = elementwise(
+    "zeta",
+    scipy.special._ufuncs._zeta,
+    lambda code, s, q: code.special("zeta", s, q),
+    lambda y, s, q: _slope_in_exponent(s, q),
+    lambda y, s, q: neg(mul(s, zeta(add(s, 1.0), q))),
+    cost=300,
+)
+
+
+def _partial_riemann(y: Any, s: Any) -> Any:
+    """Left of -1 by reflection, NIST DLMF 25.4.2, where the terms of the sum grow."""
+    one = filled(1, typeof(s).strong())
+    z = sub(1.0, s)
+    angle = mul(math.pi / 2, sub(s, mul(4.0, rint(mul(0.25, s)))))
+    factor = mul(mul(2.0, power(filled(2 * math.pi, typeof(s).strong()), neg(z))), gamma(z))
+    other = riemann_zeta(z)
+    inner = sub(mul(sub(math.log(2 * math.pi), digamma(z)), other), _slope_in_exponent(z, one))
+    reflected = mul(factor, add(mul(sin(angle), inner), mul(mul(math.pi / 2, cos(angle)), other)))
+    return select(lt(s, -1.0), reflected, _slope_in_exponent(s, one))
+
+
+riemann_zeta: Operation = elementwise(
+    "riemann_zeta",
+    scipy.special._ufuncs._riemann_zeta,
+    lambda code, s: code.special("riemann_zeta", s),
+    _partial_riemann,
+    cost=300,
+)
