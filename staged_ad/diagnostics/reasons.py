@@ -83,6 +83,8 @@ REASONS: list[tuple[str, Status, str, str]] = [
     *[("numpy", Status.REFUSED, reason, names) for names, reason in REFUSED.items()],
     *[("numpy", Status.DYNAMIC, reason, names) for names, reason in DYNAMIC.items()],
     ("numpy.linalg", Status.OUTSIDE, "is about NumPy itself", "test"),
+    ("scipy.linalg", Status.REFUSED, "for symmetric matrices write it with np.linalg.eigh", "sqrtm logm schur"),
+    ("scipy.linalg", Status.DYNAMIC, "use np.linalg.svd or qr", "null_space orth"),
     ("numpy.fft", Status.OUTSIDE, "is about NumPy itself", "test"),
     ("numpy.fft", Status.OUTSIDE, _CREATION, "fftfreq rfftfreq"),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.coverage.elementwise import ELEMENTWISE, full_name
 from tests.coverage.example import Example, Table
+from tests.coverage.linalg import LINALG
 from tests.coverage.shapes import SHAPES
 from tests.coverage.special import SPECIAL
 from tests.coverage.sums import SUMS
@@ -22,4 +23,5 @@ EXAMPLES: Table = {
     **ELEMENTWISE,
     **SHAPES,
     **SUMS,
+    **LINALG,
 }
