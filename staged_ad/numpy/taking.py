@@ -108,6 +108,8 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
 
 def _known(name: str, value: Any, advice: str) -> np.ndarray[Any, Any]:
     """The numbers of an argument on which the shape of the result depends."""
+    if isinstance(value, Tracer) and value.array is not None:
+        return np.asarray(value.array)
     if isinstance(value, Tracer):
         raise UnsupportedError(
             f"np.{name} with a traced argument has a result of unknown shape {where_here()}; {advice}"
