@@ -1,4 +1,4 @@
-"""The command line: `python -m staged_ad` runs the demonstration, `python -m staged_ad info` prints versions.
+"""The command line: `python -m staged_ad` runs the demonstration, `info` prints versions, `coverage` what is supported.
 
 Invariant: `info` needs nothing beyond the package's own dependencies.
 Start reading at `main`.
@@ -14,6 +14,8 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import numpy as np
 
+from staged_ad.diagnostics import coverage
+
 USAGE_EXAMPLES = "Without a command, the demonstration runs: three learning tasks on real data, checked and timed."
 
 
@@ -23,8 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", title="commands")
     commands.add_parser("demo", help="run the demonstration (the default)")
     commands.add_parser("info", help="print versions, the processor and its SIMD width")
-    command = parser.parse_args(arguments).command
-    return print_info() if command == "info" else run_demonstration()
+    table = commands.add_parser("coverage", help="print which functions of NumPy and SciPy are supported")
+    table.add_argument("--write", metavar="FILE", type=Path, help="write the table to a file instead")
+    options = parser.parse_args(arguments)
+    match options.command:
+        case "info":
+            return print_info()
+        case "coverage":
+            return print_coverage(options.write)
+        case _:
+            return run_demonstration()
 
 
 def run_demonstration() -> int:
@@ -42,6 +52,15 @@ def run_demonstration() -> int:
         )
         return 1
     return run()
+
+
+def print_coverage(target: Path | None) -> int:
+    """Print the table of supported functions, or write it to a file."""
+    if target is None:
+        print(coverage.text(), end="")
+    else:
+        target.write_text(coverage.text(), encoding="utf-8")
+    return 0
 
 
 def print_info() -> int:

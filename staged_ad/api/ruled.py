@@ -176,7 +176,7 @@ def around(objects: Sequence[Any]) -> list[Tracer]:
                 continue
         found += flatten([value, parts])[0]
     tracers = [leaf for leaf in found if isinstance(leaf, Tracer) and isinstance(leaf.atom, Var)]
-    return [tracer for tracer in tracers if tracer.trace.open or is_captured(tracer)]
+    return [tracer for tracer in tracers if tracer.owner.open or is_captured(tracer)]
 
 
 def floating(types: Sequence[ArrayType]) -> list[ArrayType]:

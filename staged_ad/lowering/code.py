@@ -337,10 +337,17 @@ class Code:
         return Value(result, dtype, a.lanes, a.depth, None, source.kind != "f" or kind != "f")
 
     def bitcast(self, a: Value, dtype: np.dtype[Any]) -> Value:
-        """The same bits as another dtype of that size."""
+        """The bits of `a` as a number of another type of the same width."""
+        if a.literal is not None:
+            return self.constant(np.asarray(a.literal).view(dtype)[()], dtype)
         target = vector_type(element_type(dtype), a.lanes)
-        result = self.write(f"bitcast {a.operand} to {target}", target, (a,), a.depth)
-        return Value(result, dtype, a.lanes, a.depth, None, dtype.kind != "f")
+        name = self.write(f"bitcast {a.operand} to {target}", target, (a,), a.depth)
+        return Value(name, dtype, a.lanes, a.depth, None, dtype.kind != "f")
+
+    def helper(self, name: str, text: str) -> str:
+        """A function of scalars for ``lanewise``, part of the module once; `text` defines ``@name``."""
+        self.externals.helpers.setdefault(name, text)
+        return name
 
     def intrinsic(self, name: str, *values: Value) -> Value:
         """An LLVM intrinsic of floating point: floor, ceil, trunc, rint, sqrt, fabs, copysign."""

@@ -9,16 +9,31 @@ import numpy as _np
 
 from staged_ad.numpy import counting as _counting
 from staged_ad.numpy import creation as _creation
+from staged_ad.numpy import diagonals as _diagonals
+from staged_ad.numpy import dtypes as _dtypes
+from staged_ad.numpy import floats as _floats
+from staged_ad.numpy import histograms as _histograms
 from staged_ad.numpy import inplace as _inplace
+from staged_ad.numpy import interpolating as _interpolating
+from staged_ad.numpy import joining as _joining
 from staged_ad.numpy import linalg_norms as _linalg_norms
 from staged_ad.numpy import multiplying as _multiplying
+from staged_ad.numpy import nan_reducing as _nan_reducing
 from staged_ad.numpy import ordering as _ordering
+from staged_ad.numpy import padding as _padding
+from staged_ad.numpy import polynomials as _polynomials
+from staged_ad.numpy import products as _products
 from staged_ad.numpy import quantiles as _quantiles
 from staged_ad.numpy import reducing as _reducing
+from staged_ad.numpy import refusing as _refusing
 from staged_ad.numpy import scanning as _scanning
+from staged_ad.numpy import selecting as _selecting
 from staged_ad.numpy import shaping as _shaping
+from staged_ad.numpy import spacing as _spacing
 from staged_ad.numpy import special as _special
+from staged_ad.numpy import statistics as _statistics
 from staged_ad.numpy import taking as _taking
+from staged_ad.numpy import ufunc_methods as _ufunc_methods
 from staged_ad.numpy.assignment import at as at
 from staged_ad.numpy.assignment import setitem as setitem
 from staged_ad.numpy.assignment import ufunc_at as ufunc_at
@@ -45,6 +60,7 @@ from staged_ad.tracing.protocol import OPERATIONS as _OPERATIONS
 _REDUCTIONS = ["sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "mean", "var", "std", "ptp", "average"]
 _PRODUCTS = ["matmul", "dot", "inner", "outer", "vdot", "tensordot", "einsum"]
 
+_OPERATIONS.functions.update(_refusing.FUNCTIONS)
 _OPERATIONS.functions.update(dict(_UFUNCS.items()))
 _OPERATIONS.functions.update(_FUNCTIONS)
 _OPERATIONS.functions.update(_shaping.FUNCTIONS)
@@ -58,6 +74,21 @@ _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for n
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min})
 _OPERATIONS.functions.update(_linalg_norms.FUNCTIONS)
+
+_OPERATIONS.functions.update(_interpolating.FUNCTIONS)
+_OPERATIONS.functions.update(_joining.FUNCTIONS)
+_OPERATIONS.functions.update(_histograms.FUNCTIONS)
+_OPERATIONS.functions.update(_diagonals.FUNCTIONS)
+_OPERATIONS.functions.update(_padding.FUNCTIONS)
+_OPERATIONS.functions.update(_spacing.FUNCTIONS)
+_OPERATIONS.functions.update(_selecting.FUNCTIONS)
+_OPERATIONS.functions.update(_nan_reducing.FUNCTIONS)
+_OPERATIONS.functions.update(_products.FUNCTIONS)
+_OPERATIONS.functions.update(_polynomials.FUNCTIONS)
+_OPERATIONS.functions.update(_dtypes.FUNCTIONS)
+_OPERATIONS.functions.update(_floats.FUNCTIONS)
+_OPERATIONS.functions.update(_statistics.FUNCTIONS)
+_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS)
 
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)
@@ -75,6 +106,9 @@ _OPERATIONS.methods.update(
     copy=_shaping.copy,
     clip=lambda x, min=None, max=None: _shaping.clip(x, min, max),
     round=_shaping.round_,
+    diagonal=_diagonals.diagonal,
+    trace=_diagonals.trace,
+    repeat=_joining.repeat,
     conj=_conjugate,
     conjugate=_conjugate,
 )

@@ -289,7 +289,7 @@ def _holds(part: Any) -> bool:
 
 def _static(part: slice) -> slice:
     for bound in (part.start, part.stop, part.step):
-        if isinstance(bound, Tracer) and bound.trace.concretize(bound, int) is None:
+        if isinstance(bound, Tracer) and bound.owner.concretize(bound, int) is None:
             raise UnsupportedError(
                 f"a slice whose bounds are traced has no static shape {where_here()}: write np.take(x, start + "
                 "np.arange(length)) for a window, or np.where with a mask of positions"

@@ -171,7 +171,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
 def _is_deficient(rank: Any, n: int) -> bool:
     if not isinstance(rank, Tracer):
         return int(as_value(rank).value) < n
-    return bool(rank.trace.concretize(rank < n, bool))
+    return bool(rank.owner.concretize(rank < n, bool))
 
 
 # -- determinants -------------------------------------------------------------------------------------------------

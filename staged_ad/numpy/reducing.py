@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError, UnsupportedError
+from staged_ad.ir import filled
 from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
-from staged_ad.numpy.promotion import as_value, to_dtype, to_float
+from staged_ad.numpy.promotion import as_value, common_shape, to_dtype, to_float, to_shape
+from staged_ad.numpy.shaping import full
 from staged_ad.numpy.ufuncs import imag, multiply, not_equal, real, square, subtract, true_divide
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import reductions as r
-from staged_ad.primitives.makers import Operation, typeof
+from staged_ad.primitives.arithmetic import maximum, minimum
+from staged_ad.primitives.makers import Operation, add, mul, select, typeof
 from staged_ad.primitives.shaping import broadcast, reshape
 from staged_ad.tracing.source import location, user_source
 
@@ -50,13 +53,30 @@ def _flag(keepdims: Any) -> bool:
 
 def _refuse(name: str, **options: Any) -> None:
     for option, value in options.items():
-        if value is not None and value is not np._NoValue and value is not True:
+        if _given(value):
             raise UnsupportedError(
                 f"np.{name}(..., {option}=...) is not supported on traced values (at {location(user_source())})"
             )
 
 
-def _accumulating(name: str, operation: Operation) -> Callable[..., Any]:
+def _given(option: Any) -> bool:
+    """Whether an option says anything."""
+    return option is not None and option is not np._NoValue
+
+
+def _masked(value: Any, where: Any, identity: Any) -> Any:
+    """`value` where the mask holds; elsewhere what leaves a reduction as it is."""
+    if not _given(where) or where is True:
+        return value
+    type = typeof(value)
+    mask = to_dtype(as_value(where), BOOL)
+    shape = common_shape([type, typeof(mask)])
+    if isinstance(identity, int | float):
+        identity = filled(identity, type)
+    return select(to_shape(mask, shape), to_shape(value, shape), to_shape(identity, shape))
+
+
+def _accumulating(name: str, operation: Operation, identity: int, combine: Operation) -> Callable[..., Any]:
     def reduce(
         a: Any,
         axis: Axis = None,
@@ -66,7 +86,7 @@ def _accumulating(name: str, operation: Operation) -> Callable[..., Any]:
         initial: Any = None,
         where: Any = None,
     ) -> Any:
-        _refuse(name, out=out, initial=initial, where=where)
+        _refuse(name, out=out)
         value = as_value(a)
         kind = typeof(value).dtype.kind
         if dtype is not None:
@@ -75,41 +95,62 @@ def _accumulating(name: str, operation: Operation) -> Callable[..., Any]:
             target = INT64
         else:
             target = np.dtype("uint64") if kind == "u" else typeof(value).dtype
-        return _reduce(operation, to_dtype(value, target), axis, _flag(keepdims))
+        value = _masked(to_dtype(value, target), where, identity)
+        return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), initial)
 
     return reduce
 
 
-sum = _accumulating("sum", r.reduce_sum)
-prod = _accumulating("prod", r.reduce_prod)
+def _from_initial(combine: Operation, result: Any, initial: Any) -> Any:
+    if not _given(initial):
+        return result
+    type = typeof(result)
+    return combine(to_shape(to_dtype(as_value(initial), type.dtype), type.shape), result)
 
 
-def _extremum(name: str, operation: Operation) -> Callable[..., Any]:
+sum = _accumulating("sum", r.reduce_sum, 0, add)
+prod = _accumulating("prod", r.reduce_prod, 1, mul)
+
+
+def _extremum(name: str, operation: Operation, combine: Operation) -> Callable[..., Any]:
     def reduce(
         a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = None
     ) -> Any:
-        _refuse(name, out=out, initial=initial, where=where)
-        return _reduce(operation, as_value(a), axis, _flag(keepdims))
+        _refuse(name, out=out)
+        value = as_value(a)
+        value = to_dtype(value, typeof(value).dtype)
+        if not _given(initial):
+            if _given(where) and where is not True:
+                raise ValueError(
+                    f"reduction operation {name} has no identity, so to use a where mask one has to give "
+                    "an initial value"
+                )
+            return _reduce(operation, value, axis, _flag(keepdims))
+        start = to_dtype(as_value(initial), typeof(value).dtype)
+        value = _masked(value, where, start)
+        if _count(value, axis) == 0:
+            return full(typeof(sum(value, axis=axis, keepdims=keepdims)).shape, initial, typeof(value).dtype)
+        return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), start)
 
     return reduce
 
 
-max = _extremum("max", r.reduce_max)
-min = _extremum("min", r.reduce_min)
+max = _extremum("max", r.reduce_max, maximum)
+min = _extremum("min", r.reduce_min, minimum)
 
 
-def _logical(name: str, operation: Operation) -> Callable[..., Any]:
+def _logical(name: str, operation: Operation, identity: int) -> Callable[..., Any]:
     def reduce(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, *, where: Any = None) -> Any:
-        _refuse(name, out=out, where=where)
+        _refuse(name, out=out)
         value = as_value(a)
         truth = value if typeof(value).dtype == BOOL else not_equal(value, 0)
-        return _reduce(operation, truth, axis, _flag(keepdims))
+        return _reduce(operation, _masked(truth, where, identity), axis, _flag(keepdims))
 
     return reduce
 
 
-any = _logical("any", r.reduce_or)
-all = _logical("all", r.reduce_and)
+any = _logical("any", r.reduce_or, False)
+all = _logical("all", r.reduce_and, True)
 
 
 def _arg(name: str, operation: Operation) -> Callable[..., Any]:
@@ -142,9 +183,17 @@ def _count(value: Any, axis: Axis) -> int:
 def mean(
     a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
 ) -> Any:
-    _refuse("mean", out=out, where=where)
+    _refuse("mean", out=out)
     value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
-    return true_divide(sum(value, axis=axis, keepdims=keepdims), float(_count(value, axis)))
+    return true_divide(sum(value, axis=axis, keepdims=keepdims, where=where), _weight(value, axis, keepdims, where))
+
+
+def _weight(value: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
+    """How many elements are summed, as a number, or as an array where a mask decides."""
+    if not _given(where) or where is True:
+        return float(_count(value, axis))
+    type = typeof(value)
+    return sum(_masked(filled(1, type), where, 0), axis=axis, keepdims=keepdims)
 
 
 def var(
@@ -159,14 +208,18 @@ def var(
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
-    _refuse("var", out=out, where=where, mean=mean, correction=correction)
+    _refuse("var", out=out)
+    if _given(correction):
+        if ddof != 0:
+            raise ValueError("ddof and correction can't be provided simultaneously.")
+        ddof = correction
     value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
-    count = float(_count(value, axis))
-    center = true_divide(sum(value, axis=axis, keepdims=True), count)
-    return true_divide(
-        sum(_square_of_modulus(subtract(value, center)), axis=axis, keepdims=keepdims),
-        float(np.maximum(count - ddof, 0)),
-    )
+    if not _given(mean):
+        mean = true_divide(sum(value, axis=axis, keepdims=True, where=where), _weight(value, axis, True, where))
+    squares = _square_of_modulus(subtract(value, mean))
+    count = _weight(value, axis, keepdims, where)
+    freedom = float(np.maximum(count - ddof, 0)) if isinstance(count, float) else maximum(subtract(count, ddof), 0.0)
+    return true_divide(sum(squares, axis=axis, keepdims=keepdims, where=where), freedom)
 
 
 def _square_of_modulus(value: Any) -> Any:
@@ -185,16 +238,15 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> An
 
 
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
-    if returned:
-        raise UnsupportedError(
-            f"np.average(..., returned=True) is not supported on traced values (at {location(user_source())})"
-        )
     if weights is None:
-        return mean(a, axis=axis, keepdims=keepdims)
+        found = mean(a, axis=axis, keepdims=keepdims)
+        return (found, np.full(found.shape, float(_count(as_value(a), axis)), found.dtype)) if returned else found
     a, weights = to_float(a), to_float(weights)
     if typeof(weights).shape != typeof(a).shape:
-        if not isinstance(axis, int) or typeof(weights).ndim != 1:
-            raise ShapeError("np.average: 1-d weights need an integer axis")
-        weights = broadcast(weights, shape=typeof(a).shape, dims=(check_axis(axis, typeof(a).ndim),))
-    total = sum(multiply(a, weights), axis=axis, keepdims=keepdims)
-    return true_divide(total, sum(weights, axis=axis, keepdims=keepdims))
+        axes = normalize_axes(axis, typeof(a).ndim)
+        if axis is None or typeof(weights).shape != tuple(typeof(a).shape[k] for k in axes):
+            raise ShapeError("np.average: weights need the shape of the array, or that of its axes which are averaged")
+        weights = broadcast(weights, shape=typeof(a).shape, dims=axes)
+    total = sum(weights, axis=axis, keepdims=keepdims)
+    found = true_divide(sum(multiply(a, weights), axis=axis, keepdims=keepdims), total)
+    return (found, total) if returned else found

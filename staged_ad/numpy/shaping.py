@@ -279,23 +279,6 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return value
 
 
-def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Any:
-    value = as_value(array)
-    constant = kwargs.pop("constant_values", 0)
-    if mode != "constant" or kwargs or not np.isscalar(constant):
-        raise UnsupportedError(
-            f"np.pad(mode={mode!r}) with these options is not supported on traced values (at {location(user_source())})"
-        )
-    ndim = typeof(value).ndim
-    widths = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
-    low, high = (tuple(int(w) for w in widths[:, k]) for k in (0, 1))
-    padded = p.pad(value, low=low, high=high)
-    if constant == 0:
-        return padded
-    inside = np.pad(np.ones(typeof(value).shape, bool), widths)
-    return where(inside, padded, typeof(value).dtype.type(constant))
-
-
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
         raise UnsupportedError(
@@ -378,7 +361,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.atleast_2d: atleast_2d,
     np.flip: flip,
     np.roll: roll,
-    np.pad: pad,
     np.where: where,
     np.clip: clip,
     np.round: round_,

@@ -6,6 +6,7 @@ Start at makers.py.
 
 from staged_ad.primitives import arithmetic as arithmetic
 from staged_ad.primitives import bessel as bessel
+from staged_ad.primitives import bits as bits
 from staged_ad.primitives import bounds as bounds
 from staged_ad.primitives import complexes as complexes
 from staged_ad.primitives import exact as exact
@@ -27,5 +28,6 @@ from staged_ad.primitives import random_bits as random_bits
 from staged_ad.primitives import reductions as reductions
 from staged_ad.primitives import scans as scans
 from staged_ad.primitives import shaping as shaping
+from staged_ad.primitives import shearing as shearing
 from staged_ad.primitives import special as special
 from staged_ad.primitives import trigonometric as trigonometric

@@ -24,6 +24,8 @@ class Operations:
         array methods and properties by name ('sum', 'T', ...); the tracer is the first argument.
     functions
         by the NumPy or SciPy callable itself, ufuncs included.
+    ufunc_methods
+        by name ('reduce', 'outer', ...); the ufunc is the first argument.
     views
         names and callables whose result looks into the memory of the array they are given, and False where it cannot
         be written to.
@@ -37,6 +39,7 @@ class Operations:
     methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
     properties: dict[str, Callable[..., Any]] = field(default_factory=dict)
     functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
+    ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
     views: dict[str | Callable[..., Any], bool] = field(default_factory=dict)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     creators: dict[str, Callable[..., Any]] = field(default_factory=dict)

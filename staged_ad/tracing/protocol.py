@@ -105,7 +105,7 @@ class ArrayProtocol:
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.check_writable()
-        view = value.view if isinstance(value, ArrayProtocol) else None
+        view = value.window if isinstance(value, ArrayProtocol) else None
         if view is not None and view.base is self and same_index(view.index, index):
             return  # x[i] += y ends so: the elements are there already
         write(self, OPERATIONS.operators["setitem"](self, index, value))
@@ -135,7 +135,7 @@ class ArrayProtocol:
                 f"The truth value of {count} is ambiguous. Use {advice} (at {location(user_source())}, value of type "
                 f"{self.type})"
             )
-        found = self.trace.concretize(self, bool)
+        found = self.owner.concretize(self, bool)
         if found is None:
             raise no_single_value(
                 "the truth value",
@@ -179,7 +179,7 @@ class ArrayProtocol:
     def _integer(self, kind: str, advice: str) -> int:
         if self.dtype.kind == "c":
             raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
-        found = self.trace.concretize(self, int)
+        found = self.owner.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
         return int(found)
@@ -221,16 +221,22 @@ class ArrayProtocol:
         if method == "at":
             return _change(partial(OPERATIONS.operators["at"], ufunc), f"np.{ufunc.__name__}.at", inputs, kwargs)
         if method != "__call__":
-            raise UnsupportedError(
-                f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())}); "
-                "for reduce write np.sum, np.prod, np.max or np.min"
-            )
+            found = OPERATIONS.ufunc_methods.get(method)
+            if found is None:
+                raise UnsupportedError(
+                    f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())})"
+                )
+            results = found(ufunc, *inputs, **kwargs)
+            return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
         if where is not True and out is None:
             raise UnsupportedError(
                 f"np.{ufunc.__name__}(..., where=...) without out= leaves elements that nobody has set (at "
                 f"{location(user_source())}); write np.where for a mask"
             )
+        dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
+        if dtype is not None or casting != "same_kind":
+            inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
         results = _apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs)
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
@@ -306,7 +312,7 @@ def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., An
     if not isinstance(found, ArrayProtocol):
         return found
     tracer: Any = found.handle()
-    tracer.view = View(base, look, put, index)
+    tracer.window = View(base, look, put, index)
     return tracer
 
 

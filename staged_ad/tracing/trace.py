@@ -73,7 +73,7 @@ class Trace:
     def atom_of(self, value: Any) -> Atom:
         """The atom of this trace that stands for `value`: its own, a captured one, or a literal."""
         if isinstance(value, Tracer):
-            if value.trace is self:
+            if value.owner is self:
                 return value.atom
             check_open(value)
             if isinstance(value.atom, Literal):
@@ -115,7 +115,7 @@ class Trace:
         if meaning is None:
             return None
         if isinstance(meaning, Tracer):
-            number = meaning.trace.concretize(meaning, kind)
+            number = meaning.owner.concretize(meaning, kind)
         elif self.guards is None:
             number = _number(meaning, kind)
         else:
@@ -203,8 +203,8 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     for value in values:
         if isinstance(value, Tracer):
             check_open(value)
-            if found is None or value.trace.tag > found.tag:
-                found = value.trace
+            if found is None or value.owner.tag > found.tag:
+                found = value.owner
     return found
 
 

@@ -30,17 +30,17 @@ class Tracer(ArrayProtocol):
 
     home
         The trace of the function that made it and may change it in place; None for arguments, which are the caller's.
-    view, version
+    window, version
         Whose memory it looks into, and how often its own was written to; see views.py.
     """
 
-    __slots__ = ("_atom", "_trace", "home", "source", "version", "view")
+    __slots__ = ("_atom", "_owner", "home", "source", "version", "window")
 
     def __init__(self, trace: Trace, atom: Atom, source: Source | None = None) -> None:
-        self._trace = trace
+        self._owner = trace
         self._atom = atom
         self.source = source
-        self.view: View | None = None
+        self.window: View | None = None
         self.version = 0
         opened = OPEN.get()
         self.home: Trace | None = opened[-1] if opened else None
@@ -48,15 +48,15 @@ class Tracer(ArrayProtocol):
     @property
     def atom(self) -> Atom:
         """What it stands for now."""
-        if self.view is not None and self.view.stale:
-            self.follow(self.view)
+        if self.window is not None and self.window.stale:
+            self.follow(self.window)
         return self._atom
 
     @property
-    def trace(self) -> Trace:
-        if self.view is not None and self.view.stale:
-            self.follow(self.view)
-        return self._trace
+    def owner(self) -> Trace:
+        if self.window is not None and self.window.stale:
+            self.follow(self.window)
+        return self._owner
 
     @property
     def type(self) -> ArrayType:
@@ -86,7 +86,7 @@ class Tracer(ArrayProtocol):
 
     def handle(self) -> Tracer:
         """Another array of the same value."""
-        return Tracer(self.trace, self.atom, self.source)
+        return Tracer(self.owner, self.atom, self.source)
 
     def follow(self, view: View) -> None:
         """Take the value that a view has after its base was written to."""
@@ -96,18 +96,18 @@ class Tracer(ArrayProtocol):
     def become(self, value: Any) -> None:
         """Stand for `value`, of the same type, from now on."""
         if isinstance(value, Tracer):
-            self._trace, self._atom = value.trace, value.atom
+            self._owner, self._atom = value.owner, value.atom
         else:
             self._atom = literal_of(value)
 
     def check_writable(self) -> None:
         """Raises MutationError unless the function that is being traced made the array, and NumPy could write to it."""
-        view, root = self.view, root_of(self)
+        view, root = self.window, root_of(self)
         where = f"(at {location(user_source())})"
         while view is not None:
             if view.put is None:
                 raise MutationError(f"assignment destination is read-only {where}; write x = x.copy() before")
-            view = view.base.view
+            view = view.base.window
         check_open(root)
         if root.home is None:
             raise MutationError(
@@ -130,7 +130,7 @@ def is_captured(tracer: Tracer) -> bool:
 
 
 def check_open(tracer: Tracer) -> None:
-    if not tracer.trace.open and not is_captured(tracer):
+    if not tracer.owner.open and not is_captured(tracer):
         raise LeakedTracerError(
             f"a traced value of type {tracer.type}, made at {location(tracer.source)}, was used after the traced "
             "function had returned. Return the value from the function instead of keeping it in a global, a list or "

@@ -48,12 +48,12 @@ class View:
 
 def root_of(tracer: Any) -> Any:
     """The array that owns the memory."""
-    return tracer if tracer.view is None else tracer.view.root
+    return tracer if tracer.window is None else tracer.window.root
 
 
 def write(tracer: Any, value: Any) -> None:
     """Let `tracer` stand for `value`, of the same type, and with it all that shares its memory."""
-    view = tracer.view
+    view = tracer.window
     if view is not None:
         write(view.base, view.put(view.base, value))
     tracer.become(value)
@@ -71,7 +71,9 @@ def shares(base: Any, look: Look) -> bool:
 
 def _layout(tracer: Any) -> Any:
     """An array without meaning whose memory is laid out as NumPy's would be."""
-    return np.empty(tracer.shape, np.bool_) if tracer.view is None else tracer.view.look(_layout(tracer.view.base))
+    return (
+        np.empty(tracer.shape, np.bool_) if tracer.window is None else tracer.window.look(_layout(tracer.window.base))
+    )
 
 
 def put_by_place(look: Look) -> Callable[[Any, Any], Any]:

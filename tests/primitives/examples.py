@@ -7,6 +7,7 @@ Start at row.py.
 from __future__ import annotations
 
 import staged_ad.transforms.call  # noqa: F401  # declares the one primitive that holds a program
+from tests.primitives.bits_examples import BITS
 from tests.primitives.complex_examples import COMPLEX
 from tests.primitives.elementwise_examples import ELEMENTWISE
 from tests.primitives.indexing_examples import INDEXING
@@ -17,6 +18,16 @@ from tests.primitives.row import Row
 from tests.primitives.special_examples import SPECIAL_FUNCTIONS
 from tests.primitives.structural_examples import STRUCTURAL
 
-ROWS: list[Row] = [*COMPLEX, *ELEMENTWISE, *INDEXING, *LINALG, *ORDERING, *RANDOM, *SPECIAL_FUNCTIONS, *STRUCTURAL]
+ROWS: list[Row] = [
+    *BITS,
+    *COMPLEX,
+    *ELEMENTWISE,
+    *INDEXING,
+    *LINALG,
+    *ORDERING,
+    *RANDOM,
+    *SPECIAL_FUNCTIONS,
+    *STRUCTURAL,
+]
 DIFFERENTIABLE = [row for row in ROWS if row.differentiable]
 LINEAR = [(row, operands) for row in ROWS for operands in row.linear]

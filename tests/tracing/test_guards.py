@@ -373,7 +373,7 @@ def test_a_finished_trace_keeps_no_arrays():
     traces = []
 
     def f(x: Any) -> Any:
-        traces.append(x.trace)
+        traces.append(x.owner)
         return x if np.sum(x) > 0 else -x
 
     sad.jacfwd(f)(np.ones(3))

@@ -1,0 +1,88 @@
+"""What the compositions of this package begin with: arguments as arrays, static choices along an axis.
+
+Invariant: compositions are written in NumPy itself: what is traced goes back through the protocols, what is not stays
+an array, and dtypes are NumPy's in either case.
+Start at ``asarray``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import ConcretizationError, UnsupportedError
+from staged_ad.ir.types import check_axis
+from staged_ad.numpy.promotion import to_dtype
+from staged_ad.numpy.shaping import array
+from staged_ad.tracing import Tracer
+from staged_ad.tracing.source import location, user_source
+
+
+def asarray(x: Any) -> Any:
+    """`x` as np.asarray would give it: a traced value that is not weak, or an array."""
+    if isinstance(x, Tracer):
+        return to_dtype(x, x.dtype)
+    if isinstance(x, list | tuple) and is_traced(x):
+        return array(x)
+    return np.asarray(x)
+
+
+def is_traced(*xs: Any) -> bool:
+    """Whether there is a traced value among `xs`, or in the lists among them."""
+    return any(is_traced(*x) if isinstance(x, list | tuple) else isinstance(x, Tracer) for x in xs)
+
+
+def static(name: str, argument: str, x: Any) -> Any:
+    """`x` as an array whose numbers are known; raises ConcretizationError where it is traced."""
+    if is_traced(x):
+        raise ConcretizationError(
+            f"np.{name}: {argument} is traced, but the shape of the result depends on it (at "
+            f"{location(user_source())}). Pass it as a static argument, or compute it from shapes"
+        )
+    return np.asarray(x)
+
+
+def refuse(name: str, **options: Any) -> None:
+    """Raise UnsupportedError for the first option that was given."""
+    for option, value in options.items():
+        if value is not None and value is not np._NoValue:
+            raise UnsupportedError(
+                f"np.{name}(..., {option}=...) is not supported on traced values (at {location(user_source())})"
+            )
+
+
+def axis_of(x: Any, axis: Any) -> int:
+    """`axis` of `x`, counted from the front."""
+    return check_axis(int(axis), x.ndim)
+
+
+def along(axis: int, part: Any) -> tuple[Any, ...]:
+    """The index that takes `part` of an axis, and all of those before it."""
+    return (*(slice(None),) * axis, part)
+
+
+def taken(x: Any, positions: Any, axis: int) -> Any:
+    """np.take at known positions: its runs of neighbours are slices."""
+    positions = np.asarray(positions, dtype=np.int64)
+    if not isinstance(x, Tracer):
+        return np.take(x, positions, axis)
+    if not positions.size:
+        return x[along(axis, slice(0, 0))]
+    pieces = [x[along(axis, part)] for part in _runs(positions)]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis)
+
+
+def _runs(positions: Any) -> Iterator[slice]:
+    """Slices that go through `positions` in order, each upwards or downwards by one."""
+    start = 0
+    while start < len(positions):
+        stop, step = start + 1, 1
+        if stop < len(positions) and abs(positions[stop] - positions[start]) == 1:
+            step = int(positions[stop] - positions[start])
+            while stop < len(positions) and positions[stop] - positions[stop - 1] == step:
+                stop += 1
+        last = int(positions[stop - 1]) + step
+        yield slice(int(positions[start]), None if last < 0 else last, step)
+        start = stop

@@ -1,0 +1,138 @@
+"""Reductions that leave NaN out: nansum, nanmean, nanmax, nanvar, ...
+
+Invariant: a NaN contributes neither to the value nor to the derivative.
+Start at ``nansum``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from staged_ad.numpy.arrays import asarray, refuse
+
+
+def _replaced(a: Any, value: float) -> Any:
+    x = asarray(a)
+    return np.where(np.isnan(x), x.dtype.type(value), x) if x.dtype.kind == "f" else x
+
+
+def nansum(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = np._NoValue,
+    where: Any = np._NoValue,
+) -> Any:
+    refuse("nansum", out=out)
+    return np.sum(_replaced(a, 0), axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
+
+
+def nanprod(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = np._NoValue,
+    where: Any = np._NoValue,
+) -> Any:
+    refuse("nanprod", out=out)
+    return np.prod(_replaced(a, 1), axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
+
+
+def _nan_extremum(name: str, function: Callable[..., Any], fill: float) -> Callable[..., Any]:
+    def reduce(
+        a: Any,
+        axis: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = np._NoValue,
+        where: Any = np._NoValue,
+    ) -> Any:
+        refuse(name, out=out)
+        x = asarray(a)
+        value = function(_replaced(x, fill), axis=axis, keepdims=keepdims, initial=initial, where=where)
+        if x.dtype.kind != "f" or initial is not np._NoValue:
+            return value
+        nothing = np.all(np.isnan(x), axis=axis, keepdims=keepdims, where=where)
+        return np.where(nothing, x.dtype.type(np.nan), value)
+
+    return reduce
+
+
+nanmax = _nan_extremum("nanmax", np.max, -np.inf)
+nanmin = _nan_extremum("nanmin", np.min, np.inf)
+
+
+def _arg(function: Callable[..., Any], fill: float) -> Callable[..., Any]:
+    def find(a: Any, axis: int | None = None, out: Any = None, *, keepdims: Any = False) -> Any:
+        """As NumPy, save that a slice of nothing but NaN, which it refuses, gives 0."""
+        refuse(f"nan{function.__name__}", out=out)
+        return function(_replaced(a, fill), axis=axis, keepdims=keepdims)
+
+    return find
+
+
+def _counted(x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
+    return np.sum(~np.isnan(x), axis=axis, dtype=np.intp, keepdims=keepdims, where=where)
+
+
+def nanmean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = np._NoValue
+) -> Any:
+    refuse("nanmean", out=out)
+    x = asarray(a)
+    if x.dtype.kind != "f":
+        return np.mean(x, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    total = np.sum(_replaced(x, 0), axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    return total / _counted(x, axis, keepdims, where).astype(total.dtype)
+
+
+def nanvar(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = False,
+    *,
+    where: Any = np._NoValue,
+    mean: Any = np._NoValue,
+    correction: Any = np._NoValue,
+) -> Any:
+    refuse("nanvar", out=out)
+    if correction is not np._NoValue:
+        if ddof != 0:
+            raise ValueError("ddof and correction can't be provided simultaneously.")
+        ddof = correction
+    x = asarray(a)
+    if x.dtype.kind != "f":
+        return np.var(x, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+    x = x if dtype is None else x.astype(dtype)
+    center = nanmean(x, axis, keepdims=True, where=where) if mean is np._NoValue else mean
+    square = np.where(np.isnan(x), x.dtype.type(0), x - center) ** 2
+    count = _counted(x, axis, keepdims, where)
+    freedom = np.where(count > ddof, count - ddof, np.nan).astype(x.dtype)
+    return np.sum(square, axis=axis, keepdims=keepdims, where=where) / freedom
+
+
+def nanstd(a: Any, *args: Any, **kwargs: Any) -> Any:
+    return np.sqrt(nanvar(a, *args, **kwargs))
+
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.nansum: nansum,
+    np.nanprod: nanprod,
+    np.nanmax: nanmax,
+    np.nanmin: nanmin,
+    np.nanargmax: _arg(np.argmax, -np.inf),
+    np.nanargmin: _arg(np.argmin, np.inf),
+    np.nanmean: nanmean,
+    np.nanvar: nanvar,
+    np.nanstd: nanstd,
+}

@@ -1,0 +1,140 @@
+"""Polynomials as arrays of coefficients, highest power first; convolve and correlate.
+
+Invariant: no coefficient is dropped for being zero: shapes are static.
+Start at ``convolve`` and ``polyval``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import ShapeError
+from staged_ad.numpy.arrays import asarray, refuse
+from staged_ad.primitives.shearing import windows
+from staged_ad.tracing.source import location, user_source
+
+
+def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v))
+    if len(v) > len(a):
+        a, v = v, a
+    return _slid(a, np.flip(v), mode)
+
+
+def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v)).conj()
+    if len(v) > len(a):
+        return np.flip(_slid(v, a, mode))
+    return _slid(a, v, mode)
+
+
+def _slid(a: Any, v: Any, mode: str) -> Any:
+    """c[k] = sum_j a[k + j] v[j], where v is not longer than a; `mode` says how far v may stick out."""
+    if a.ndim != 1 or v.ndim != 1:
+        raise ShapeError(f"object too deep for desired array: convolve takes vectors (at {location(user_source())})")
+    m = len(v)
+    if m == 0:
+        raise ValueError("v cannot be empty" if len(a) else "a cannot be empty")
+    outside = {"full": (m - 1, m - 1), "same": (m // 2, m - 1 - m // 2), "valid": (0, 0)}
+    if mode not in outside:
+        raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
+    a, v = a.astype(kind := np.result_type(a.dtype, v.dtype)), v.astype(kind)
+    return np.matmul(windows(np.pad(a, outside[mode]), m), v)
+
+
+def polyval(p: Any, x: Any) -> Any:
+    """Horner's rule."""
+    p, x = asarray(p), asarray(x)
+    y = np.zeros(x.shape, x.dtype)
+    for k in range(len(p)):
+        y = y * x + p[k]
+    return y
+
+
+def _aligned(a1: Any, a2: Any) -> tuple[Any, Any]:
+    a1, a2 = np.atleast_1d(asarray(a1)), np.atleast_1d(asarray(a2))
+    n = max(len(a1), len(a2))
+    return np.pad(a1, (n - len(a1), 0)), np.pad(a2, (n - len(a2), 0))
+
+
+def polyadd(a1: Any, a2: Any) -> Any:
+    return np.add(*_aligned(a1, a2))
+
+
+def polysub(a1: Any, a2: Any) -> Any:
+    return np.subtract(*_aligned(a1, a2))
+
+
+def polymul(a1: Any, a2: Any) -> Any:
+    """np.polymul, save that leading coefficients which happen to be zero are kept."""
+    return convolve(a1, a2)
+
+
+def polyder(p: Any, m: int = 1) -> Any:
+    p = asarray(p)
+    if m < 0:
+        raise ValueError("Order of derivative must be positive (see polyint)")
+    for _ in range(int(m)):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    p = asarray(p)
+    if m < 0:
+        raise ValueError("Order of integral must be positive (see polyder)")
+    constants = np.zeros(m) if k is None else np.atleast_1d(asarray(k))
+    if len(constants) == 1 < m:
+        constants = np.broadcast_to(constants, (m,))
+    if len(constants) < m:
+        raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")
+    for j in range(int(m)):
+        p = np.concatenate([p / np.arange(len(p), 0, -1), constants[j : j + 1]])
+    return p
+
+
+def poly(seq_of_zeros: Any) -> Any:
+    """np.poly of a list of zeros."""
+    zeros = np.atleast_1d(asarray(seq_of_zeros))
+    if zeros.ndim != 1:
+        zeros = np.linalg.eigvals(zeros)
+    zeros = zeros if zeros.dtype.kind in "fc" else zeros.astype(float)
+    p = np.ones(1, zeros.dtype)
+    for k in range(len(zeros)):
+        p = np.pad(p, (0, 1)) - np.pad(p * zeros[k], (1, 0))
+    return p if len(zeros) else 1.0
+
+
+def polyfit(
+    x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: bool | str = False
+) -> Any:
+    """np.polyfit without the estimates of errors: least squares with scaled columns."""
+    refuse("polyfit", full=full or None, cov=cov or None)
+    x, y = asarray(x) + 0.0, asarray(y) + 0.0
+    if x.ndim != 1 or y.ndim not in (1, 2) or x.shape[0] != y.shape[0]:
+        raise ShapeError(f"polyfit: expected vectors x and y of one length (at {location(user_source())})")
+    columns, right = np.vander(x, int(deg) + 1), y
+    if w is not None:
+        w = asarray(w) + 0.0
+        columns, right = columns * w[:, None], right * (w[:, None] if y.ndim == 2 else w)
+    scale = np.sqrt(np.sum(columns * columns, axis=0))
+    rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond
+    solution = np.linalg.lstsq(columns / scale, right, rcond)[0]
+    return (solution.T / scale).T
+
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.convolve: convolve,
+    np.correlate: correlate,
+    np.polyval: polyval,
+    np.polyadd: polyadd,
+    np.polysub: polysub,
+    np.polymul: polymul,
+    np.polyder: polyder,
+    np.polyint: polyint,
+    np.poly: poly,
+    np.polyfit: polyfit,
+}

@@ -1,0 +1,61 @@
+"""Functions of NumPy that traced values cannot be given to: why, and what to write instead.
+
+Invariant: each raises UnsupportedError with its reason, also where NumPy would ask for the numbers itself.
+Start at ``REFUSED``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from staged_ad.errors import UnsupportedError
+from staged_ad.tracing.source import location, user_source
+
+REFUSED: dict[str, str] = {
+    "array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray require": (
+        "NumPy asks for the numbers; write staged_ad.numpy.array, or leave it away"
+    ),
+    "frompyfunc": (
+        "it calls a Python function for every number; write the function with NumPy, or map it by staged_ad.vmap"
+    ),
+    "copyto fill_diagonal place put put_along_axis putmask": (
+        "it changes its argument; write the new array: np.where(mask, values, x)"
+    ),
+}
+"""Why not, by the names of functions whose results have static shapes."""
+
+DYNAMIC: dict[str, str] = {
+    "argwhere flatnonzero nonzero": (
+        "how many elements there are depends on values; write np.where(mask, x, 0), which keeps the shape"
+    ),
+    "unique unique_all unique_counts unique_inverse unique_values": (
+        "how many elements there are depends on values; staged_ad.numpy.unique(x, size=n) takes as many as asked"
+    ),
+    "intersect1d setdiff1d setxor1d union1d": (
+        "how many elements there are depends on values; np.sort keeps the shape, and np.isin says what is there"
+    ),
+    "trim_zeros": "how many zeros there are depends on values; cut by a slice of static length",
+    "polydiv roots": (
+        "how many coefficients are zero depends on values; np.polyval and np.convolve take them all, and the "
+        "eigenvalues of the companion matrix are the roots"
+    ),
+}
+"""Why not, by the names of functions whose results have shapes that depend on values."""
+
+
+def _refusing(name: str, reason: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+        raise UnsupportedError(f"np.{name} is not supported on traced values (at {location(user_source())}): {reason}")
+
+    return refuse
+
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    getattr(np, name): _refusing(name, reason)
+    for names, reason in {**REFUSED, **DYNAMIC}.items()
+    for name in names.split()
+    if hasattr(np, name)
+}

@@ -1,0 +1,169 @@
+"""Methods of ufuncs: np.add.reduce, np.multiply.outer, np.add.reduceat; and their options dtype and casting.
+
+Invariant: `axis` is 0 unless given, as for the methods of ufuncs in NumPy.
+Start at ``reduce``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
+from staged_ad.ir.types import canonical_dtype
+from staged_ad.numpy.arrays import along, asarray, axis_of, refuse, static
+from staged_ad.numpy.exponentials import logsumexp
+from staged_ad.numpy.promotion import as_value
+from staged_ad.numpy.scanning import accumulate
+from staged_ad.primitives.makers import typeof
+from staged_ad.tracing.source import location, user_source
+
+LONGEST = 1000
+"""Up to how many elements are folded one by one; each step is recorded."""
+
+
+_REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+    np.logical_and: np.all,
+    np.logical_or: np.any,
+}
+_ASSOCIATIVE = {
+    *(np.fmax, np.fmin, np.logaddexp2, np.hypot, np.bitwise_and, np.bitwise_or, np.bitwise_xor),
+    *(np.logical_xor, np.gcd, np.lcm),
+}
+
+
+def reduce(
+    ufunc: np.ufunc,
+    array: Any,
+    axis: Any = 0,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = np._NoValue,
+    where: Any = True,
+) -> Any:
+    name = f"{ufunc.__name__}.reduce"
+    refuse(name, out=out)
+    _check_binary(ufunc, "reduce")
+    x = asarray(array)
+    options = {"keepdims": keepdims, "where": where}
+    if ufunc in (np.logical_and, np.logical_or):
+        return _REDUCTIONS[ufunc](x, axis=axis, **options)
+    if initial is not np._NoValue and initial is not None:
+        options["initial"] = initial
+    if ufunc in (np.add, np.multiply):
+        return _REDUCTIONS[ufunc](x, axis=axis, dtype=dtype, **options)
+    if dtype is not None:
+        x = x.astype(canonical_dtype(dtype))
+    if ufunc in _REDUCTIONS:
+        return _REDUCTIONS[ufunc](x, axis=axis, **options)
+    refuse(name, where=None if where is True else where)
+    if ufunc is np.logaddexp and x.dtype.kind == "f" and "initial" not in options and x.size:
+        return logsumexp(x, axis=axis, keepdims=bool(keepdims))
+    return _folded(ufunc, x, axis, bool(keepdims), options.get("initial"))
+
+
+def _check_binary(ufunc: np.ufunc, method: str) -> None:
+    if ufunc.nin != 2 or ufunc.nout != 1 or ufunc.signature is not None:
+        raise ValueError(f"{method} only supported for binary functions")
+
+
+def _axes(x: Any, axis: Any) -> list[int]:
+    if axis is None:
+        return list(range(x.ndim))
+    return sorted({axis_of(x, k) for k in (axis if isinstance(axis, Sequence) else [axis])})
+
+
+def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
+    """The fold along one axis, written out; in pairs where the order does not matter."""
+    axes = _axes(x, axis)
+    if len(axes) > 1 and ufunc not in _ASSOCIATIVE | {np.logaddexp}:
+        raise ValueError(
+            f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be specified"
+        )
+    shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape))
+    rest = tuple(n for k, n in enumerate(x.shape) if k not in axes)
+    x = np.moveaxis(x, axes, range(len(axes))).reshape((-1, *rest)) if rest or axes else x[None]
+    parts = [x[k] for k in range(len(x))] if ufunc not in _ASSOCIATIVE else []
+    if len(x) > LONGEST and ufunc not in _ASSOCIATIVE:
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.reduce of {len(x)} elements is not supported on traced values (at "
+            f"{location(user_source())}); write it as a loop: staged_ad.scan"
+        )
+    if initial is not None:
+        start = np.broadcast_to(asarray(initial).astype(x.dtype), x.shape[1:])
+        x, parts = np.concatenate([start[None], x]), [start, *parts]
+    elif len(x) == 0 and ufunc.identity is not None:
+        parts = [np.full(x.shape[1:], ufunc.identity, ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])]
+    elif len(x) == 0:
+        raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
+    found = _in_pairs(ufunc, x) if not parts else _in_order(ufunc, parts)
+    return found.reshape(shape) if keepdims else found
+
+
+def _in_order(ufunc: np.ufunc, parts: list[Any]) -> Any:
+    found = parts[0]
+    for part in parts[1:]:
+        found = ufunc(found, part)
+    return found
+
+
+def _in_pairs(ufunc: np.ufunc, x: Any) -> Any:
+    while len(x) > 1:
+        half = len(x) // 2
+        rest = x[2 * half :]
+        x = ufunc(x[:half], x[half : 2 * half])
+        x = np.concatenate([x, rest.astype(x.dtype)]) if len(rest) else x
+    return x[0]
+
+
+def outer(ufunc: np.ufunc, A: Any, B: Any, /, **options: Any) -> Any:
+    _check_binary(ufunc, "outer")
+    A, B = asarray(A), asarray(B)
+    return ufunc(A.reshape(A.shape + (1,) * B.ndim), B, **options)
+
+
+def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+    refuse(f"{ufunc.__name__}.reduceat", out=out)
+    x = asarray(array)
+    k = axis_of(x, axis)
+    starts = static(f"{ufunc.__name__}.reduceat", "the array of indices", indices).tolist()
+    n = x.shape[k]
+    if any(not 0 <= start < n for start in starts):
+        raise IndexError(f"index out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
+    stops = [*starts[1:], n]
+    pieces = [
+        reduce(ufunc, x[along(k, slice(i, j if i < j else i + 1))], axis=k, dtype=dtype)
+        for i, j in zip(starts, stops, strict=True)
+    ]
+    return np.stack(pieces, axis=k)
+
+
+def cast_operands(ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: Any) -> list[Any]:
+    """The operands as ``ufunc(..., dtype=dtype, casting=casting)`` computes with them."""
+    values = [as_value(x) for x in inputs]
+    specs = [typeof(v).dtype for v in values]
+    signature = None if dtype is None else (*[None] * ufunc.nin, *[canonical_dtype(dtype)] * ufunc.nout)
+    options: Any = {} if signature is None else {"signature": signature}
+    try:
+        dtypes = ufunc.resolve_dtypes((*specs, *[None] * ufunc.nout), casting=casting, **options)
+    except TypeError as error:
+        raise DTypeError(f"{error} (at {location(user_source())})") from None
+    if dtype is None:
+        return list(inputs)
+    return [asarray(x).astype(d) for x, d in zip(inputs, dtypes, strict=False)]
+
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "accumulate": accumulate,
+    "reduce": reduce,
+    "outer": outer,
+    "reduceat": reduceat,
+    "cast_operands": cast_operands,
+}
