@@ -7,6 +7,7 @@ which work on traced values where NumPy and SciPy would ask for their numbers.
 
 import numpy as _np
 
+from staged_ad.numpy import counting as _counting
 from staged_ad.numpy import creation as _creation
 from staged_ad.numpy import diagonals as _diagonals
 from staged_ad.numpy import dtypes as _dtypes
@@ -36,6 +37,8 @@ from staged_ad.numpy import ufunc_methods as _ufunc_methods
 from staged_ad.numpy.assignment import at as at
 from staged_ad.numpy.assignment import setitem as setitem
 from staged_ad.numpy.assignment import ufunc_at as ufunc_at
+from staged_ad.numpy.counting import bincount as bincount
+from staged_ad.numpy.counting import unique as unique
 from staged_ad.numpy.exponentials import log_softmax as log_softmax
 from staged_ad.numpy.exponentials import logsumexp as logsumexp
 from staged_ad.numpy.exponentials import softmax as softmax
@@ -64,6 +67,7 @@ _OPERATIONS.functions.update(_shaping.FUNCTIONS)
 _OPERATIONS.functions.update(_taking.FUNCTIONS)
 _OPERATIONS.functions.update(_scanning.FUNCTIONS)
 _OPERATIONS.functions.update(_ordering.FUNCTIONS)
+_OPERATIONS.functions.update(_counting.FUNCTIONS)
 _OPERATIONS.functions.update(_quantiles.FUNCTIONS)
 _OPERATIONS.functions.update(_special.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})

@@ -20,6 +20,7 @@ from staged_ad.ir.types import INT64, canonical_dtype, check_axis
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.scanning import along, operand, part
 from staged_ad.numpy.shaping import flip, ravel, reshape, where
+from staged_ad.numpy.taking import take
 from staged_ad.numpy.ufuncs import subtract
 from staged_ad.primitives import ordering as o
 from staged_ad.primitives.makers import typeof
@@ -103,7 +104,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
         indices = to_dtype(as_value(sorter), INT64)
         if typeof(indices).shape != typeof(array).shape:
             raise ShapeError("sorter.size must equal input.size")
-        array = o.permute(array, indices, axis=0)
+        array = as_value(take(array, indices))
     dtype = canonical_dtype(np.promote_types(typeof(array).dtype, typeof(wanted).dtype))
     shape = typeof(wanted).shape
     found = o.searchsorted(to_dtype(array, dtype), ravel(to_dtype(wanted, dtype)), right=_side(side))
@@ -112,7 +113,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """np.digitize; traced bins are taken to be monotonic."""
-    edges = as_value(bins)
+    edges = as_value(operand(bins))
     n = typeof(edges).size
     if isinstance(edges, Literal):
         steps = np.diff(edges.array)

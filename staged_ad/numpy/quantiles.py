@@ -21,10 +21,14 @@ from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.numpy.reducing import Axis, normalize_axes
 from staged_ad.numpy.scanning import operand, refuse_out
 from staged_ad.primitives import ordering as o
+from staged_ad.primitives.indexing import gather
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import reshape, transpose
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
+
+FEW = 4
+"""Up to so many known places are slices."""
 
 Index = Callable[[Any, Any], Any]
 
@@ -90,12 +94,19 @@ def _rows(value: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
 
 def _pick(ordered: Any, index: Any) -> Any:
     """Elements along the last axis: `index` has axes in front of those of the rows, which it follows or repeats."""
-    if not isinstance(index, Tracer):  # the same for all rows
-        shape = (*index.shape[: index.ndim - ordered.ndim + 1], *ordered.shape[:-1])
-        rows = [ordered[..., int(k)] for k in index.ravel()]
-        return np.stack(rows).reshape(shape) if rows else np.zeros(shape, ordered.dtype)
-    chosen = index[..., None] == np.arange(ordered.shape[-1])
-    return np.sum(np.where(chosen, ordered, np.zeros((), ordered.dtype)), axis=-1)
+    rows = ordered.ndim - 1
+    index = np.clip(index, 0, ordered.shape[-1] - 1)  # a NaN is no index
+    many = np.shape(index)[: np.ndim(index) - rows]
+    if np.shape(index)[len(many) :] != (1,) * rows:
+        beside = np.transpose(index, (*range(len(many), len(many) + rows), *range(len(many))))
+        found = gather(ordered, beside, axes=(rows,), batch=rows)
+        return np.transpose(found, (*range(rows, rows + len(many)), *range(rows)))
+    index = np.reshape(index, many)
+    if isinstance(index, Tracer) or index.size > FEW:
+        return gather(ordered, index, axes=(rows,), batch=0)
+    found = [ordered[..., int(k)] for k in index.ravel()]
+    shape = (*many, *ordered.shape[:-1])
+    return np.stack(found).reshape(shape) if found else np.zeros(shape, ordered.dtype)
 
 
 def _isnan(x: Any) -> Any:
@@ -112,6 +123,7 @@ def _quantile(
             f"np.{name}(..., weights=...) is not supported on traced values (at {location(user_source())}); repeat the "
             "elements, or write np.argsort, np.cumsum of the weights, and np.searchsorted"
         )
+    q = operand(q)
     given = typeof(as_value(q))
     whole = method == "linear" and given.dtype.kind in "biu" and not percent
     place = operand(to_dtype(as_value(q), given.dtype if given.inexact else FLOAT64))
@@ -213,7 +225,7 @@ def _medians(name: str) -> Callable[..., Any]:
 
 def _middle(ordered: Any, dtype: np.dtype[Any], skip: bool) -> Any:
     inexact = ordered.dtype.kind == "f"
-    count: Any = np.asarray(ordered.shape[-1])
+    count: Any = np.full((1,) * (ordered.ndim - 1), ordered.shape[-1])
     if skip and inexact:
         count = np.sum(~_isnan(ordered), axis=-1)
     lower, upper = (_pick(ordered, np.maximum(k, 0)).astype(dtype) for k in ((count - 1) // 2, count // 2))

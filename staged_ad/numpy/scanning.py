@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError, UnsupportedError
-from staged_ad.ir import Literal
 from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype, to_float, to_shape
@@ -47,11 +46,11 @@ def along(a_: Any, axis: int | None) -> tuple[Any, int]:
 
 
 def operand(x: Any) -> Any:
-    """What has Python's operators: a traced value, an array, or a Python number."""
+    """What has Python's operators: an array or a Python number where the value is known, else a traced value."""
     value = as_value(x)
-    if not isinstance(value, Literal):
+    if value.array is None:
         return value
-    return value.value.item() if value.type.weak else value.array
+    return value.array.item() if value.type.weak else value.array
 
 
 def part(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
@@ -72,9 +71,20 @@ def _cumulative(name: str, operation: Operation, boolean: Operation) -> Callable
         refuse_out(name, out)
         value, k = along(a, axis)
         value = to_dtype(value, _sum_dtype(typeof(value).dtype, dtype))
+        if typeof(value).is_complex and operation is scans.cumprod:
+            return _complex_products(value, k)
         return (boolean if typeof(value).dtype == BOOL else operation)(value, axis=k, reverse=False)
 
     return scan
+
+
+def _complex_products(x: Any, axis: int) -> Any:
+    """Products of 1, 2, 4, ... neighbours, each from two of half as many."""
+    n, width = typeof(x).shape[axis], 1
+    while width < n:
+        longer = multiply(part(x, axis, width, None), part(x, axis, None, n - width))
+        x, width = concatenate([part(x, axis, None, width), longer], axis=axis), 2 * width
+    return x
 
 
 cumsum = _cumulative("cumsum", scans.cumsum, scans.cummax)

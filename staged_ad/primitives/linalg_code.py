@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from staged_ad.errors import LinAlgError
 from staged_ad.ir import ArrayType
 
@@ -31,10 +29,6 @@ Index = str | int
 def stack(*types: ArrayType, **params: Any) -> int:
     """The number of matrices."""
     return math.prod(types[0].shape[:-2])
-
-
-def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return dtype
 
 
 def cube_cost(factor: float) -> Callable[..., float]:

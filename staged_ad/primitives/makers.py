@@ -39,6 +39,7 @@ def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
 
 
 _ORDERING = {"lt", "le", "gt", "ge", "maximum", "minimum", "reduce_max", "reduce_min", "argmax", "argmin", "sort"}
+_ORDERING |= {"argsort", "searchsorted", "cummax", "cummin"}
 
 
 def typeof(value: Any) -> ArrayType:

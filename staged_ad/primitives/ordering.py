@@ -19,19 +19,20 @@ from staged_ad.ir import ArrayType, Primitive
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import INT64
-from staged_ad.primitives.makers import Operation, typeof, with_batch
+from staged_ad.primitives.makers import Operation, by_parts, check_kind, typeof, with_batch
 from staged_ad.primitives.shaping import reshape
 from staged_ad.primitives.sort_kernels import ARGSORT, PERMUTE, SEARCH, SORT, UNPERMUTE
 from staged_ad.tracing import bind
 
 
-def _check_axis(name: str, x: ArrayType, axis: int) -> None:
+def _check(name: str, x: ArrayType, axis: int) -> None:
+    check_kind(name, x.dtype, "biuf")
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"{name}: axis {axis} does not fit shape {x.shape}")
 
 
 def _abstract_argsort(x: ArrayType, *, axis: int) -> ArrayType:
-    _check_axis("argsort", x, axis)
+    _check("argsort", x, axis)
     return ArrayType(x.shape, INT64)
 
 
@@ -49,7 +50,7 @@ argsort: Operation = Operation(
 
 
 def _abstract_sort(x: ArrayType, *, axis: int) -> ArrayType:
-    _check_axis("sort", x, axis)
+    _check("sort", x, axis)
     return x.strong()
 
 
@@ -76,7 +77,7 @@ def _moving(name: str, evaluate: Callable[..., Any], back: Callable[[], Operatio
     """An operation on an array and a permutation; `back` undoes it."""
 
     def abstract_eval(x: ArrayType, order: ArrayType, *, axis: int) -> ArrayType:
-        _check_axis(name, x, axis)
+        _check(name, x, axis)
         if order.shape != x.shape or order.dtype != INT64:
             raise ShapeError(f"{name}: the order of {x} is {order}")
         return x.strong()
@@ -98,6 +99,7 @@ def _moving(name: str, evaluate: Callable[..., Any], back: Callable[[], Operatio
             lambda ct, inputs, *, axis: [back()(ct, inputs[1], axis=axis), None],
             batch,
             lower,
+            split=by_parts(lambda: operation),
         )
     )
     return operation
@@ -109,7 +111,9 @@ def _evaluate_unpermute(x: Any, order: Any, *, axis: int) -> Any:
     return y
 
 
-# permute(x, order): y[k] = x[order[k]] along the axis; unpermute(y, order): x[order[k]] = y[k]
+# permute(x, order): y[k] = x[order[k]] along the axis; unpermute(y, order): x[order[k]] = y[k]. Unlike those of gather
+# and scatter their places are known to be distinct and inside: each is the other's inverse and adjoint, with nothing to
+# sum, so that the rows of a stack need not wait for each other.
 permute: Operation = _moving(
     "permute", lambda x, order, *, axis: np.take_along_axis(x, order, axis), lambda: unpermute, PERMUTE
 )
@@ -118,10 +122,12 @@ unpermute: Operation = _moving("unpermute", _evaluate_unpermute, lambda: permute
 
 # searchsorted(a, v, right): where each v goes in the sorted last axis of a; behind what equals it, if `right`.
 def _abstract_searchsorted(a: ArrayType, v: ArrayType, *, right: bool) -> ArrayType:
+    check_kind("searchsorted", a.dtype, "biuf")
     if a.ndim < 1 or v.ndim != a.ndim or a.shape[:-1] != v.shape[:-1]:
         raise ShapeError(f"searchsorted: {v} in {a}")
     if a.dtype != v.dtype:
         raise DTypeError(f"searchsorted: operands have dtypes {a.dtype} and {v.dtype}")
+    check_kind("searchsorted", a.dtype, "biuf")
     return ArrayType(v.shape, INT64)
 
 

@@ -151,3 +151,30 @@ ORDERING: dict[Callable[..., Any], list[Call]] = {
     ],
     np.nanpercentile: [lambda x: np.nanpercentile(np.where(x == x[0, 1, 1], np.nan, x), [20, 30.0])],
 }
+
+COUNTING: dict[Callable[..., Any], list[Call]] = {
+    np.histogram: [
+        lambda x: np.histogram(x)[::-1],
+        lambda x: np.histogram(x, 4),
+        lambda x: np.histogram(x, 3, range=(-0.5, 1)),
+        lambda x: np.histogram(x, [-1, 0, 0.5, 1.5]),
+        lambda x: np.histogram(x, 4, range=(-0.5, 1), density=True),
+        lambda x: np.histogram(PLACES, 2, weights=x[0, :, 0]),
+        lambda x: np.histogram(x[1], PLACES, weights=x[0], density=True),
+        lambda x: np.histogram((9 * x).astype(int), 2),
+    ],
+    np.histogram_bin_edges: [np.histogram_bin_edges, lambda x: np.histogram_bin_edges(x, 3, (0, 1))],
+    np.bincount: [
+        lambda x: np.bincount(np.array([1, 3, 1]), x[0, :, 0]),
+        lambda x: np.bincount(np.array([1, 0, 1]), x[0, :, 0], minlength=4),
+    ],
+}
+
+REFUSED: list[Callable[..., Any]] = [
+    np.unique,
+    np.unique_values,
+    np.unique_counts,
+    np.unique_inverse,
+    np.unique_all,
+]
+"""What has a message of its own, which test_ordering.py reads."""

@@ -21,7 +21,7 @@ from tests.backends import through_program
 from tests.checks import assert_derivatives, assert_value
 from tests.numerics import assert_same, directional
 from tests.numpy.indexing_calls import INDEXING_CALLS
-from tests.numpy.ordering_calls import ORDERING, SCANNING
+from tests.numpy.ordering_calls import COUNTING, ORDERING, SCANNING
 
 Call = Callable[[Any], Any]
 C = np.array([[0.5, -1.0], [2.0, 0.25], [1.5, 3.0]])
@@ -171,7 +171,7 @@ CALLS: dict[Callable[..., Any], list[Call]] = {
 }
 CALLS |= INDEXING_CALLS
 RANDOM = [np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min, np.any, np.all, np.argmax, np.argmin]
-CALLS |= SCANNING | ORDERING
+CALLS |= SCANNING | ORDERING | COUNTING
 CASES = [(function.__name__, call) for function, calls in CALLS.items() for call in calls]
 
 

@@ -18,7 +18,7 @@ import staged_ad as sad
 from staged_ad.numpy.scanning import accumulate
 from tests.backends import MODES, in_mode, through_program
 from tests.checks import assert_derivatives
-from tests.numerics import assert_close, assert_same, gradient, precision
+from tests.numerics import assert_close, assert_same, directional, gradient, precision
 
 DTYPES = ["float64", "float32", "int64", "int32", "int8", "uint8", "uint64", "bool"]
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -183,7 +183,7 @@ def test_unwrap_at_half_a_period_is_numpys(mode: str, p: Any, period: Any):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: np.cumsum(x, out=np.zeros(4)), TypeError, "out="),
+        (lambda x: np.cumsum(x, 0, None, np.zeros(4)), TypeError, "out="),
         (lambda x: np.cumsum(x, axis=1), ValueError, "axis 1"),
         (lambda x: np.cumulative_sum(x[None]), ValueError, "axis is required"),
         (lambda x: np.diff(x, n=-1), ValueError, "non-negative"),
@@ -199,3 +199,25 @@ def test_unwrap_at_half_a_period_is_numpys(mode: str, p: Any, period: Any):
 def test_what_numpy_refuses_is_refused(call: Any, error: Any, message: str):
     with pytest.raises(error, match=message):
         through_program(call, np.ones(4))
+
+
+@every_mode
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda z: np.cumsum(z, axis=1),
+        lambda z: np.cumprod(z, axis=1),
+        lambda z: np.gradient(z, axis=1),
+        lambda z: np.trapezoid(z, dx=0.5),
+    ],
+    ids=["cumsum", "cumprod", "gradient", "trapezoid"],
+)
+def test_complex_numbers_are_accumulated_and_differentiated(mode: str, f: Any):
+    rng = np.random.default_rng(0)
+    z, v = (rng.normal(size=(2, 5)) + 1j * rng.normal(size=(2, 5)) for _ in range(2))
+    found = run(mode, f, z)
+    assert found.dtype == f(z).dtype
+    np.testing.assert_allclose(found, f(z), rtol=1e-12)
+    energy = lambda z: np.sum(f(z).real ** 2 + f(z).imag)
+    slope = np.sum(in_mode(mode, sad.grad(energy))(z) * v).real
+    assert_close(slope, directional(energy, [z], [v]), 1e-9)
