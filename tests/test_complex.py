@@ -423,6 +423,53 @@ def test_python_numbers_in_a_carry_become_complex():
     assert sad.scan(lambda c, x: (c * x, None), 1j, Z.astype("c8"))[0].dtype == np.complex64
 
 
+@by_mode
+@pytest.mark.parametrize("f", [np.sinc, np.cov, np.corrcoef, np.kron, np.vecdot, np.convolve], ids=lambda f: f.__name__)
+def test_further_functions_of_complex_arrays(f: Any, mode: str):
+    once = np.sinc if f is np.sinc else lambda z: f(z, W)
+    assert_same(in_mode(mode, once)(Z), np.asarray(once(Z)))
+    assert_derivatives(in_mode(mode, once), Z)
+
+
+# -- indexing, sums, systems --------------------------------------------------------------------------------------
+
+
+def assigned(z: Any) -> Any:
+    y = np.zeros(4, complex)
+    y[1:] = 1j * z
+    y[0] += z[1]
+    y[np.array([2, 0])] *= z[:2]
+    return np.sum(abs(y) ** 3)
+
+
+def accumulated(z: Any) -> Any:
+    order = np.argsort(z.real)
+    return np.sum(abs(np.cumprod(z) + np.cumsum(z)[order])) + np.sum(np.take(z, np.array([2, 2, 0])).imag)
+
+
+@by_mode
+@pytest.mark.parametrize("f", [assigned, accumulated], ids=lambda f: f.__name__)
+def test_elements_are_assigned_accumulated_and_reordered(f: Callable[[Any], Any], mode: str):
+    value, gradient = in_mode(mode, sad.value_and_grad(f))(Z)
+    assert_close(value, f(Z))
+    assert_close(gradient, slopes(f, Z), 1e-8)
+
+
+SYSTEMS: dict[str, Callable[[Any], Any]] = {
+    "solve": lambda a: np.sum(abs(np.linalg.solve(a, Z)) ** 2),
+    "inv": lambda a: np.sum(np.linalg.inv(a) * A).imag,
+    "det": lambda a: abs(np.linalg.det(a)),
+    "cholesky": lambda a: np.sum(np.linalg.cholesky(a @ a.conj().T + np.eye(3)) * A).real,
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_factorisations_of_complex_matrices_are_differentiated_and_not_yet_compiled(name: str):
+    assert_close(sad.grad(SYSTEMS[name])(A), slopes(SYSTEMS[name], A), 1e-7)
+    with pytest.raises(LoweringError, match="of complex numbers has no machine code"):
+        sad.jit(SYSTEMS[name])(A)
+
+
 # -- operations without a rule, and kernels -----------------------------------------------------------------------
 
 

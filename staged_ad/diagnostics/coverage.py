@@ -71,7 +71,7 @@ def _of_module(module: ModuleType) -> Iterator[Entry]:
         kind = Status.DISCRETE if name in discrete else Status.SUPPORTED
         if name in reasons:
             yield Entry(module.__name__, name, *reasons[name])
-        elif _hashable(function) and function in OPERATIONS.functions:
+        elif _answered(module, name, function):
             yield Entry(module.__name__, name, kind)
         elif name in replaced:
             yield Entry(module.__name__, name, kind, f"as `{own}`")
@@ -86,8 +86,15 @@ def _imported(name: str) -> ModuleType:
         return ModuleType(name)
 
 
-def _hashable(function: Any) -> bool:
-    return getattr(type(function), "__hash__", None) is not None
+def _answered(module: ModuleType, name: str, function: Any) -> bool:
+    """Whether traced values answer: called by NumPy's protocols, or in the place of a function that makes arrays."""
+    if getattr(type(function), "__hash__", None) is None:
+        return False
+    return (
+        function in OPERATIONS.functions
+        or function in OPERATIONS.changes
+        or (module is np and name in OPERATIONS.creators)
+    )
 
 
 def share() -> tuple[int, int]:

@@ -8,6 +8,7 @@ Start at ``asarray``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from staged_ad.numpy.promotion import to_dtype
 from staged_ad.numpy.shaping import array
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
+
+FEW = 16
+"""Up to how many slices are better than a table of positions."""
 
 
 def asarray(x: Any) -> Any:
@@ -35,7 +39,9 @@ def is_traced(*xs: Any) -> bool:
 
 
 def static(name: str, argument: str, x: Any) -> Any:
-    """`x` as an array whose numbers are known; raises ConcretizationError where it is traced."""
+    """`x` as an array whose numbers are known; raises ConcretizationError where they depend on the arguments."""
+    if isinstance(x, Tracer) and x.array is not None:
+        return x.array
     if is_traced(x):
         raise ConcretizationError(
             f"np.{name}: {argument} is traced, but the shape of the result depends on it (at "
@@ -64,13 +70,12 @@ def along(axis: int, part: Any) -> tuple[Any, ...]:
 
 
 def taken(x: Any, positions: Any, axis: int) -> Any:
-    """np.take at known positions: its runs of neighbours are slices."""
+    """np.take at known positions; a few runs of neighbours are slices."""
     positions = np.asarray(positions, dtype=np.int64)
-    if not isinstance(x, Tracer):
+    runs = list(islice(_runs(positions), FEW + 1))
+    if not runs or len(runs) > FEW:
         return np.take(x, positions, axis)
-    if not positions.size:
-        return x[along(axis, slice(0, 0))]
-    pieces = [x[along(axis, part)] for part in _runs(positions)]
+    pieces = [x[along(axis, part)] for part in runs]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis)
 
 

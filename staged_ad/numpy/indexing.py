@@ -20,7 +20,7 @@ from staged_ad.primitives.bounds import bounded
 from staged_ad.primitives.indexing import gather
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import reshape, reverse, slice_, transpose
-from staged_ad.tracing import Tracer
+from staged_ad.tracing import Tracer, compiling
 from staged_ad.tracing.source import location, user_source
 
 
@@ -256,6 +256,8 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
 
 def _parts(part: Any) -> list[Any]:
     """What one element of an index stands for: of a mask, the positions along each of its axes."""
+    if isinstance(part, Tracer) and part.array is not None:
+        part = part.array  # made by np.array in the traced function, say
     if part is None or part is Ellipsis:
         return [part]
     if isinstance(part, slice):
@@ -270,6 +272,8 @@ def _parts(part: Any) -> list[Any]:
             f"{describe(part)} {where_here()}"
         )
     value = as_value(np.asarray(part, INT64) if isinstance(part, list | tuple) and not _holds(part) else part)
+    if isinstance(value, Tracer) and isinstance(value.atom, Literal):
+        value = value.atom
     type = typeof(value)
     if type.dtype == np.bool_:
         return _positions(value)
@@ -297,12 +301,52 @@ def _static(part: slice) -> slice:
     return part
 
 
+WORD = 62
+"""Elements of a mask that Python reads as one integer."""
+LONGEST_READ = 64 * WORD
+"""Elements of a mask that a compiled function compares with those that it was compiled for."""
+
+
+def read_mask(mask: Any) -> Any:
+    """The booleans of a traced mask as an array, read as ``if`` reads one: None where they have no single value.
+
+    In a compiled function they are guarded, so that other values lead to another variant.
+    """
+    if mask.array is not None:
+        return mask.array
+    flat = reshape(mask, shape=(mask.size,))
+    if compiling() and mask.size > LONGEST_READ:
+        return None
+    found = np.zeros(mask.size, bool)
+    for start in range(0, mask.size, WORD):
+        bits = getitem(flat, slice(start, start + WORD))
+        word = np.sum(np.where(bits, 1 << np.arange(bits.size), 0))
+        number = word.owner.concretize(word, int)
+        if number is None:
+            return None
+        found[start : start + WORD] = (number >> np.arange(bits.size)) & 1
+    return found.reshape(mask.shape)
+
+
+def read_array(x: Any) -> Any:
+    """The booleans or integers of a traced array, read as ``if`` reads one; None where they have no single value."""
+    if x.array is not None or x.dtype == np.bool_:
+        return read_mask(x)
+    if compiling() and x.size > LONGEST_READ // WORD:
+        return None
+    numbers = [n.owner.concretize(n, int) for n in reshape(x, shape=(x.size,))]
+    return None if None in numbers else np.array(numbers, x.dtype).reshape(x.shape)
+
+
 def _positions(mask: Any) -> list[Any]:
     if isinstance(mask, Tracer):
-        raise UnsupportedError(
-            f"what a traced mask selects has no static shape {where_here()}: write np.where(mask, x, 0), as in "
-            "np.sum(np.where(mask, x, 0)) for np.sum(x[mask]); x[mask] = value works"
-        )
+        known = read_mask(mask)
+        if known is None:
+            raise UnsupportedError(
+                f"what a traced mask selects has no static shape {where_here()}: write np.where(mask, x, 0), as in "
+                "np.sum(np.where(mask, x, 0)) for np.sum(x[mask]); x[mask] = value works"
+            )
+        mask = as_value(known)
     if not mask.type.shape:
         return _parts(bool(mask.value))
     lengths = mask.type.shape

@@ -17,11 +17,11 @@ from staged_ad.tracing.source import location, user_source
 
 
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
-    x = asarray(ary)
+    x, indices_or_sections = asarray(ary), static("array_split", "the places to cut at", indices_or_sections)
     k = axis_of(x, axis)
     pieces = np.array_split(np.arange(x.shape[k]), indices_or_sections)
-    if np.ndim(indices_or_sections):
-        return np.split(x, indices_or_sections, k)
+    if indices_or_sections.ndim:
+        return np.split(x, indices_or_sections.tolist(), k)
     return np.split(x, np.cumsum([len(piece) for piece in pieces])[:-1], k)
 
 

@@ -17,13 +17,13 @@ from staged_ad.numpy.linalg import FUNCTIONS as FACTORISATIONS
 from staged_ad.numpy.linalg import as_matrix, eigvalsh, here, svdvals
 from staged_ad.numpy.multiplying import matmul, outer, tensordot
 from staged_ad.numpy.promotion import as_value, to_dtype, to_float
-from staged_ad.numpy.reducing import Axis, normalize_axes
+from staged_ad.numpy.reducing import Axis, normalize_axes, square_of_modulus
 from staged_ad.numpy.reducing import any as any_of
 from staged_ad.numpy.reducing import max as maximum_of
 from staged_ad.numpy.reducing import min as minimum_of
 from staged_ad.numpy.reducing import sum as sum_of
 from staged_ad.numpy.shaping import matrix_transpose, moveaxis, where
-from staged_ad.numpy.ufuncs import absolute, isnan, not_equal, square, true_divide
+from staged_ad.numpy.ufuncs import absolute, isnan, not_equal, true_divide
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import linalg_solving as solving
 from staged_ad.primitives.linalg import identity_like
@@ -46,7 +46,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 
 
 def _euclidean(value: Any, axis: Axis, keepdims: bool) -> Any:
-    return e.sqrt(sum_of(square(value), axis=axis, keepdims=keepdims))
+    return e.sqrt(sum_of(square_of_modulus(value), axis=axis, keepdims=keepdims))
 
 
 def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Any:

@@ -216,13 +216,13 @@ def var(
     value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
     if not _given(mean):
         mean = true_divide(sum(value, axis=axis, keepdims=True, where=where), _weight(value, axis, True, where))
-    squares = _square_of_modulus(subtract(value, mean))
+    squares = square_of_modulus(subtract(value, mean))
     count = _weight(value, axis, keepdims, where)
     freedom = float(np.maximum(count - ddof, 0)) if isinstance(count, float) else maximum(subtract(count, ddof), 0.0)
     return true_divide(sum(squares, axis=axis, keepdims=keepdims, where=where), freedom)
 
 
-def _square_of_modulus(value: Any) -> Any:
+def square_of_modulus(value: Any) -> Any:
     if typeof(value).is_complex:
         return square(real(value)) + square(imag(value))
     return square(value)

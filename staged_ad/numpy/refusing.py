@@ -15,14 +15,10 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.tracing.source import location, user_source
 
 REFUSED: dict[str, str] = {
-    "array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray require": (
-        "NumPy asks for the numbers; write staged_ad.numpy.array, or leave it away"
-    ),
+    "asarray_chkfinite": "which numbers are finite is not known; write np.asarray",
+    "asfortranarray require": "a traced value has no layout in memory; write np.asarray",
     "frompyfunc": (
         "it calls a Python function for every number; write the function with NumPy, or map it by staged_ad.vmap"
-    ),
-    "copyto fill_diagonal place put put_along_axis putmask": (
-        "it changes its argument; write the new array: np.where(mask, values, x)"
     ),
 }
 """Why not, by the names of functions whose results have static shapes."""

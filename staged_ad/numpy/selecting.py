@@ -130,7 +130,7 @@ _SINC = (1.0, *[float(np.prod([-1.0 / (2 * j * (2 * j + 1)) for j in range(1, k 
 def sinc(x: Any) -> Any:
     """sin(pi x) / (pi x); by its power series near 0, where quotients would spoil the derivatives."""
     x = asarray(x)
-    y = np.pi * (x if x.dtype.kind == "f" else x.astype(float))
+    y = np.pi * (x if x.dtype.kind in "fc" else x.astype(float))
     near = np.abs(y) < 0.5
     t = np.where(near, y, 0.0) ** 2
     series = t * _SINC[-1]

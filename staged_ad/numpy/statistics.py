@@ -64,8 +64,11 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
-    deviation = np.sqrt(np.diagonal(c))
-    return np.clip(c / deviation[:, None] / deviation[None, :], -1, 1)
+    deviation = np.sqrt(np.diagonal(c).real)
+    found = c / deviation[:, None] / deviation[None, :]
+    if found.dtype.kind == "c":
+        return np.clip(found.real, -1, 1) + 1j * np.clip(found.imag, -1, 1)
+    return np.clip(found, -1, 1)
 
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:

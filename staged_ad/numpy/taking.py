@@ -17,10 +17,10 @@ from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeErro
 from staged_ad.ir import Literal
 from staged_ad.ir.types import INT64, check_axis
 from staged_ad.numpy.assignment import At, plain
-from staged_ad.numpy.indexing import getitem, where_here
+from staged_ad.numpy.indexing import getitem, read_array, where_here
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_shape
 from staged_ad.numpy.shaping import broadcast_to, concatenate, ravel, reshape, stack, where
-from staged_ad.numpy.ufuncs import UFUNCS
+from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives.bounds import bounded
 from staged_ad.primitives.indexing import gather
 from staged_ad.primitives.makers import typeof
@@ -107,12 +107,13 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
 
 
 def _known(name: str, value: Any, advice: str) -> np.ndarray[Any, Any]:
-    """The numbers of an argument on which the shape of the result depends."""
-    if isinstance(value, Tracer):
+    """The numbers of an argument on which the shape of the result depends, read as ``if`` reads one."""
+    known = read_array(value) if isinstance(value, Tracer) else value
+    if known is None:
         raise UnsupportedError(
             f"np.{name} with a traced argument has a result of unknown shape {where_here()}; {advice}"
         )
-    return np.asarray(value)
+    return np.asarray(known)
 
 
 def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
@@ -128,14 +129,21 @@ def extract(condition: Any, arr: Any) -> Any:
     return take(arr, np.flatnonzero(known))
 
 
-def _unknown_shape(name: str, advice: str) -> Callable[..., Any]:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise UnsupportedError(f"np.{name} of a traced array has a result of unknown shape {where_here()}; {advice}")
+def _places(function: Callable[..., Any]) -> Callable[..., Any]:
+    """nonzero and its kin."""
 
-    return refuse
+    def apply(a: Any) -> Any:
+        return function(_known(function.__name__, not_equal(a, 0), _MASKS))
+
+    return apply
 
 
 _MASKS = "work with the mask: np.where(mask, a, b), np.sum(mask) for their number, np.argmax(mask) for the first"
+
+
+def where_(condition: Any, *choices: Any) -> Any:
+    """np.where; with one argument the places where it holds, read as ``if`` reads a value."""
+    return where(condition, *choices) if choices else _places(np.nonzero)(condition)
 
 
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
@@ -191,9 +199,10 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.insert: insert,
     np.append: append,
     np.resize: resize,
-    np.nonzero: _unknown_shape("nonzero", _MASKS),
-    np.flatnonzero: _unknown_shape("flatnonzero", _MASKS),
-    np.argwhere: _unknown_shape("argwhere", _MASKS),
+    np.where: where_,
+    np.nonzero: _places(np.nonzero),
+    np.flatnonzero: _places(np.flatnonzero),
+    np.argwhere: _places(np.argwhere),
 }
 METHODS: dict[str, Callable[..., Any]] = {
     "take": take,

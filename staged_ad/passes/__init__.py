@@ -17,6 +17,7 @@ from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.fission import fission
 from staged_ad.passes.fold import fold
+from staged_ad.passes.forward import forward
 from staged_ad.passes.hoist import hoist
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.propagate import propagate
@@ -53,6 +54,7 @@ PIPELINE: tuple[Callable[[Program], Program], ...] = (
     dce,
     complexes,
     dce,
+    forward,
     carries,
     propagate,
     inner,

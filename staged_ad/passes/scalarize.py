@@ -19,6 +19,7 @@ from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program,
 from staged_ad.ir.lowerings import Alias, Loop, Map, Pieces, View
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import reductions as r
+from staged_ad.primitives.indexing import update
 from staged_ad.primitives.makers import add, mul
 from staged_ad.primitives.products import dot_general, free_axes
 from staged_ad.primitives.shaping import _reshape, concatenate, slice_
@@ -85,7 +86,7 @@ def _fits(program: Program) -> bool:
         if max(sizes, default=0) > (TINY if function else SMALL) or min(sizes, default=1) == 0:
             return False
         known = isinstance(lower, Map | View | Alias | Pieces) or equation.primitive in _FOLDS
-        if not known and equation.primitive is not dot_general.primitive:
+        if not known and equation.primitive not in (dot_general.primitive, update.primitive):
             return False
         total += max(sizes, default=0)
     return total <= MOST and all(not v.type.ragged and v.type.size <= SMALL for v in program.inputs)
@@ -170,7 +171,7 @@ class _Writer:
         lower = equation.primitive.lower
         if isinstance(lower, Map):
             result = self._map(equation, operands)
-        elif isinstance(lower, View | Alias | Pieces):
+        elif isinstance(lower, View | Alias | Pieces) or equation.primitive is update.primitive:
             result = self._moved(equation, operands)
         elif equation.primitive is dot_general.primitive:
             result = self._product(equation, operands)

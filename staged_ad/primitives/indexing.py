@@ -22,6 +22,7 @@ from staged_ad.ir.types import INT64, Shape
 from staged_ad.primitives.arithmetic import div, eq
 from staged_ad.primitives.makers import (
     Operation,
+    by_parts,
     check_kind,
     instantiate,
     mul,
@@ -36,8 +37,8 @@ from staged_ad.primitives.makers import (
 from staged_ad.primitives.shaping import Axes, Batched, broadcast, cast, iota, reshape, slice_, transpose
 
 MODES: dict[str, tuple[Any, str]] = {
-    "set": (None, "biuf"),
-    "add": (np.add, "iuf"),
+    "set": (None, "biufc"),
+    "add": (np.add, "iufc"),
     "mul": (np.multiply, "iuf"),
     "max": (np.maximum, "biuf"),
     "min": (np.minimum, "biuf"),
@@ -133,6 +134,7 @@ gather: Operation = Operation(
         transpose=_transpose_gather,
         batch=_batch_gather,
         lower=Gather(_place),
+        split=by_parts(lambda: gather),
     )
 )
 
@@ -299,6 +301,7 @@ scatter: Operation = Operation(
         transpose=_transpose_scatter,
         batch=_batch_scatter,
         lower=Overwrite(_place, _combine),
+        split=by_parts(lambda: scatter),
     )
 )
 
@@ -356,5 +359,6 @@ update: Operation = Operation(
         transpose=_transpose_update,
         batch=_batch_update,
         lower=Overwrite(_place_update),
+        split=by_parts(lambda: update),
     )
 )

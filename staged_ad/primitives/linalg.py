@@ -16,6 +16,7 @@ from staged_ad.errors import DegenerateError, DTypeError, LinAlgError, ShapeErro
 from staged_ad.ir import ArrayType, Linear, Primitive, Program, evaluate, filled
 from staged_ad.ir.lowerings import Inlined, Kernel
 from staged_ad.primitives.arithmetic import add, and_, eq, ge, le, neg, sub
+from staged_ad.primitives.complexes import conj
 from staged_ad.primitives.linalg_code import emit_permute, emit_require
 from staged_ad.primitives.makers import Operation, instantiate, mul, select, typeof, with_batch, zeros
 from staged_ad.primitives.products import dot_general
@@ -74,7 +75,7 @@ def batch_all(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
 
 
 def conjugate(x: Any) -> Any:
-    return x
+    return conj(x) if typeof(x).is_complex else x
 
 
 def ctranspose(x: Any) -> Any:

@@ -19,6 +19,7 @@ from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Primitive
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.ir.primitive import not_linear
+from staged_ad.ir.types import real_dtype_of
 from staged_ad.primitives import linalg_lapack as code
 from staged_ad.primitives.arithmetic import add, sub
 from staged_ad.primitives.linalg import (
@@ -31,7 +32,7 @@ from staged_ad.primitives.linalg import (
     matmul,
     matrices,
 )
-from staged_ad.primitives.linalg_code import cube_cost, real_dtype, stack
+from staged_ad.primitives.linalg_code import cube_cost, stack
 from staged_ad.primitives.linalg_gaps import column_quotient, gap_quotient, generic_basis, grouped, vanishing
 from staged_ad.primitives.makers import Operation, typeof
 
@@ -40,7 +41,7 @@ from staged_ad.primitives.makers import Operation, typeof
 # the lower triangle is read; the matrix is symmetric in derivatives.
 def _abstract_eigh(a: ArrayType, *, vectors: bool, lower: bool) -> list[ArrayType]:
     matrices("eigh", a, square=True)
-    values = ArrayType(a.shape[:-1], real_dtype(a.dtype))
+    values = ArrayType(a.shape[:-1], real_dtype_of(a.dtype))
     return [values, a.strong()] if vectors else [values]
 
 
@@ -91,7 +92,7 @@ def _abstract_svd(a: ArrayType, *, vectors: bool, full: bool) -> list[ArrayType]
     matrices("svd", a)
     *lead, m, n = a.shape
     k = min(m, n)
-    s = ArrayType((*lead, k), real_dtype(a.dtype))
+    s = ArrayType((*lead, k), real_dtype_of(a.dtype))
     if not vectors:
         return [s]
     rows, columns = (m, n) if full else (k, k)
@@ -99,6 +100,8 @@ def _abstract_svd(a: ArrayType, *, vectors: bool, full: bool) -> list[ArrayType]
 
 
 def _evaluate_svd(a: Any, *, vectors: bool, full: bool) -> list[Any]:
+    if not np.all(np.isfinite(a)):  # LAPACK might not end
+        raise failure("svd")
     find: Any = np.linalg.svd
     try:
         result = find(a, full_matrices=full, compute_uv=vectors)

@@ -19,7 +19,7 @@ from staged_ad.ir import ArrayType, Primitive
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import INT64
-from staged_ad.primitives.makers import Operation, check_kind, typeof, with_batch
+from staged_ad.primitives.makers import Operation, by_parts, check_kind, typeof, with_batch
 from staged_ad.primitives.shaping import reshape
 from staged_ad.primitives.sort_kernels import ARGSORT, PERMUTE, SEARCH, SORT, UNPERMUTE
 from staged_ad.tracing import bind
@@ -99,6 +99,7 @@ def _moving(name: str, evaluate: Callable[..., Any], back: Callable[[], Operatio
             lambda ct, inputs, *, axis: [back()(ct, inputs[1], axis=axis), None],
             batch,
             lower,
+            split=by_parts(lambda: operation),
         )
     )
     return operation
@@ -121,6 +122,7 @@ unpermute: Operation = _moving("unpermute", _evaluate_unpermute, lambda: permute
 
 # searchsorted(a, v, right): where each v goes in the sorted last axis of a; behind what equals it, if `right`.
 def _abstract_searchsorted(a: ArrayType, v: ArrayType, *, right: bool) -> ArrayType:
+    check_kind("searchsorted", a.dtype, "biuf")
     if a.ndim < 1 or v.ndim != a.ndim or a.shape[:-1] != v.shape[:-1]:
         raise ShapeError(f"searchsorted: {v} in {a}")
     if a.dtype != v.dtype:

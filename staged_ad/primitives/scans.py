@@ -18,9 +18,20 @@ import numpy as np
 from staged_ad.errors import ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive, filled
 from staged_ad.ir.lowerings import Kernel
-from staged_ad.ir.primitive import not_linear
+from staged_ad.ir.primitive import Pair, not_linear
 from staged_ad.primitives.arithmetic import div, eq, maximum
-from staged_ad.primitives.makers import Operation, by_parts, plus, same_types, scale, typeof, with_batch
+from staged_ad.primitives.makers import (
+    Operation,
+    add,
+    by_parts,
+    mul,
+    pair_product,
+    plus,
+    same_types,
+    scale,
+    typeof,
+    with_batch,
+)
 from staged_ad.primitives.scan_kernels import MAXIMUM, MINIMUM, PRODUCT, RECURRENCE, SUM
 from staged_ad.primitives.shaping import cast, concatenate, slice_
 from staged_ad.tracing import bind
@@ -67,14 +78,14 @@ def _piece(x: Any, axis: int, start: int, stop: int) -> Any:
     return slice_(x, start=tuple(low), stop=tuple(high), step=(1,) * len(shape))
 
 
-def shifted(x: Any, first: float, axis: int, reverse: bool = False) -> Any:
-    """The predecessor of each element in the order of the scan; `first` is that of the first."""
+def shifted(x: Any, first: float, axis: int, reverse: bool = False, step: int = 1) -> Any:
+    """The predecessor of each element in the order of the scan, or that `step` places before; `first` where none is."""
     type = typeof(x)
     n = type.shape[axis]
     if n == 0:
         return x
-    edge = filled(first, type.strong().with_shape((*type.shape[:axis], 1, *type.shape[axis + 1 :])))
-    rest = _piece(x, axis, 1, n) if reverse else _piece(x, axis, 0, n - 1)
+    edge = filled(first, type.strong().with_shape((*type.shape[:axis], step, *type.shape[axis + 1 :])))
+    rest = _piece(x, axis, step, n) if reverse else _piece(x, axis, 0, n - step)
     return concatenate(*((rest, edge) if reverse else (edge, rest)), axis=axis)
 
 
@@ -118,9 +129,38 @@ def _transpose_recurrence(ct: Any, inputs: Sequence[Any], *, axis: int, reverse:
     return [None, recurrence(shifted(a, 0, axis, not reverse), ct, axis=axis, reverse=not reverse)]
 
 
+def _before(x: Pair, first: float, step: int, axis: int, reverse: bool) -> Pair:
+    return Pair(shifted(x.real, first, axis, reverse, step), shifted(x.imag, 0, axis, reverse, step))
+
+
+def _split_recurrence(a: Pair, b: Pair, *, axis: int, reverse: bool) -> Pair:
+    """Each element joined with the one before it, then with two, with four (Kogge and Stone 1973)."""
+    step = 1
+    while step < typeof(b.real).shape[axis]:
+        gained = pair_product(scale, a, _before(b, 0, step, axis, reverse))
+        a = pair_product(mul, a, _before(a, 1, step, axis, reverse))
+        b = Pair(add(b.real, gained.real), add(b.imag, gained.imag))
+        step *= 2
+    return b
+
+
+def _split_cumprod(x: Pair, *, axis: int, reverse: bool) -> Pair:
+    step = 1
+    while step < typeof(x.real).shape[axis]:
+        x = pair_product(mul, x, _before(x, 1, step, axis, reverse))
+        step *= 2
+    return x
+
+
 # recurrence(a, b, axis, reverse): zero is absorbing in the product a[i] h[i - 1]; a[0] is not used.
 recurrence: Operation = _declare(
-    "recurrence", "f", _evaluate_recurrence, _jvp_recurrence, RECURRENCE, _transpose_recurrence
+    "recurrence",
+    "fc",
+    _evaluate_recurrence,
+    _jvp_recurrence,
+    RECURRENCE,
+    _transpose_recurrence,
+    split=_split_recurrence,
 )
 
 
@@ -161,10 +201,15 @@ cumsum: Operation = _declare(
     _jvp_cumsum,
     SUM,
     lambda ct, inputs, *, axis, reverse: [cumsum(ct, axis=axis, reverse=not reverse)],
-    by_parts(lambda: cumsum),
+    split=by_parts(lambda: cumsum),
 )
 cumprod: Operation = _declare(
-    "cumprod", "iuf", lambda x, axis: np.cumprod(x, axis, dtype=x.dtype), _jvp_cumprod, PRODUCT
+    "cumprod",
+    "iufc",
+    lambda x, axis: np.cumprod(x, axis, dtype=x.dtype),
+    _jvp_cumprod,
+    PRODUCT,
+    split=_split_cumprod,
 )
 cummax: Operation = _declare("cummax", "biuf", np.maximum.accumulate, _jvp_running(lambda: cummax), MAXIMUM)
 cummin: Operation = _declare("cummin", "biuf", np.minimum.accumulate, _jvp_running(lambda: cummin), MINIMUM)

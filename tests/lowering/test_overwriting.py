@@ -23,7 +23,7 @@ N = 6
 
 def steps(draw: Any) -> Callable[..., list[Any]]:
     """A function of a list of versions of an array of N numbers and an index, which makes more of them."""
-    kinds = ["set", "add", "slice", "many", "all", "own", "shift", "swap"]
+    kinds = ["set", "add", "slice", "many", "all", "own", "shift", "swap", "point", "step"]
     chosen = draw(st.lists(st.tuples(st.sampled_from(kinds), *[st.integers(0, 5)] * 4), min_size=1, max_size=6))
 
     def run(versions: list[Any], i: Any) -> list[Any]:
@@ -39,6 +39,10 @@ def steps(draw: Any) -> Callable[..., list[Any]]:
                     found.append(sad.numpy.setitem(x, slice(c % 3, c % 3 + 3), y[d % 3 : d % 3 + 3] * 0.5))
                 case "many":
                     found.append(sad.numpy.setitem(x, (i + np.array([0, c, d])) % N, y[(np.array([1, 2, 0]) + i) % N]))
+                case "point":
+                    found.append(sad.numpy.setitem(x, c, y[d] * 2))
+                case "step":
+                    found.append(sad.numpy.setitem(x, slice(c % 2, None, 2 + d % 2), y[:: 2 + d % 2][-1]))
                 case "all":
                     found.append(x * 0.5 + y)
                 case "own":
@@ -99,6 +103,22 @@ def test_random_assignments_in_loops_and_their_derivatives_are_those_of_evaluate
     g = sad.grad(f, argnums=(0, 1))
     for found, expected in zip(sad.jit(g)(x, y), g(x, y), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 4), min_size=1, max_size=12), st.booleans())
+def test_matrices_made_element_by_element_and_their_derivatives_are_those_of_evaluate(places: Any, rows: bool):
+    def f(x: Any) -> Any:
+        a = sad.numpy.asarray(x * 1.0) if rows else sad.numpy.asarray(np.zeros((3, 3)))
+        for i, j, k, m in places:
+            a = sad.numpy.setitem(a, (i, j), a[k, m] * 0.5 + x[m, k])
+            if rows and j == 2:
+                a = sad.numpy.setitem(a, k, a[i] - a[m])
+        return np.sum(a * np.arange(9.0).reshape(3, 3))
+
+    x = np.linspace(0.5, 1.5, 9).reshape(3, 3)
+    np.testing.assert_allclose(sad.jit(f)(x), f(x), rtol=1e-12)
+    np.testing.assert_allclose(sad.jit(sad.grad(f))(x), sad.grad(f)(x), rtol=1e-12, atol=1e-14)
 
 
 def loops(f: Callable[..., Any], *args: Any) -> str:

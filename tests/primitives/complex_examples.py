@@ -122,6 +122,7 @@ def _structure() -> Iterator[Row]:
     yield _row("reduce_prod", "complex", lambda z, *, axes: z.prod(axes), [z], axes=(0, 1))
     yield _row("reduce_prod", "complex-empty", lambda z, *, axes: z.prod(axes), [z[:, :0]], axes=(1,))
     yield _row("stop_gradient", "complex", lambda z: z + 0, [z], smooth=False)
+    yield from _moving(z, w)
     axes: Any = {"contract": ((1,), (0,)), "batch": ((), ())}
     for a, b in ((z, w.T), (z.astype(np.complex64), w.T.astype(np.complex64))):
         yield _row("dot_general", f"complex-{a.dtype}", lambda a, b, **_: a @ b, [a, b], ((0,), (1,)), **axes)
@@ -138,6 +139,44 @@ def _structure() -> Iterator[Row]:
             dtype=np.dtype(target),
             weak=False,
         )
+
+
+def _moving(z: Any, w: Any) -> Iterator[Row]:
+    first, both = ((0,),), ((0,), (1,), (0, 1))
+    places = np.array([2, 0, 0, 1])
+    where: Any = {"axes": (1,), "batch": 0}
+    wide = np.concatenate([z, w], 1)[:, :4]
+    yield _row("gather", "complex", lambda z, i, **_: np.moveaxis(z[:, i], 0, 1), [z, places], first, **where)
+    for mode, ufunc in (("add", np.add), ("set", None)):
+        expected = lambda z, u, i, ufunc=ufunc, **_: _scattered(z, u, i, ufunc)
+        yield _row("scatter", "complex", expected, [z, wide.T, places], both, mode=mode, unique=False, **where)
+    yield _row("update", "complex", _updated, [z, w[:1, :2]], both, start=(1, 0), step=(1, 2))
+    along: Any = {"axis": 1, "reverse": False}
+    yield _row("cumsum", "complex", lambda z, **_: np.cumsum(z, 1), [z], first, **along)
+    yield _row("cumprod", "complex", lambda z, **_: np.cumprod(z, 1), [z], **along)
+    yield _row("recurrence", "complex", _recurred, [z, w], ((1,),), **along)
+    order = np.array([[2, 0, 1], [1, 2, 0]])
+    yield _row("permute", "complex", lambda z, o, *, axis: np.take_along_axis(z, o, axis), [z, order], first, axis=1)
+
+
+def _scattered(z: Any, u: Any, places: Any, ufunc: Any) -> Any:
+    found = z.copy()
+    for k, place in enumerate(places):
+        found[:, place] = u[k] if ufunc is None else ufunc(found[:, place], u[k])
+    return found
+
+
+def _updated(z: Any, u: Any, *, start: Any, step: Any) -> Any:
+    found = z.copy()
+    found[start[0] :: step[0], start[1] :: step[1]] = u
+    return found
+
+
+def _recurred(a: Any, b: Any, **_: Any) -> Any:
+    h = b.copy()
+    for k in range(1, b.shape[1]):
+        h[:, k] += a[:, k] * h[:, k - 1]
+    return h
 
 
 COMPLEX = [*_parts(), *_arithmetic(), *_functions(), *_structure()]

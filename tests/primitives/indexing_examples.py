@@ -25,6 +25,8 @@ COMBINE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _array(name: str, shape: tuple[int, ...], dtype: str = "float64") -> Any:
+    if dtype.startswith("c"):
+        return (_array(f"real {name}", shape) + 1j * _array(f"imag {name}", shape)).astype(dtype)
     return points(generator(name), OFF_ZERO if dtype.startswith("f") else ((0.0, 9.0),), shape, dtype)
 
 
@@ -86,10 +88,11 @@ CASES: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]] = [
 
 def _reading() -> Iterator[Row]:
     for shape, own, axes, batch in CASES:
-        for dtype in ["float64", "float32", "int32", "bool"] if shape == (3, 4) and batch == 0 else ["float64"]:
+        dtypes = ["float64", "float32", "int32", "bool", "complex128"]
+        for dtype in dtypes if shape == (3, 4) and axes == (1,) and batch == 0 else ["float64"]:
             label = f"{dtype}{list(shape)}{list(own)}{axes}{batch}".replace(" ", "")
             indices = tuple(_indices(f"{label}{axis}", own, shape[axis]) for axis in axes)
-            linear = ((0,),) if dtype.startswith("f") else ()
+            linear = ((0,),) if dtype[0] in "fc" else ()
             params = {"axes": axes, "batch": batch}
             yield Row(
                 "gather", label, (_array("gather" + label, shape, dtype), *indices), _gather, params, True, linear
@@ -99,14 +102,14 @@ def _reading() -> Iterator[Row]:
 def _writing() -> Iterator[Row]:
     for mode in COMBINE:
         for shape, own, axes, batch in CASES if mode in ("set", "add") else FEW:
-            dtypes = ["float64", "float32", "int32"] if shape == (3, 4) and len(axes) == 1 else ["float64"]
-            for dtype in dtypes:
+            dtypes = ["float64", "float32", "int32", *(["complex128"] if mode in ("set", "add") else [])]
+            for dtype in dtypes if shape == (3, 4) and axes == (1,) and batch == 0 else ["float64"]:
                 label = f"{mode}-{dtype}{list(shape)}{list(own)}{axes}{batch}".replace(" ", "")
                 indices = tuple(_indices(f"{label}{axis}", own, shape[axis]) for axis in axes)
                 x = _array("scatter" + label, shape, dtype)
                 others = [shape[k] for k in range(batch, len(shape)) if k not in axes]
                 u = _array("updates" + label, (*own, *others), dtype)
-                linear = ((0,), (1,), (0, 1)) if mode in ("set", "add") and dtype.startswith("f") else ()
+                linear = ((0,), (1,), (0, 1)) if mode in ("set", "add") and dtype[0] in "fc" else ()
                 params = {"axes": axes, "batch": batch, "mode": mode, "unique": own == ()}
                 yield Row("scatter", label, (x, u, *indices), _scatter, params, True, linear)
     once = np.array([2, 0])
@@ -136,9 +139,9 @@ def _replacing() -> Iterator[Row]:
         ((0, 3), (0, 1), (0, 1), (1, 1)),
     ]
     for shape, own, start, step in cases:
-        for dtype in ["float64", "float32", "int32", "bool"] if len(shape) == 2 else ["float64"]:
+        for dtype in ["float64", "float32", "int32", "bool", "complex128"] if shape == (3, 4) else ["float64"]:
             label = f"{dtype}{list(shape)}{list(own)}{start}{step}".replace(" ", "")
-            linear = ((0,), (1,), (0, 1)) if dtype.startswith("f") else ()
+            linear = ((0,), (1,), (0, 1)) if dtype[0] in "fc" else ()
             arguments = (_array("update" + label, shape, dtype), _array("by" + label, own, dtype))
             yield Row("update", label, arguments, _update, {"start": start, "step": step}, True, linear)
 

@@ -71,8 +71,8 @@ def rows(
         params,
         smooth and 0 < size <= DIFFERENTIABLE,
         linear,
-        direction,
-        multiples,
+        direction=direction,
+        stack=multiples,
     )
 
 

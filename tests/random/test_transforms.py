@@ -38,6 +38,10 @@ SAMPLERS: dict[str, Callable[[Any, Any], Any]] = {
     "poisson of a larger mean": lambda key, shape: random.poisson(key, 60.0, shape, np.int32),
     "categorical": lambda key, shape: random.categorical(key, np.array([0.1, 0.5, 1.0]), shape=shape),
     "split": random.split,
+    "truncated_normal": lambda key, shape: random.truncated_normal(key, 1.0, 3.0, shape),
+    "choice": lambda key, shape: random.choice(key, 9, shape),
+    "choice with probabilities": lambda key, shape: random.choice(key, 3, shape, p=np.array([0.2, 0.5, 0.3])),
+    "choice without replacement": lambda key, shape: random.choice(key, 200, shape, replace=False),
 }
 KEY = random.key(42)
 
@@ -80,9 +84,22 @@ def test_vmap_over_parameters_is_a_loop():
     )
 
 
+@pytest.mark.parametrize("independent", [False, True])
+def test_a_permutation_is_compiled_mapped_and_differentiated(independent: bool):
+    x = np.arange(12.0).reshape(3, 4)
+    f = lambda key, x: random.permutation(key, x, 1, independent)
+    order = f(KEY, x)
+    np.testing.assert_array_equal(sad.jit(f)(KEY, x), order)
+    keys = random.split(KEY, 3)
+    np.testing.assert_array_equal(sad.vmap(f, in_axes=(0, None))(keys, x), np.stack([f(key, x) for key in keys]))
+    weights = np.cos(x)
+    gradient = sad.jit(sad.grad(lambda x: np.sum(weights * f(KEY, x))))(x)
+    np.testing.assert_array_equal(gradient.ravel()[order.astype(int)], weights)
+
+
 def test_an_element_does_not_depend_on_the_shape_around_it():
     for name, sampler in SAMPLERS.items():
-        if name != "categorical":
+        if name != "categorical" and "without" not in name:
             np.testing.assert_array_equal(sampler(KEY, (4, 10)).reshape(40, -1)[:7], sampler(KEY, (7,)).reshape(7, -1))
 
 
