@@ -82,6 +82,8 @@ REASONS: list[tuple[str, Status, str, str]] = [
     ("numpy", Status.OUTSIDE, "makes matrices, which NumPy advises against", "asmatrix bmat"),
     *[("numpy", Status.REFUSED, reason, names) for names, reason in REFUSED.items()],
     *[("numpy", Status.DYNAMIC, reason, names) for names, reason in DYNAMIC.items()],
+    ("scipy.linalg", Status.REFUSED, "for symmetric matrices write it with np.linalg.eigh", "logm schur sqrtm"),
+    ("scipy.linalg", Status.DYNAMIC, "the rank depends on values; np.linalg.svd and qr do not", "null_space orth"),
     ("numpy.linalg", Status.OUTSIDE, "is about NumPy itself", "test"),
     ("numpy.fft", Status.OUTSIDE, "is about NumPy itself", "test"),
     ("numpy.fft", Status.OUTSIDE, _CREATION, "fftfreq rfftfreq"),

@@ -14,6 +14,7 @@ import numpy as np
 
 from staged_ad.errors import ShapeError
 from staged_ad.numpy.arrays import asarray, is_traced, static
+from staged_ad.numpy.counting import bin_of, tally
 
 
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
@@ -62,11 +63,8 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
         raise ShapeError("weights should have the same shape as a.")
     x = x.reshape(-1)
     edges = histogram_bin_edges(x, bins, range)
-    inside = _members(x, edges)
-    if weights is None:
-        counts = np.sum(inside, axis=0)
-    else:
-        counts = np.sum(np.where(inside, weights.reshape(-1)[:, None], weights.dtype.type(0)), axis=0)
+    heavy = np.ones(x.shape, np.int64) if weights is None else weights.reshape(-1)
+    counts = tally(bin_of(x, edges), heavy, len(edges) - 1)
     return (counts / np.diff(edges) / np.sum(counts) if density else counts), edges
 
 

@@ -27,7 +27,10 @@ DYNAMIC: dict[str, str] = {
     "argwhere flatnonzero nonzero": (
         "how many elements there are depends on values; write np.where(mask, x, 0), which keeps the shape"
     ),
-    "intersect1d setdiff1d setxor1d union1d unique unique_all unique_counts unique_inverse unique_values": (
+    "unique unique_all unique_counts unique_inverse unique_values": (
+        "how many elements there are depends on values; staged_ad.numpy.unique(x, size=n) takes as many as asked"
+    ),
+    "intersect1d setdiff1d setxor1d union1d": (
         "how many elements there are depends on values; np.sort keeps the shape, and np.isin says what is there"
     ),
     "trim_zeros": "how many zeros there are depends on values; cut by a slice of static length",

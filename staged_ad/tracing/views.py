@@ -66,7 +66,8 @@ def write(tracer: Any, value: Any) -> None:
 def shares(base: Any, look: Look) -> bool:
     """Whether NumPy would look into the memory of `base`; reshape and ravel now and then copy it."""
     memory = _layout(base)
-    return np.may_share_memory(look(memory), memory)
+    found = look(memory)  # traced where other traced arrays are among the arguments, as in np.broadcast_arrays(x, y)
+    return isinstance(found, np.ndarray) and np.may_share_memory(found, memory)
 
 
 def _layout(tracer: Any) -> Any:

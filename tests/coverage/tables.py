@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from tests.coverage.elementwise import ELEMENTWISE, full_name
 from tests.coverage.example import Example, Table
+from tests.coverage.inplace import IN_PLACE
+from tests.coverage.matrices import MATRICES
 from tests.coverage.shapes import SHAPES
 from tests.coverage.special import SPECIAL
 from tests.coverage.sums import SUMS
@@ -21,5 +23,7 @@ EXAMPLES: Table = {
     **SPECIAL,
     **ELEMENTWISE,
     **SHAPES,
+    **IN_PLACE,
+    **MATRICES,
     **SUMS,
 }
