@@ -25,8 +25,9 @@ from staged_ad.primitives.complexes import conj
 from staged_ad.primitives.makers import Operation, check_kind, mul, structural, typeof
 from staged_ad.primitives.shaping import broadcast, cast
 
-ROWS = 16
-"""Transforms that one call of a loop does: NumPy's takes several side by side in SIMD registers."""
+LEAST, MOST = 16, 32
+"""At least 16 transforms in one call of a loop, which takes several side by side; and at most about 32 calls, since
+each plans the transform anew."""
 
 
 def _loops() -> Any:
@@ -38,8 +39,13 @@ def _rows(type: ArrayType) -> int:
     return math.prod(type.shape[:-1])
 
 
+def _block(type: ArrayType) -> int:
+    """Transforms in one call."""
+    return max(LEAST, -(-_rows(type) // MOST))
+
+
 def _emit(name: Callable[..., str]) -> Callable[..., None]:
-    """A call ``loop(pointers, sizes, strides, data)`` for up to 16 rows; the operands are x, the factor 1, and y."""
+    """A call ``loop(pointers, sizes, strides, data)`` for a block of rows; the operands are x, the factor 1, and y."""
 
     def emit(kernel: Any, **params: Any) -> None:
         (x,), (y,) = kernel.inputs, kernel.outputs
@@ -49,10 +55,11 @@ def _emit(name: Callable[..., str]) -> Callable[..., None]:
         pointers, sizes = kernel.alloca("[3 x ptr]"), kernel.alloca("[3 x i64]")
         strides, factor = kernel.alloca("[5 x i64]"), kernel.alloca(real_type)
         kernel.line(f"store {real_type} 1.0, ptr {factor}")
-        first = kernel.value(f"mul nsw i64 {kernel.item}, {ROWS}")
+        block = _block(x.type)
+        first = kernel.value(f"mul nsw i64 {kernel.item}, {block}")
         left = kernel.value(f"sub nsw i64 {_rows(x.type)}, {first}")
-        last = kernel.value(f"icmp slt i64 {left}, {ROWS}")
-        count = kernel.value(f"select i1 {last}, i64 {left}, i64 {ROWS}")
+        last = kernel.value(f"icmp slt i64 {left}, {block}")
+        count = kernel.value(f"select i1 {last}, i64 {left}, i64 {block}")
         row = [buffer.type.shape[-1] * buffer.type.dtype.itemsize for buffer in (x, y)]
         places = []
         for buffer, size in zip((x, y), row, strict=True):
@@ -74,11 +81,11 @@ def _store(kernel: Any, array: str, kind: str, values: Sequence[Any]) -> None:
 
 def _cost(x: ArrayType, *, n: int | None = None, **params: Any) -> float:
     length = n or x.shape[-1]
-    return ROWS * length * (1 + math.log2(length))
+    return _block(x) * length * (1 + math.log2(length))
 
 
 def _kernel(name: Callable[..., str]) -> Kernel:
-    return Kernel(_emit(name), items=lambda x, **params: -(-_rows(x) // ROWS), cost=_cost, interleaved=True)
+    return Kernel(_emit(name), items=lambda x, **params: -(-_rows(x) // _block(x)), cost=_cost, interleaved=True)
 
 
 def _batch(operation: Callable[[], Operation]) -> Callable[..., Any]:
