@@ -10,12 +10,14 @@ Start at ``creating``.
 
 from __future__ import annotations
 
+import builtins
+import dis
 import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -61,7 +63,7 @@ class _Creator:
         self._name, self._original, self._active = name, original, active
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._active() or "like" in kwargs or _is_library(sys._getframe(1)):
+        if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._name):
             return self._original(*args, **kwargs)
         return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
 
@@ -73,6 +75,35 @@ class _Creator:
         return cpu_target.typing_context.resolve_value_type(self._original)
 
 
-def _is_library(frame: FrameType) -> bool:
+def _is_asked(frame: FrameType, name: str) -> bool:
+    """Whether it is the user's own code that calls numpy.`name`."""
     package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in LIBRARIES or is_internal(frame.f_code)
+    if package in LIBRARIES or is_internal(frame.f_code):
+        return False
+    called = _called(frame.f_code, frame.f_lasti)
+    # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random
+    if called is None or called == name or hasattr(builtins, called):  # list(map(np.array, rows))
+        return True
+    return isinstance(frame.f_locals.get(called), _Creator)
+
+
+@functools.lru_cache(maxsize=4096)
+def _called(code: CodeType, position: int) -> str | None:
+    """The last name of the function that the call at `position` of a code object calls; None where nobody knows.
+
+    Of all that is loaded at the place where the text of the call begins, it is what ends last before the call does.
+    """
+    instructions = list(dis.get_instructions(code))
+    call = next((i.positions for i in instructions if i.offset == position), None)
+    if call is None or call.end_col_offset is None:
+        return None
+    name, longest = None, (-1, -1)
+    for instruction in instructions:
+        found = instruction.positions
+        if found is None or not instruction.opname.startswith("LOAD_") or not isinstance(instruction.argval, str):
+            continue
+        end: Any = found.end_lineno, found.end_col_offset
+        begins = (found.lineno, found.col_offset) == (call.lineno, call.col_offset)
+        if begins and longest < end < (call.end_lineno, call.end_col_offset):
+            name, longest = instruction.argval, end
+    return name
