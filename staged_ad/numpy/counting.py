@@ -18,6 +18,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import FLOAT64, INT64
+from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.ordering import searchsorted
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype, to_float
 from staged_ad.numpy.reducing import max as max_
@@ -31,7 +32,7 @@ from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 
 
-def _tally(places: Any, weights: Any, length: int) -> Any:
+def tally(places: Any, weights: Any, length: int) -> Any:
     """The sum of the weights at each place; negative places, and those from `length` on, count nowhere."""
     outside = np.logical_or(np.less(places, 0), np.greater_equal(places, length))
     places = to_dtype(as_value(where(outside, length, places)), INT64)
@@ -52,7 +53,7 @@ def _edges(values: Any, bins: Any, range: Any) -> Any:
             f"{location(user_source())}); write a number of bins, or their edges"
         )
     if np.ndim(bins) == 1:
-        edges = operand(bins)
+        edges = asarray(bins)
         if not isinstance(edges, Tracer) and np.any(edges[:-1] > edges[1:]):
             raise ValueError("`bins` must increase monotonically, when an array")
         return edges
@@ -90,7 +91,7 @@ def _bounds(values: Any, range: Any) -> tuple[Any, Any]:
     return where(alike, low - 0.5, low), where(alike, high + 0.5, high)
 
 
-def _bin_of(values: Any, edges: Any) -> Any:
+def bin_of(values: Any, edges: Any) -> Any:
     """The number of the bin of each value; the last bin holds its upper edge too."""
     last = np.shape(edges)[0] - 1
     place = operand(searchsorted(edges, values, "right")) - 1
@@ -106,7 +107,7 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
         raise ValueError("weights should have the same shape as a.")
     heavy = _ones(values) if weights is None else ravel(weights)
     edges = _edges(values, bins, range)
-    counts = _tally(_bin_of(values, edges), heavy, np.shape(edges)[0] - 1)
+    counts = tally(bin_of(values, edges), heavy, np.shape(edges)[0] - 1)
     if density:
         widths = to_float(diff(edges))
         counts = operand(counts) / operand(widths) / np.sum(counts)
@@ -169,7 +170,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     heavy = _ones(whole) if weights is None else to_dtype(as_value(weights), FLOAT64)
     if typeof(heavy).shape != typeof(whole).shape:
         raise ValueError("The weights and list don't have the same length.")
-    return _tally(operand(whole), heavy, length)
+    return tally(operand(whole), heavy, length)
 
 
 def unique(x: Any, *, size: int, fill_value: Any = None, return_counts: bool = False) -> Any:
@@ -213,22 +214,8 @@ def unique(x: Any, *, size: int, fill_value: Any = None, return_counts: bool = F
     return (values, diff(starts)) if return_counts else values
 
 
-def _unknown_length(name: str) -> Callable[..., Any]:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise UnsupportedError(
-            f"np.{name} of a traced value has a length that depends on its elements (at {location(user_source())}); "
-            "call it outside on an array, or write staged_ad.numpy.unique(x, size=n) with the greatest length wanted"
-        )
-
-    return refuse
-
-
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.histogram: histogram,
     np.histogram_bin_edges: histogram_bin_edges,
     np.bincount: bincount,
-    **{
-        getattr(np, name): _unknown_length(name)
-        for name in ("unique", "unique_values", "unique_counts", "unique_inverse", "unique_all")
-    },
 }

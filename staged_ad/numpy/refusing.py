@@ -24,11 +24,12 @@ REFUSED: dict[str, str] = {
 """Why not, by the names of functions whose results have static shapes."""
 
 DYNAMIC: dict[str, str] = {
-    "argwhere flatnonzero nonzero": (
-        "how many elements there are depends on values; write np.where(mask, x, 0), which keeps the shape"
+    "unique unique_all unique_counts unique_inverse unique_values": (
+        "how many elements there are depends on values; call it outside on an array, or write "
+        "staged_ad.numpy.unique(x, size=n) with the greatest length wanted"
     ),
-    "intersect1d setdiff1d setxor1d union1d unique unique_all unique_counts unique_inverse unique_values": (
-        "how many elements there are depends on values; np.sort keeps the shape, and np.isin says what is there"
+    "intersect1d setdiff1d setxor1d union1d": (
+        "how many elements there are depends on values; np.isin says which there are, and keeps the shape"
     ),
     "trim_zeros": "how many zeros there are depends on values; cut by a slice of static length",
     "polydiv roots": (
