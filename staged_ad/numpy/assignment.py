@@ -85,7 +85,7 @@ def _traced_mask(index: Any) -> Any:
     alone = index[0] if isinstance(index, tuple) and len(index) == 1 else index
     if isinstance(alone, list):
         alone = as_value(alone)
-    return alone if isinstance(alone, Tracer) and alone.dtype == np.bool_ else None
+    return alone if isinstance(alone, Tracer) and alone.dtype == np.bool_ and alone.array is None else None
 
 
 def _masked(x: Any, mask: Any, new: Any) -> Any:

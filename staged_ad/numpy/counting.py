@@ -1,11 +1,9 @@
-"""Counting: histogram, bincount, unique.
+"""Counting: bincount and unique, which take the length that would depend on the values, and what histograms count by.
 
-What has a length that depends on the values is refused, with what to write instead: `staged_ad.numpy.bincount` and
-`staged_ad.numpy.unique` take the length. Counts have no derivative; sums of weights are linear in the weights, and
-edges depend on the extrema of the data.
+Counts have no derivative; sums of weights are linear in the weights.
 
 Invariant: what falls outside is counted in one element behind the others, which is cut off.
-Start at ``histogram``.
+Start at ``tally``.
 """
 
 from __future__ import annotations
@@ -18,17 +16,13 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import FLOAT64, INT64
-from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.ordering import searchsorted
-from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype, to_float
-from staged_ad.numpy.reducing import max as max_
-from staged_ad.numpy.reducing import min as min_
+from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.scanning import cumsum, diff, operand
 from staged_ad.numpy.shaping import concatenate, full, ravel, where
 from staged_ad.primitives import ordering as o
 from staged_ad.primitives.indexing import gather, scatter
 from staged_ad.primitives.makers import typeof, zeros
-from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 
 
@@ -45,77 +39,11 @@ def _ones(places: Any) -> Any:
     return as_value(np.ones(typeof(places).shape, INT64))
 
 
-def _edges(values: Any, bins: Any, range: Any) -> Any:
-    """The edges of the bins, as NumPy makes them."""
-    if isinstance(bins, str):
-        raise UnsupportedError(
-            f"np.histogram(bins={bins!r}) has a number of bins that depends on the values (at "
-            f"{location(user_source())}); write a number of bins, or their edges"
-        )
-    if np.ndim(bins) == 1:
-        edges = asarray(bins)
-        if not isinstance(edges, Tracer) and np.any(edges[:-1] > edges[1:]):
-            raise ValueError("`bins` must increase monotonically, when an array")
-        return edges
-    if np.ndim(bins) != 0:
-        raise ValueError("`bins` must be 1d, when an array")
-    count = int(bins)
-    if count < 1:
-        raise ValueError("`bins` must be positive, when an integer")
-    low, high = _bounds(values, range)
-    types = [typeof(as_value(x)) for x in (low, high, values)]
-    inner, dtype = (
-        found if found.kind == "f" else FLOAT64 for found in (result_dtype(types[:2])[0], result_dtype(types)[0])
-    )
-    low, high = (operand(to_dtype(as_value(x), inner)) for x in (low, high))
-    places = np.arange(count).astype(inner) * ((high - low) / count) + low
-    return operand(to_dtype(as_value(concatenate([places, np.reshape(high, (1,))])), dtype))
-
-
-def _bounds(values: Any, range: Any) -> tuple[Any, Any]:
-    """The first and the last edge: apart from each other by 1 where all values are equal."""
-    if range is not None:
-        low, high = map(operand, range)
-        if not isinstance(low, Tracer) and not isinstance(high, Tracer):
-            if low > high:
-                raise ValueError("max must be larger than min in range parameter.")
-            if not (np.isfinite(low) and np.isfinite(high)):
-                raise ValueError(f"supplied range of [{low}, {high}] is not finite")
-    elif typeof(values).size == 0:
-        low, high = 0, 1
-    else:
-        low, high = operand(min_(values)), operand(max_(values))
-    alike = np.equal(low, high)
-    if not isinstance(alike, Tracer):
-        return (low - 0.5, high + 0.5) if alike else (low, high)
-    return where(alike, low - 0.5, low), where(alike, high + 0.5, high)
-
-
 def bin_of(values: Any, edges: Any) -> Any:
     """The number of the bin of each value; the last bin holds its upper edge too."""
     last = np.shape(edges)[0] - 1
     place = operand(searchsorted(edges, values, "right")) - 1
     return where(np.equal(operand(values), edges[-1]), last - 1, place)
-
-
-def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> tuple[Any, Any]:
-    """np.histogram. Counts have no derivative; the sums are linear in the weights, the edges depend on the data."""
-    values = ravel(a)
-    if typeof(values).dtype == bool:
-        values = to_dtype(values, np.dtype("uint8"))
-    if weights is not None and np.shape(operand(weights)) != np.shape(operand(a)):
-        raise ValueError("weights should have the same shape as a.")
-    heavy = _ones(values) if weights is None else ravel(weights)
-    edges = _edges(values, bins, range)
-    counts = tally(bin_of(values, edges), heavy, np.shape(edges)[0] - 1)
-    if density:
-        widths = to_float(diff(edges))
-        counts = operand(counts) / operand(widths) / np.sum(counts)
-    return counts, edges
-
-
-def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
-    return _edges(ravel(a), bins, range)
 
 
 def _whole(x: Any, name: str) -> Any:
@@ -214,8 +142,4 @@ def unique(x: Any, *, size: int, fill_value: Any = None, return_counts: bool = F
     return (values, diff(starts)) if return_counts else values
 
 
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.histogram: histogram,
-    np.histogram_bin_edges: histogram_bin_edges,
-    np.bincount: bincount,
-}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.bincount: bincount}

@@ -1,54 +1,98 @@
-"""Histograms of several variables: np.histogramdd and np.histogram2d.
+"""Histograms: counts of what lies between edges. Weights and edges have derivatives, counts have none.
 
-Invariant: an element is counted in one dimension as np.histogram would; what lies outside in one is counted nowhere.
-Start at ``histogramdd``.
+Invariant: the number of bins is static; an element belongs to a bin by comparison with the edges themselves.
+Start at ``histogram``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from staged_ad.numpy.arrays import asarray
+from staged_ad.errors import ShapeError
+from staged_ad.numpy.arrays import asarray, is_traced, static
 from staged_ad.numpy.counting import bin_of, tally
+
+
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
+    if isinstance(bins, str):
+        known = static("histogram_bin_edges", f"the array, of which bins={bins!r} makes a number of bins,", a)
+        return np.histogram_bin_edges(known, bins, range)
+    return _edges(asarray(a).reshape(-1), bins, range)
+
+
+def _edges(x: Any, bins: Any, range: Any) -> Any:
+    """The edges themselves, or as many as asked for between the least and the greatest number."""
+    if np.ndim(bins):
+        return asarray(bins)
+    if int(bins) < 1:
+        raise ValueError("`bins` must be positive, when an integer")
+    first, last = _ends(x, range)
+    kind = np.result_type(first, last, x)
+    return np.linspace(first, last, int(bins) + 1, dtype=kind if kind.kind == "f" else float)
+
+
+def _ends(x: Any, range: Any) -> tuple[Any, Any]:
+    if range is not None:
+        first, last = range
+    elif x.size == 0:
+        first, last = 0.0, 1.0
+    else:
+        first, last = np.min(x), np.max(x)
+    if not is_traced(first, last):
+        return (first, last) if first != last else (first - 0.5, last + 0.5)
+    half = np.where(first == last, np.result_type(first, last, 0.5).type(0.5), 0)
+    return first - half, last + half
+
+
+def _members(x: Any, edges: Any) -> Any:
+    """Whether element i is in bin j; the last bin has its right edge too."""
+    column, inner = x[:, None], edges[1:-1]
+    above = np.concatenate([column >= edges[:1], column >= inner], 1)
+    below = np.concatenate([column < inner, column <= edges[-1:]], 1)
+    return above & below
+
+
+def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> tuple[Any, Any]:
+    x = asarray(a)
+    weights = None if weights is None else asarray(weights)
+    if weights is not None and weights.shape != x.shape:
+        raise ShapeError("weights should have the same shape as a.")
+    x = x.reshape(-1)
+    edges = histogram_bin_edges(x, bins, range)
+    heavy = np.ones(x.shape, np.int64) if weights is None else weights.reshape(-1)
+    counts = tally(bin_of(x, edges), heavy, len(edges) - 1)
+    return (counts / np.diff(edges) / np.sum(counts) if density else counts), edges
 
 
 def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Any, tuple[Any, ...]]:
-    """np.histogramdd. Counts have no derivative; the sums are linear in the weights, the edges depend on the data."""
-    columns = _columns(sample)
+    if hasattr(sample, "shape"):
+        table = asarray(sample)
+        columns = [table] if table.ndim == 1 else [table[:, k] for k in np.arange(table.shape[1])]
+    else:
+        columns = [asarray(x) for x in sample]
     count = len(columns)
-    several = list(bins) if isinstance(bins, list | tuple) or np.ndim(bins) else [bins] * count
+    several = list(bins) if isinstance(bins, Sequence) or np.ndim(bins) else [bins] * count
     if len(several) != count:
         raise ValueError("The dimension of bins must be equal to the dimension of the sample x.")
     ranges = [None] * count if range is None else list(range)
     if len(ranges) != count:
         raise ValueError("range argument must have one entry per dimension")
-    edges = tuple(asarray(np.histogram_bin_edges(x, b, r)) for x, b, r in zip(columns, several, ranges, strict=True))
-    lengths = [len(e) - 1 for e in edges]
-    places = [asarray(bin_of(x, e)) for x, e in zip(columns, edges, strict=True)]
-    outside, flat = False, np.zeros(columns[0].shape, np.int64)
-    for place, n in zip(places, lengths, strict=True):
-        outside, flat = outside | (place < 0) | (place >= n), flat * n + place
-    heavy = np.ones(columns[0].shape) if weights is None else asarray(weights).astype(float)
-    counts = tally(np.where(outside, -1, flat), heavy, math.prod(lengths)).reshape(lengths)
+    edges = tuple(_edges(x, b, r) for x, b, r in zip(columns, several, ranges, strict=True))
+    inside = [_members(x, e).astype(float) for x, e in zip(columns, edges, strict=True)]
+    if weights is not None:
+        inside[0] = inside[0] * asarray(weights)[:, None]
+    letters = "abcdefghijklmnopqrstuvwxy"[:count]
+    counts = np.einsum(",".join("z" + c for c in letters) + "->" + letters, *inside)
     if density:
-        for axis, e in enumerate(edges):
-            counts = counts / np.diff(e).reshape([-1 if k == axis else 1 for k in np.arange(count)])
-        counts = counts / np.sum(tally(np.where(outside, -1, flat), heavy, math.prod(lengths)))
+        widths = [np.diff(e).reshape([-1 if k == j else 1 for j in np.arange(count)]) for k, e in enumerate(edges)]
+        counts = counts / math.prod(widths[1:], start=widths[0]) / np.sum(counts)
     return counts, edges
-
-
-def _columns(sample: Any) -> list[Any]:
-    """The values of each variable: the columns of a table, or the arrays of a list."""
-    if not hasattr(sample, "shape"):
-        return [asarray(x) for x in sample]
-    table = asarray(sample)
-    return [table] if table.ndim == 1 else [table[:, k] for k in np.arange(table.shape[1])]
 
 
 def histogram2d(
@@ -56,10 +100,18 @@ def histogram2d(
 ) -> tuple[Any, Any, Any]:
     if np.shape(x) != np.shape(y):
         raise ValueError("x and y must have the same length.")
-    if not isinstance(bins, int) and len(bins) not in (1, 2):  # the edges for both
-        bins = [asarray(bins)] * 2
-    counts, (first, second) = histogramdd([x, y], bins, range, density, weights)
+    one_for_both = np.ndim(bins) == 1 and not isinstance(bins, list | tuple)
+    if isinstance(bins, list | tuple) and len(bins) not in (1, 2):
+        one_for_both = True
+    counts, (first, second) = histogramdd(
+        [x, y], [asarray(bins)] * 2 if one_for_both else bins, range, density, weights
+    )
     return counts, first, second
 
 
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.histogramdd: histogramdd, np.histogram2d: histogram2d}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.histogram_bin_edges: histogram_bin_edges,
+    np.histogram: histogram,
+    np.histogramdd: histogramdd,
+    np.histogram2d: histogram2d,
+}

@@ -256,6 +256,8 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
 
 def _parts(part: Any) -> list[Any]:
     """What one element of an index stands for: of a mask, the positions along each of its axes."""
+    if isinstance(part, Tracer) and part.array is not None:
+        part = part.array  # made by np.array in the traced function, say
     if part is None or part is Ellipsis:
         return [part]
     if isinstance(part, slice):

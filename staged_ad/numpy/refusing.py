@@ -25,11 +25,10 @@ REFUSED: dict[str, str] = {
 
 DYNAMIC: dict[str, str] = {
     "unique unique_all unique_counts unique_inverse unique_values": (
-        "how many elements there are depends on values; call it outside on an array, or write "
-        "staged_ad.numpy.unique(x, size=n) with the greatest length wanted"
+        "how many elements there are depends on values; staged_ad.numpy.unique(x, size=n) takes as many as asked"
     ),
     "intersect1d setdiff1d setxor1d union1d": (
-        "how many elements there are depends on values; np.isin says which there are, and keeps the shape"
+        "how many elements there are depends on values; np.sort keeps the shape, and np.isin says what is there"
     ),
     "trim_zeros": "how many zeros there are depends on values; cut by a slice of static length",
     "polydiv roots": (

@@ -16,6 +16,7 @@ from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy.arrays import along, asarray, axis_of, refuse, static
 from staged_ad.numpy.exponentials import logsumexp
 from staged_ad.numpy.promotion import as_value
+from staged_ad.numpy.scanning import accumulate
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
 
@@ -160,6 +161,7 @@ def cast_operands(ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: A
 
 
 METHODS: dict[str, Callable[..., Any]] = {
+    "accumulate": accumulate,
     "reduce": reduce,
     "outer": outer,
     "reduceat": reduceat,

@@ -155,6 +155,20 @@ def fail(k: Any, condition: Register, make: type[LinAlgError], message: str) -> 
     k.fail_if(condition, make, f"{message} (at {k.equation.place})")
 
 
+def fail_unless_finite(k: Any, a: Matrix, rows: int, columns: int, make: type[LinAlgError], message: str) -> None:
+    """Some routines of LAPACK do not end on infinities."""
+    total = k.alloca(a.element)
+    k.line(f"store {a.element} 0.0, ptr {total}")
+    with loop(k, 0, rows) as i, loop(k, 0, columns) as j:
+        nothing = k.value(f"fmul {a.element} {a.load(i, j)}, 0.0")
+        k.line(f"store {a.element} {k.value(f'fadd {a.element} {_at(k, a, total)}, {nothing}')}, ptr {total}")
+    fail(k, k.value(f"fcmp uno {a.element} {_at(k, a, total)}, 0.0"), make, message)
+
+
+def _at(k: Any, a: Matrix, place: Register) -> Register:
+    return str(k.value(f"load {a.element}, ptr {place}"))
+
+
 # -- require, permute_rows ----------------------------------------------------------------------------------------
 
 
@@ -240,7 +254,7 @@ def emit_cholesky(k: Any, *, error: tuple[type[LinAlgError], str]) -> None:
             l.store(k.value(f"fdiv {l.element} {l.load(i, j)}, {l.load(j, j)}"), i, j)
         _subtract_product(k, l, i, i, i)
         square = l.load(i, i)
-        fail(k, k.value(f"fcmp ule {l.element} {square}, 0.0"), *error)
+        fail(k, k.value(f"fcmp ole {l.element} {square}, 0.0"), *error)  # a NaN is the result then
         l.store(k.value(f"call {l.element} {root}({l.element} {square})"), i, i)
 
 

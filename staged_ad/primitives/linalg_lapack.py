@@ -15,7 +15,16 @@ import scipy.linalg
 
 from staged_ad.errors import LinAlgError
 from staged_ad.ir import ArrayType
-from staged_ad.primitives.linalg_code import Matrix, call, copy, copy_triangle, fail, item_matrix, loop
+from staged_ad.primitives.linalg_code import (
+    Matrix,
+    call,
+    copy,
+    copy_triangle,
+    fail,
+    fail_unless_finite,
+    item_matrix,
+    loop,
+)
 
 Error = tuple[type[LinAlgError], str]
 
@@ -152,6 +161,7 @@ def emit_svd(k: Any, *, vectors: bool, full: bool, error: Error) -> None:
     rows, columns, u_size, vh_size, lwork = _svd_sizes(k.inputs[0].type, vectors, full)
     matrix, u, vh, s, work, integers = pieces(k, m * n, u_size, vh_size, min(m, n), lwork, 0)
     info = k.alloca("i32")
+    fail_unless_finite(k, a, m, n, *error)
     copy(k, a, Matrix(k, matrix, "double", 1, m), m, n)
     letter = "N" if not vectors else "A" if full else "S"
     ldu, ldvh = (m if vectors else 1), columns

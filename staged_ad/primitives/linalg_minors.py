@@ -13,7 +13,7 @@ import numpy as np
 
 from staged_ad.ir import Linear, filled
 from staged_ad.ir.primitive import not_linear
-from staged_ad.primitives.arithmetic import abs_, add, div, eq, gt, ne, neg, not_, or_, remainder, sign, sub
+from staged_ad.primitives.arithmetic import abs_, add, div, eq, gt, lt, ne, neg, not_, or_, remainder, sub
 from staged_ad.primitives.exponential import log
 from staged_ad.primitives.linalg import (
     as_columns,
@@ -34,7 +34,7 @@ from staged_ad.primitives.linalg import (
 )
 from staged_ad.primitives.linalg_solving import lu, lu_solve
 from staged_ad.primitives.linalg_spectral import eigh, svd
-from staged_ad.primitives.makers import Operation, mul, plus, scale, select, typeof
+from staged_ad.primitives.makers import Operation, mul, plus, scale, select, typeof, zeros
 from staged_ad.primitives.reductions import reduce_max, reduce_prod, reduce_sum
 from staged_ad.primitives.shaping import broadcast, cast, concatenate, iota, stop_gradient
 
@@ -173,8 +173,11 @@ def inverse(a: Any) -> Any:
 
 
 def det_sign(factors: Any, pivots: Any) -> Any:
-    """The sign of the determinant of a factored matrix."""
-    return mul(parity(pivots, typeof(factors).dtype), _product(sign(diagonal(factors))))
+    """The sign of the determinant of a factored matrix; a NaN counts as positive, as in NumPy."""
+    d = diagonal(factors)
+    one, zero = filled(1, typeof(d).strong()), zeros(typeof(d).strong())
+    signs = select(lt(d, 0.0), filled(-1, typeof(d).strong()), select(eq(d, 0.0), zero, one))
+    return mul(parity(pivots, typeof(factors).dtype), _product(signs))
 
 
 # log_abs_det(lu, order, a): the logarithm of the modulus of det a, where a[order] = l u. As in ``lu_solve`` the

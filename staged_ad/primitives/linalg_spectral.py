@@ -100,6 +100,8 @@ def _abstract_svd(a: ArrayType, *, vectors: bool, full: bool) -> list[ArrayType]
 
 
 def _evaluate_svd(a: Any, *, vectors: bool, full: bool) -> list[Any]:
+    if not np.all(np.isfinite(a)):  # LAPACK might not end
+        raise failure("svd")
     find: Any = np.linalg.svd
     try:
         result = find(a, full_matrices=full, compute_uv=vectors)
