@@ -90,7 +90,7 @@ _OPERATIONS.functions.update(_polynomials.FUNCTIONS)
 _OPERATIONS.functions.update(_dtypes.FUNCTIONS)
 _OPERATIONS.functions.update(_floats.FUNCTIONS)
 _OPERATIONS.functions.update(_statistics.FUNCTIONS)
-_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS)
+_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS, accumulate=_scanning.accumulate)
 
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)
