@@ -225,21 +225,6 @@ def test_elements_are_assigned_accumulated_and_reordered(f: Callable[[Any], Any]
     assert_close(gradient, slopes(f, Z), 1e-8)
 
 
-SYSTEMS: dict[str, Callable[[Any], Any]] = {
-    "solve": lambda a: np.sum(abs(np.linalg.solve(a, Z)) ** 2),
-    "inv": lambda a: np.sum(np.linalg.inv(a) * A).imag,
-    "det": lambda a: abs(np.linalg.det(a)),
-    "cholesky": lambda a: np.sum(np.linalg.cholesky(a @ a.conj().T + np.eye(3)) * A).real,
-}
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_factorisations_of_complex_matrices_are_differentiated_and_not_yet_compiled(name: str):
-    assert_close(sad.grad(SYSTEMS[name])(A), slopes(SYSTEMS[name], A), 1e-7)
-    with pytest.raises(LoweringError, match="of complex numbers has no machine code"):
-        sad.jit(SYSTEMS[name])(A)
-
-
 # -- operations without a rule, and kernels -----------------------------------------------------------------------
 
 

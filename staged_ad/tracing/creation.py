@@ -42,7 +42,7 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
         if _depth == 1:
             for name in OPERATIONS.creators:
                 _originals[name] = getattr(np, name)
-                setattr(np, name, _creator(name, _originals[name], active))
+                setattr(np, name, _Creator(name, _originals[name], active))
     try:
         yield
     finally:
@@ -53,14 +53,24 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
                     setattr(np, name, original)
 
 
-def _creator(name: str, original: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def create(*args: Any, **kwargs: Any) -> Any:
-        if not active() or "like" in kwargs or _is_library(sys._getframe(1)):
-            return original(*args, **kwargs)
-        return OPERATIONS.creators[name](original, *args, **kwargs)
+class _Creator:
+    """Stands in for one function of NumPy."""
 
-    return create
+    def __init__(self, name: str, original: Callable[..., Any], active: Callable[[], bool]) -> None:
+        functools.update_wrapper(self, original)
+        self._name, self._original, self._active = name, original, active
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._active() or "like" in kwargs or _is_library(sys._getframe(1)):
+            return self._original(*args, **kwargs)
+        return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba takes it for, when a user's function is compiled while another is traced: NumPy's own."""
+        from numba.core.registry import cpu_target  # only code of Numba asks, which has been imported then
+
+        return cpu_target.typing_context.resolve_value_type(self._original)
 
 
 def _is_library(frame: FrameType) -> bool:
