@@ -85,6 +85,8 @@ REASONS: list[tuple[str, Status, str, str]] = [
     ("scipy.linalg", Status.REFUSED, "for symmetric matrices write it with np.linalg.eigh", "logm schur sqrtm"),
     ("scipy.linalg", Status.DYNAMIC, "the rank depends on values; np.linalg.svd and qr do not", "null_space orth"),
     ("numpy.linalg", Status.OUTSIDE, "is about NumPy itself", "test"),
+    ("scipy.linalg", Status.REFUSED, "for symmetric matrices write it with np.linalg.eigh", "sqrtm logm schur"),
+    ("scipy.linalg", Status.DYNAMIC, "use np.linalg.svd or qr", "null_space orth"),
     ("numpy.fft", Status.OUTSIDE, "is about NumPy itself", "test"),
     ("numpy.fft", Status.OUTSIDE, _CREATION, "fftfreq rfftfreq"),
 ]
