@@ -55,6 +55,20 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
                     setattr(np, name, original)
 
 
+@contextmanager
+def as_imported() -> Iterator[None]:
+    """Within it, the module ``numpy`` is as it was imported, for all threads: it is to be short."""
+    with _lock:
+        present = {name: getattr(np, name) for name in _originals}
+        for name, original in _originals.items():
+            setattr(np, name, original)
+        try:
+            yield
+        finally:
+            for name, function in present.items():
+                setattr(np, name, function)
+
+
 class _Creator:
     """Stands in for one function of NumPy."""
 

@@ -7,6 +7,8 @@ Start at ``CALLS``.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -189,6 +191,26 @@ def test_a_numba_function_that_makes_arrays_is_compiled_while_another_function_i
 
     found = sad.jit(lambda x: sad.numba_call(halves, np.zeros(4), x))(X)
     assert found.tolist() == [3.0, *(X / 2 + 1)]
+
+
+FIRST_COMPILATION = """
+import numba, numpy as np, staged_ad as sad
+
+@numba.njit
+def first(x):
+    return np.zeros_like(x) + np.ones(x.size)
+
+@numba.njit
+def later(x):
+    return np.zeros_like(x) - np.ones(x.size)
+
+print(sad.jit(lambda x: sad.numba_call(first, x, x))(np.zeros(2)), later(np.zeros(2)))
+"""
+
+
+def test_numba_may_compile_for_the_first_time_in_its_process_while_a_function_is_traced():
+    found = subprocess.run([sys.executable, "-c", FIRST_COMPILATION], capture_output=True, text=True, check=True)
+    assert found.stdout == "[1. 1.] [-1. -1.]\n"
 
 
 def test_a_vectorized_numba_function_gets_the_whole_batch():
