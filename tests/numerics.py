@@ -31,6 +31,13 @@ def gradient(f: Callable[..., Any], x: Any, step: float = 2e-3) -> Any:
     return np.array(columns, dtype=float).reshape(x.shape)
 
 
+def slopes(f: Callable[..., Any], z: Any) -> Any:
+    """The gradient ``df/dx - i df/dy`` of a real function of z = x + iy."""
+    units = np.eye(z.size).reshape(-1, *z.shape)
+    parts = [directional(f, [z], [unit]) - 1j * directional(f, [z], [1j * unit]) for unit in units]
+    return np.array(parts).reshape(z.shape)
+
+
 def jacobian(f: Callable[..., Any], x: Any, step: float = 2e-3) -> Any:
     """The Jacobian of a function of one array, of shape (result, argument)."""
     x = np.asarray(x, dtype=float)

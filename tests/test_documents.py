@@ -21,11 +21,14 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(text: str) -> list[tuple[str, str | None]]:
-    """Each block of Python, and the block without language that follows it with nothing between."""
+    """Each block of Python, and the block without language that follows it with nothing between.
+
+    Sessions (``>>>``) are left to doctest.
+    """
     found = list(BLOCK.finditer(text))
     pairs: list[tuple[str, str | None]] = []
     for block, following in itertools.zip_longest(found, found[1:]):
-        if block[1] == "python":
+        if block[1] == "python" and not block[2].startswith(">>>"):
             adjacent = following is not None and not following[1] and not text[block.end() : following.start()].strip()
             pairs.append((block[2], following[2] if following is not None and adjacent else None))
     return pairs

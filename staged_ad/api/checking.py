@@ -34,8 +34,8 @@ def check_derivatives(
     """Raise AssertionError unless the derivatives of `f` at `args` agree with finite differences and one another.
 
     Along a random direction v the derivative J v by finite differences of order 8 is compared with forward mode, and
-    for a random cotangent w the number <w, J v> with <J^T w, v> of reverse mode: the two modes are then adjoint. Up to
-    `order`, the derivatives are checked in the same way, each mode over each.
+    for a random cotangent w the number <w, J v>, its real part, with <J^T w, v> of reverse mode: the two are adjoint.
+    Up to `order`, the derivatives are checked in the same way, each mode over each.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def check_derivatives(
     modes
         ``"forward"``, ``"reverse"``, or both. A function with `custom_vjp` has reverse mode only.
     tolerance
-        What may differ, relative to the largest number compared or to 1; default 1e-6, or 2e-3 where float32 occurs.
+        What may differ, relative to the largest number compared or to 1; default 1e-6, or 2e-3 in single precision.
     step
-        Of the differences, which move the arguments up to four times as far; default 2e-3, or 0.05 for float32.
+        Of the differences, which move the arguments up to four times as far; default 2e-3, or 0.05 in single precision.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def check_derivatives(
 
     xs = [np.asarray(leaf) for leaf, flag in zip(leaves, moving, strict=True) if flag]
     ys = flat(*xs)
-    single = any(np.asarray(x).dtype == np.float32 for x in [*xs, *ys])
+    single = any(np.asarray(x).dtype in (np.float32, np.complex64) for x in [*xs, *ys])
     out_spec, kept = specs[0]
     names = [place("result", out_spec, k) for k in kept]
     check = _Check(modes, tolerance or (2e-3 if single else 1e-6), step or (0.05 if single else 2e-3))
@@ -119,7 +119,11 @@ class _Check:
                 self.compare(f"the pullback of {about}", reverse, xs, places, order - 1)
 
     def _random(self, like: Sequence[Any]) -> Arrays:
-        return [self._rng.uniform(-1, 1, np.shape(x)).astype(np.asarray(x).dtype)[()] for x in like]
+        return [self._direction(np.asarray(x)) for x in like]
+
+    def _direction(self, x: Any) -> Any:
+        real, imaginary = self._rng.uniform(-1, 1, (2, *x.shape))
+        return (real + 1j * imaginary if x.dtype.kind == "c" else np.asarray(real)).astype(x.dtype)[()]
 
     def _differences(self, f: Flat, xs: Arrays, x_dots: Arrays) -> Arrays:
         """The derivative of `f` along `x_dots`."""
@@ -143,4 +147,4 @@ class _Check:
 
 
 def _inner(xs: Arrays, ys: Arrays) -> float:
-    return sum(float(np.sum(np.asarray(x) * y)) for x, y in zip(xs, ys, strict=True))
+    return sum(float(np.sum(np.asarray(x) * y).real) for x, y in zip(xs, ys, strict=True))

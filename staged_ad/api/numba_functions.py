@@ -68,8 +68,8 @@ def numba_function(f: Callable[..., Any], *args: Any) -> Any:
     1.0
     """
     traced = _traced(f, args)
-    program = optimize(traced.program)
-    module = emit(program, serial=True)
+    program = traced.program  # complex at its border, where the optimised one has pairs in the same memory
+    module = emit(optimize(program), serial=True)
     native = compile_ir(module.text, module.symbols)
     _kept.append((native, module))
     scope: dict[str, Any] = {

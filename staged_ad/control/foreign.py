@@ -201,7 +201,13 @@ def _primitive(name: str, cost: Callable[..., float]) -> Primitive:
         jvp=_jvp,
         transpose=not_linear(name),
         batch=_batch,
-        lower=Kernel(_emit, cost=cost, unbounded=True, sequential=lambda foreign, **params: foreign.sequential),
+        lower=Kernel(
+            _emit,
+            cost=cost,
+            interleaved=True,
+            unbounded=lambda **params: True,
+            sequential=lambda foreign, **params: foreign.sequential,
+        ),
         multiple_results=True,
     )
 

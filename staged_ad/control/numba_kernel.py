@@ -7,15 +7,38 @@ Start at ``compile_numba``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
 from numba import types
+from numba.core import event
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
+from staged_ad.tracing.creation import as_imported
+
+
+@cache
+def _load_numba() -> None:
+    """Numba registers functions of NumPy when it first compiles: while a function is traced, it would find others."""
+    with as_imported():
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
+
+
+class _FirstCompilation(event.Listener):  # type: ignore[misc]  # Numba has no types
+    def on_start(self, event: Any) -> None:
+        _load_numba()
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _FirstCompilation())
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba has no types

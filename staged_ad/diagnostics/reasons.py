@@ -17,7 +17,7 @@ class Status(Enum):
     SUPPORTED = "supported"
     DISCRETE = "supported; the result is of integers or booleans, or is no array, and has no derivative"
     REFUSED = "refused"
-    DYNAMIC = "refused: the shape of the result depends on values"
+    DYNAMIC = "the shape of the result depends on values"
     OUTSIDE = "not about traced arrays"
     MISSING = "not decided"
 
@@ -82,6 +82,7 @@ REASONS: list[tuple[str, Status, str, str]] = [
     ("numpy", Status.OUTSIDE, "makes matrices, which NumPy advises against", "asmatrix bmat"),
     *[("numpy", Status.REFUSED, reason, names) for names, reason in REFUSED.items()],
     *[("numpy", Status.DYNAMIC, reason, names) for names, reason in DYNAMIC.items()],
+    ("numpy", Status.DYNAMIC, "only where Python could read the mask, as for `if`", "argwhere flatnonzero nonzero"),
     ("scipy.linalg", Status.REFUSED, "for symmetric matrices write it with np.linalg.eigh", "logm schur sqrtm"),
     ("scipy.linalg", Status.DYNAMIC, "the rank depends on values; np.linalg.svd and qr do not", "null_space orth"),
     ("numpy.linalg", Status.OUTSIDE, "is about NumPy itself", "test"),

@@ -133,7 +133,7 @@ class Kernel(Lowering):
     other; one takes about ``cost`` nanoseconds and ``scratch`` bytes of working memory, given as functions likewise.
     ``interleaved`` says that its code knows complex numbers, and wants them as NumPy has them: passes/complexes.py.
 
-    `unbounded` says that nobody knows how long it runs; ``sequential(**params)``, that one thread must run all of them.
+    ``unbounded(**params)``: nobody knows how long it runs. ``sequential(**params)``: one thread must run all of them.
     """
 
     emit: Callable[..., None]
@@ -141,7 +141,7 @@ class Kernel(Lowering):
     scratch: Callable[..., int] = lambda *types, **params: 0
     cost: Callable[..., float] = lambda *types, **params: float(sum(type.size for type in types))
     interleaved: bool = False
-    unbounded: bool = False
+    unbounded: Callable[..., bool] = lambda **params: False
     sequential: Callable[..., bool] = lambda **params: False
 
 

@@ -51,7 +51,7 @@ class Compiled:
         return known
 
     def _slow(self) -> bool:
-        if any(rule.unbounded for rule, _ in self.module.block.kernels):
+        if any(rule.unbounded(**equation.params) for rule, equation in self.module.block.kernels):
             return True
         points = 0.0
         for step in self.module.block.steps:

@@ -427,7 +427,7 @@ class _Fusion:
             node = expressions.node(x, index)
             shift = sum(other.type.shape[axis] for other in equation.inputs[: result.piece])
             moved = tuple(i + shift if k == axis else i for k, i in enumerate(index))
-            if x.type.size:
+            if x.type.size or not result.target.type.size:  # what is empty is written too: a kernel may read it
                 nest.stores.append(Store(node, result.target, flat(moved, result.target.type.shape)))
         elif isinstance(equation.primitive.lower, Product):
             nest.reduces.append(expressions.product(equation))

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.lowering.blas import lapack_address
@@ -21,6 +23,7 @@ from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import KernelPlan
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.values import memory_type
+from staged_ad.lowering.vecmath import ufunc_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,15 @@ class KernelWriter:
     def lapack(self, name: str, count: int) -> str:
         """A routine of BLAS or LAPACK, such as ``dpotrf``, with `count` arguments, all of them addresses."""
         return self.external(f"lapack.{name}", f"void @({', '.join(['ptr'] * count)})", lapack_address(name))
+
+    def ufunc_loop(self, ufunc: np.ufunc, types: str) -> tuple[str, str]:
+        """The inner loop of a ufunc for some types, ``void (char **args, i64 *sizes, i64 *strides, void *data)``, and
+        its last argument.
+        """
+        function, data = ufunc_loop(ufunc, types)
+        name = f"ufunc.{ufunc.__name__}.{types.replace('->', '.')}"
+        loop = self.external(name, "void @(ptr, ptr, ptr, ptr)", function)
+        return loop, self.external(f"{name}.data", "void @()", data) if data else "null"
 
     def intrinsic(self, name: str, signature: str) -> str:
         """A function of LLVM itself, ``llvm....``."""

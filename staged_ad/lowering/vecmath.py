@@ -88,14 +88,17 @@ class _UFuncObject(ctypes.Structure):
     )
 
 
+def ufunc_loop(ufunc: np.ufunc, types: str) -> tuple[int, int]:
+    """Addresses of the inner loop of a ufunc for types such as ``dd->d``, and of the data that it is called with."""
+    fields = _UFuncObject.from_address(id(ufunc))
+    k = ufunc.types.index(types)
+    return fields.functions[k] or 0, (fields.data[k] or 0) if fields.data else 0
+
+
 def _inner_loop(ufunc: np.ufunc, item: Item) -> tuple[int, int] | None:
     kind = "f" if item == "float" else "d"
     wanted = f"{kind * ufunc.nin}->{kind * ufunc.nout}"
-    if wanted not in ufunc.types:
-        return None
-    fields = _UFuncObject.from_address(id(ufunc))
-    k = ufunc.types.index(wanted)
-    return fields.functions[k] or 0, fields.data[k] or 0
+    return ufunc_loop(ufunc, wanted) if wanted in ufunc.types else None
 
 
 def _call_of_loop(item: Item, count: int, results: int, result: int, function: int, data: int) -> str:

@@ -12,6 +12,7 @@ from staged_ad.numpy import creation as _creation
 from staged_ad.numpy import diagonals as _diagonals
 from staged_ad.numpy import dtypes as _dtypes
 from staged_ad.numpy import floats as _floats
+from staged_ad.numpy import fourier as _fourier
 from staged_ad.numpy import histograms as _histograms
 from staged_ad.numpy import inplace as _inplace
 from staged_ad.numpy import interpolating as _interpolating
@@ -70,6 +71,7 @@ _OPERATIONS.functions.update(_ordering.FUNCTIONS)
 _OPERATIONS.functions.update(_counting.FUNCTIONS)
 _OPERATIONS.functions.update(_quantiles.FUNCTIONS)
 _OPERATIONS.functions.update(_special.FUNCTIONS)
+_OPERATIONS.functions.update(_fourier.FUNCTIONS)
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_reducing, name) for name in _REDUCTIONS})
 _OPERATIONS.functions.update({getattr(_np, name): getattr(_multiplying, name) for name in _PRODUCTS})
 _OPERATIONS.functions.update({_np.amax: _reducing.max, _np.amin: _reducing.min})
@@ -88,7 +90,7 @@ _OPERATIONS.functions.update(_polynomials.FUNCTIONS)
 _OPERATIONS.functions.update(_dtypes.FUNCTIONS)
 _OPERATIONS.functions.update(_floats.FUNCTIONS)
 _OPERATIONS.functions.update(_statistics.FUNCTIONS)
-_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS)
+_OPERATIONS.ufunc_methods.update(_ufunc_methods.METHODS, accumulate=_scanning.accumulate)
 
 _OPERATIONS.operators.update(_OPERATORS)
 _OPERATIONS.operators.update(matmul=_multiplying.matmul, getitem=_getitem)

@@ -13,6 +13,8 @@ import numpy as np
 
 from staged_ad.errors import ShapeError
 from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.ordering import searchsorted
+from staged_ad.numpy.taking import take
 from staged_ad.tracing.source import location, user_source
 
 
@@ -40,19 +42,20 @@ def _periodic(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     """The nodes of one period in order, and one more on either side."""
     x, xp = x % period, xp % period
     order = np.argsort(xp)
-    xp, fp = np.take(xp, order), np.take(fp, order)
+    xp, fp = take(xp, order), take(fp, order)
     xp = np.concatenate((xp[-1:] - period, xp, xp[:1] + period))
     return x, xp, np.concatenate((fp[-1:], fp, fp[:1]))
 
 
 def _linear(x: Any, xp: Any, fp: Any) -> Any:
-    k = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
-    start, end, low, high = np.take(xp, k), np.take(xp, k + 1), np.take(fp, k), np.take(fp, k + 1)
+    k = np.clip(asarray(searchsorted(xp, x, side="right")) - 1, 0, len(xp) - 2)
+    start, end, low, high = take(xp, k), take(xp, k + 1), take(fp, k), take(fp, k + 1)
     slope = (high - low) / (end - start)
     from_left = slope * (x - start) + low
     from_right = slope * (x - end) + high
     found = np.where((x == end) | np.isnan(from_left), from_right, from_left)
-    return np.where(np.isnan(found) & (low == high), low, found)  # infinite values, as in NumPy
+    level = np.where(x == end, high, low)  # where infinite values leave nothing else, as in NumPy
+    return np.where(np.isnan(found) & ((x == start) | (x == end) | (low == high)), level, found)
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.interp: interp}

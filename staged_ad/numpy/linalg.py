@@ -44,6 +44,11 @@ def as_matrix(a: Any, square: bool = False) -> Any:
     """`a` as a stack of floating-point matrices. Raises LinAlgError where it is none."""
     value = to_float(a)
     shape = typeof(value).shape
+    if typeof(value).is_complex:
+        raise UnsupportedError(
+            f"linear algebra of complex matrices is not supported on traced values (at {here()}); write a as the real "
+            "matrix np.block([[a.real, -a.imag], [a.imag, a.real]])"
+        )
     if len(shape) < 2:
         raise LinAlgError(f"{len(shape)}-dimensional array given. Array must be at least two-dimensional (at {here()})")
     if square and shape[-1] != shape[-2]:

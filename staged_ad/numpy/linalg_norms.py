@@ -99,7 +99,7 @@ def _matrix_norm(value: Any, axes: tuple[int, int], keepdims: bool, ord: Any) ->
 
 
 def _of_singular_values(value: Any, ord: Any) -> Any:
-    s = svdvals(value)
+    s = svdvals(as_matrix(value))
     if ord == "nuc":
         return sum_of(_without_noise(s), axis=-1)
     return (maximum_of if ord == 2 else minimum_of)(s, axis=-1)

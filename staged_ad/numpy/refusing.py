@@ -24,9 +24,6 @@ REFUSED: dict[str, str] = {
 """Why not, by the names of functions whose results have static shapes."""
 
 DYNAMIC: dict[str, str] = {
-    "argwhere flatnonzero nonzero": (
-        "how many elements there are depends on values; write np.where(mask, x, 0), which keeps the shape"
-    ),
     "unique unique_all unique_counts unique_inverse unique_values": (
         "how many elements there are depends on values; staged_ad.numpy.unique(x, size=n) takes as many as asked"
     ),

@@ -71,20 +71,9 @@ def _cumulative(name: str, operation: Operation, boolean: Operation) -> Callable
         refuse_out(name, out)
         value, k = along(a, axis)
         value = to_dtype(value, _sum_dtype(typeof(value).dtype, dtype))
-        if typeof(value).is_complex and operation is scans.cumprod:
-            return _complex_products(value, k)
         return (boolean if typeof(value).dtype == BOOL else operation)(value, axis=k, reverse=False)
 
     return scan
-
-
-def _complex_products(x: Any, axis: int) -> Any:
-    """Products of 1, 2, 4, ... neighbours, each from two of half as many."""
-    n, width = typeof(x).shape[axis], 1
-    while width < n:
-        longer = multiply(part(x, axis, width, None), part(x, axis, None, n - width))
-        x, width = concatenate([part(x, axis, None, width), longer], axis=axis), 2 * width
-    return x
 
 
 cumsum = _cumulative("cumsum", scans.cumsum, scans.cummax)

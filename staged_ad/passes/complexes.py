@@ -62,12 +62,14 @@ def _written(program: Program, whole: bool) -> Program:
     with building() as trace:
         writer = _Writer(trace)
         for var in program.inputs:
-            writer.values[var] = writer.input(var.type, whole)
+            writer.values[var] = writer.input(var, whole)
         for equation in program.equations:
             trace.source = equation.source
             writer.add(equation)
-        outputs = [writer.read(atom) for atom in program.outputs]
-        found = [_interleave(value) for value in outputs] if whole else _flat(outputs)
+        if whole:
+            found = [writer.interleaved(atom) for atom in program.outputs]
+        else:
+            found = _flat([writer.read(atom) for atom in program.outputs])
         return trace.finish(found, program.name)[0]
 
 
@@ -121,23 +123,32 @@ def _paired(values: Sequence[Any], types: Sequence[ArrayType]) -> list[Any]:
 
 
 class _Writer:
-    """`values` are what stands for the variables of the old program: values of the new one, or pairs of them."""
+    """`values` are what stands for the variables of the old program: values of the new one, or pairs of them; `memory`
+    has those that lie in memory as NumPy has complex numbers.
+    """
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.values: dict[Var, Any] = {}
+        self.memory: dict[Atom, Any] = {}
 
-    def input(self, type: ArrayType, whole: bool) -> Any:
+    def input(self, var: Var, whole: bool) -> Any:
+        type = var.type
         if not type.is_complex:
             return self.trace.add_input(type)
         if whole:
-            return _deinterleave(self.trace.add_input(interleaved_type(type)))
+            self.memory[var] = self.trace.add_input(interleaved_type(type))
+            return _deinterleave(self.memory[var])
         return Pair(*self.trace.add_inputs([type.real, type.real]))
 
     def read(self, atom: Atom) -> Any:
         if isinstance(atom, Var):
             return self.values[atom]
         return _parts_of(atom) if atom.type.is_complex else atom
+
+    def interleaved(self, atom: Atom) -> Any:
+        known = self.memory.get(atom)
+        return _interleave(self.read(atom)) if known is None else known
 
     def add(self, equation: Equation) -> None:
         values = [self.read(atom) for atom in equation.inputs]
@@ -162,20 +173,22 @@ class _Writer:
             parts = ([v[k] if isinstance(v, Pair) else v for v in values] for k in (0, 1))
             return [Pair(*[self.trace.emit(primitive, part, params) for part in parts])]
         if isinstance(primitive.lower, Kernel) and primitive.lower.interleaved:
-            return self._kernel(equation, values)
+            return self._kernel(equation)
         where = f" (at {equation.source})" if equation.source else ""
         raise LoweringError(
             f"{primitive.name} of complex numbers has no machine code{where}: compute it outside of jit, or write it "
             "with the real and the imaginary part, z.real and z.imag"
         )
 
-    def _kernel(self, equation: Equation, values: Sequence[Any]) -> list[Any]:
+    def _kernel(self, equation: Equation) -> list[Any]:
         params = {
             "of": equation.primitive,
             "operands": tuple(atom.type.is_complex for atom in equation.inputs),
             "params": tuple(sorted(equation.params.items())),
         }
-        found = self.trace.emit(interleaved, [_interleave(value) for value in values], params)
+        found = self.trace.emit(interleaved, [self.interleaved(atom) for atom in equation.inputs], params)
+        complexes = [(var, y) for var, y in zip(equation.outputs, found, strict=True) if var.type.is_complex]
+        self.memory.update(complexes)
         return [_deinterleave(y) if var.type.is_complex else y for y, var in zip(found, equation.outputs, strict=True)]
 
 

@@ -11,6 +11,7 @@ from staged_ad.primitives import bounds as bounds
 from staged_ad.primitives import complexes as complexes
 from staged_ad.primitives import exact as exact
 from staged_ad.primitives import exponential as exponential
+from staged_ad.primitives import fourier as fourier
 from staged_ad.primitives import gammas as gammas
 from staged_ad.primitives import incomplete as incomplete
 from staged_ad.primitives import indexing as indexing

@@ -228,6 +228,10 @@ def _of_the_operation(name: str) -> Callable[..., Any]:
     return function
 
 
+def _flag_of_the_operation(name: str) -> Callable[..., bool]:
+    return lambda of, operands, params: getattr(of.lower, name)(**dict(params))
+
+
 def _no_rule(*values: Any, **params: Any) -> Any:
     raise AssertionError("complex numbers are interleaved after all transforms")
 
@@ -244,6 +248,8 @@ interleaved: Primitive = Primitive(
         items=_of_the_operation("items"),
         scratch=_of_the_operation("scratch"),
         cost=_of_the_operation("cost"),
+        unbounded=_flag_of_the_operation("unbounded"),
+        sequential=_flag_of_the_operation("sequential"),
     ),
     multiple_results=True,
 )

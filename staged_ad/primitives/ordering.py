@@ -25,8 +25,8 @@ from staged_ad.primitives.sort_kernels import ARGSORT, PERMUTE, SEARCH, SORT, UN
 from staged_ad.tracing import bind
 
 
-def _check(name: str, x: ArrayType, axis: int) -> None:
-    check_kind(name, x.dtype, "biuf")
+def _check(name: str, x: ArrayType, axis: int, kinds: str = "biuf") -> None:
+    check_kind(name, x.dtype, kinds)
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"{name}: axis {axis} does not fit shape {x.shape}")
 
@@ -77,7 +77,7 @@ def _moving(name: str, evaluate: Callable[..., Any], back: Callable[[], Operatio
     """An operation on an array and a permutation; `back` undoes it."""
 
     def abstract_eval(x: ArrayType, order: ArrayType, *, axis: int) -> ArrayType:
-        _check(name, x, axis)
+        _check(name, x, axis, "biufc")
         if order.shape != x.shape or order.dtype != INT64:
             raise ShapeError(f"{name}: the order of {x} is {order}")
         return x.strong()

@@ -18,7 +18,7 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.numpy import linalg as numpy_linalg
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
-from staged_ad.numpy.promotion import as_value, promote_dtypes, to_float
+from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
 from staged_ad.numpy.shaping import concatenate, flip, ravel, stack
 from staged_ad.primitives import linalg as parts
 from staged_ad.primitives import linalg_functions as functions
@@ -132,7 +132,8 @@ def inv(a: Any) -> Any:
 
 @_as_in_scipy
 def det(a: Any) -> Any:
-    return numpy_linalg.det(a)
+    """The determinant, in double precision as in SciPy."""
+    return numpy_linalg.det(to_dtype(as_matrix(a, square=True), np.dtype("float64")))
 
 
 @_as_in_scipy

@@ -3,23 +3,21 @@
 NumPy asks nobody when it makes an array from numbers, and what it makes cannot hold a traced value. So while a
 function is traced, these functions of the module ``numpy`` are replaced by others, which look at who calls: in a
 thread that traces nothing, and for code of NumPy, SciPy, Numba and others of their kind, they are NumPy's own.
-Compiled modules such as numpy.random's have no frame to look at and take for granted that they get arrays: while a
-function is traced, what they call ``np`` is a module that holds NumPy's own functions.
 
-Invariant: outside of traced functions the module ``numpy``, and what others call so, is as it was imported.
+Invariant: outside of traced functions the module ``numpy`` is as it was imported.
 Start at ``creating``.
 """
 
 from __future__ import annotations
 
+import builtins
+import dis
 import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.machinery import ExtensionFileLoader
-from itertools import chain
-from types import FrameType, ModuleType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -35,8 +33,6 @@ LIBRARIES = frozenset(
 _lock = threading.Lock()
 _depth = 0
 _originals: dict[str, Callable[..., Any]] = {}
-_compiled: dict[str, list[tuple[ModuleType, str]]] = {}
-"""Of each compiled module, by its name, itself and what it calls NumPy."""
 
 
 @contextmanager
@@ -46,13 +42,9 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
     with _lock:
         _depth += 1
         if _depth == 1:
-            plain = ModuleType("numpy", np.__doc__)
-            plain.__dict__.update(np.__dict__)
-            for module, name in _compiled_users():
-                setattr(module, name, plain)
             for name in OPERATIONS.creators:
                 _originals[name] = getattr(np, name)
-                setattr(np, name, _creator(name, _originals[name], active))
+                setattr(np, name, _Creator(name, _originals[name], active))
     try:
         yield
     finally:
@@ -61,31 +53,71 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
             if _depth == 0:
                 for name, original in _originals.items():
                     setattr(np, name, original)
-                for module, name in _compiled_users():
-                    setattr(module, name, np)
 
 
-def _creator(name: str, original: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def create(*args: Any, **kwargs: Any) -> Any:
-        if not active() or "like" in kwargs or _is_library(sys._getframe(1)):
-            return original(*args, **kwargs)
-        return OPERATIONS.creators[name](original, *args, **kwargs)
-
-    return create
-
-
-def _compiled_users() -> Iterator[tuple[ModuleType, str]]:
-    """The compiled modules that have been imported and their names for NumPy."""
-    for key in set(sys.modules) - _compiled.keys():
-        module = sys.modules.get(key)
-        if type(module) is not ModuleType:  # looking at the attributes of a lazy one would load it
-            continue
-        found = isinstance(getattr(module.__spec__, "loader", None), ExtensionFileLoader)
-        _compiled[key] = [(module, name) for name, value in vars(module).items() if value is np] if found else []
-    return chain.from_iterable(_compiled.values())
+@contextmanager
+def as_imported() -> Iterator[None]:
+    """Within it, the module ``numpy`` is as it was imported, for all threads: it is to be short."""
+    with _lock:
+        present = {name: getattr(np, name) for name in _originals}
+        for name, original in _originals.items():
+            setattr(np, name, original)
+        try:
+            yield
+        finally:
+            for name, function in present.items():
+                setattr(np, name, function)
 
 
-def _is_library(frame: FrameType) -> bool:
+class _Creator:
+    """Stands in for one function of NumPy."""
+
+    def __init__(self, name: str, original: Callable[..., Any], active: Callable[[], bool]) -> None:
+        functools.update_wrapper(self, original)
+        self._name, self._original, self._active = name, original, active
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._name):
+            return self._original(*args, **kwargs)
+        return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba takes it for, when a user's function is compiled while another is traced: NumPy's own."""
+        from numba.core.registry import cpu_target  # only code of Numba asks, which has been imported then
+
+        return cpu_target.typing_context.resolve_value_type(self._original)
+
+
+def _is_asked(frame: FrameType, name: str) -> bool:
+    """Whether it is the user's own code that calls numpy.`name`."""
     package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in LIBRARIES or is_internal(frame.f_code)
+    if package in LIBRARIES or is_internal(frame.f_code):
+        return False
+    called = _called(frame.f_code, frame.f_lasti)
+    # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random
+    if called is None or called == name or hasattr(builtins, called):  # list(map(np.array, rows))
+        return True
+    return isinstance(frame.f_locals.get(called), _Creator)
+
+
+@functools.lru_cache(maxsize=4096)
+def _called(code: CodeType, position: int) -> str | None:
+    """The last name of the function that the call at `position` of a code object calls; None where nobody knows.
+
+    Of all that is loaded at the place where the text of the call begins, it is what ends last before the call does.
+    """
+    instructions = list(dis.get_instructions(code))
+    call = next((i.positions for i in instructions if i.offset == position), None)
+    if call is None or call.end_col_offset is None:
+        return None
+    name, longest = None, (-1, -1)
+    for instruction in instructions:
+        found = instruction.positions
+        if found is None or not instruction.opname.startswith("LOAD_") or not isinstance(instruction.argval, str):
+            continue
+        end: Any = found.end_lineno, found.end_col_offset
+        begins = (found.lineno, found.col_offset) == (call.lineno, call.col_offset)
+        if begins and longest < end < (call.end_lineno, call.end_col_offset):
+            name, longest = instruction.argval, end
+    return name

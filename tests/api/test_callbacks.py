@@ -7,6 +7,8 @@ Start at ``CALLS``.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -131,6 +133,20 @@ def test_nests_integers_booleans_and_empty_arrays_are_passed_as_they_are(mode: s
     assert set(seen) == {(np.dtype(np.int32), np.bool_, (0, 2))}
 
 
+@every_mode
+def test_complex_numbers_are_passed_as_they_are(mode: str):
+    @numba.njit
+    def turned(z: Any) -> Any:
+        return z * 1j
+
+    z = XS + 1j * XS[::-1]
+    conjugates = lambda z: 2 * sad.pure_callback(np.conj, z, z)
+    np.testing.assert_allclose(in_mode(mode, conjugates)(z), 2 * z.conj())
+    call = lambda z: sad.numba_call(turned, z, z) + 1
+    np.testing.assert_allclose(in_mode(mode, sad.vmap(call))(z), 1j * z + 1)
+    np.testing.assert_allclose(in_mode(mode, call)(z[0, 0]), 1j * z[0, 0] + 1)
+
+
 def test_what_a_callback_keeps_or_changes_is_its_own():
     kept = []
 
@@ -163,6 +179,38 @@ def test_a_parallel_numba_function_may_be_mapped():
     rows = np.arange(3000.0).reshape(1000, 3)
     found = sad.jit(sad.vmap(lambda x: sad.numba_call(total, float, x)))(rows)
     np.testing.assert_allclose(found, rows.sum(axis=1))
+
+
+def test_a_numba_function_that_makes_arrays_is_compiled_while_another_function_is_traced():
+    @numba.njit
+    def halves(x: Any) -> Any:
+        out = np.zeros(x.size)
+        for k in range(x.size):
+            out[k] = x[k] / 2 + np.ones(1)[0] + np.array([0.0, 1.0])[0]
+        return np.concatenate((np.full(1, 3.0), out))
+
+    found = sad.jit(lambda x: sad.numba_call(halves, np.zeros(4), x))(X)
+    assert found.tolist() == [3.0, *(X / 2 + 1)]
+
+
+FIRST_COMPILATION = """
+import numba, numpy as np, staged_ad as sad
+
+@numba.njit
+def first(x):
+    return np.zeros_like(x) + np.ones(x.size)
+
+@numba.njit
+def later(x):
+    return np.zeros_like(x) - np.ones(x.size)
+
+print(sad.jit(lambda x: sad.numba_call(first, x, x))(np.zeros(2)), later(np.zeros(2)))
+"""
+
+
+def test_numba_may_compile_for_the_first_time_in_its_process_while_a_function_is_traced():
+    found = subprocess.run([sys.executable, "-c", FIRST_COMPILATION], capture_output=True, text=True, check=True)
+    assert found.stdout == "[1. 1.] [-1. -1.]\n"
 
 
 def test_a_vectorized_numba_function_gets_the_whole_batch():

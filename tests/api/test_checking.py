@@ -23,6 +23,16 @@ def test_right_derivatives_pass_in_both_precisions_and_nests():
     sad.check_derivatives(lambda x: np.tanh(x) * x[0], (X.astype(np.float32),))
 
 
+def test_complex_arguments_move_in_all_directions():
+    z = np.array([1 + 2j, 0.5 - 0.3j])
+    sad.check_derivatives(lambda z: np.exp(z) * z[0], (z,))
+    sad.check_derivatives(lambda z, x: np.abs(z) * x, (z, X[:2]))
+    f = sad.custom_jvp(lambda z: z**2)
+    f.defjvp(lambda primals, tangents: (primals[0] ** 2, 2 * primals[0].conj() * tangents[0]))
+    with pytest.raises(AssertionError, match="forward mode"):
+        sad.check_derivatives(f, (z,))
+
+
 def wrong(derivative: Callable[[Any], Any]) -> Any:
     f = sad.custom_jvp(lambda x: x**3)
     f.defjvp(lambda primals, tangents: (primals[0] ** 3, derivative(primals[0]) * tangents[0]))

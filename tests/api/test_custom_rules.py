@@ -406,3 +406,42 @@ def test_a_traced_value_left_in_the_closure_by_an_earlier_call_does_no_harm():
 
     f.defjvp(lambda primals, tangents: (f(*primals), 2 * primals[0] * tangents[0]))
     assert [sad.grad(f)(3.0), sad.jit(sad.grad(sad.grad(f)))(4.0)] == [6.0, 2.0]
+
+
+@every_mode
+def test_rules_of_complex_functions(mode: str):
+    @sad.custom_jvp
+    def forward(z: Any) -> Any:
+        return z**3
+
+    forward.defjvp(lambda primals, tangents: (forward(*primals), 3 * primals[0] ** 2 * tangents[0]))
+
+    @sad.custom_vjp
+    def reverse(z: Any) -> Any:
+        return z**3
+
+    reverse.defvjp(lambda z: (reverse(z), z), lambda z, bar: (3 * z**2 * bar,))
+    z = np.array([1 + 2j, 0.5 - 0.3j])
+    expected = sad.grad(lambda z: np.sum(np.abs(z**3)))(z)
+    for f in (forward, reverse):
+        np.testing.assert_allclose(in_mode(mode, sad.grad(lambda z, f=f: np.sum(np.abs(f(z)))))(z), expected)
+        holomorphic = sad.vmap(sad.grad(f, holomorphic=True))
+        np.testing.assert_allclose(in_mode(mode, holomorphic)(z), 3 * z**2)
+
+
+def test_rules_may_change_their_own_arrays_in_place():
+    @sad.custom_jvp
+    def f(x: Any) -> Any:
+        y = np.zeros_like(x)
+        y[0] = x[0] ** 2
+        y[1:] += x[1:]
+        return y
+
+    @f.defjvp
+    def rule(primals: Any, tangents: Any) -> Any:
+        y_dot = tangents[0].copy()
+        y_dot[0] *= 2 * primals[0][0]
+        return f(*primals), y_dot
+
+    sad.check_derivatives(f, (X,))
+    np.testing.assert_allclose(sad.jit(sad.grad(lambda x: np.sum(f(x))))(X), [2 * X[0], 1, 1])

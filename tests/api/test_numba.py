@@ -79,6 +79,14 @@ def test_scalars_integers_and_several_results():
     assert pair(X)[0] is not X
 
 
+def test_complex_arguments_and_results():
+    f = sad.numba_function(lambda z, w: (z * w, (z @ z).real), np.ones(2) + 0j, 1j)
+    z = np.array([1 + 2j, 3j])
+    product, total = f(z, 2j)
+    assert product.tolist() == (2j * z).tolist()
+    assert total == (z @ z).real
+
+
 def test_arrays_that_are_not_contiguous_or_read_only_are_accepted(gradient: Any):
     wide = np.asfortranarray(np.stack([X, X, X]))
     np.testing.assert_allclose(gradient(wide[0]), sad.grad(rosenbrock)(X), rtol=1e-13)

@@ -111,6 +111,11 @@ METHODS: Table = {
         *[Example(lambda k, f=f: f.reduce(k), (np.array([12, 18, 30]),), False, ("uint8",)) for f in [np.gcd, np.lcm]],
         *[Example(lambda k, f=f: f.reduce(k), (np.zeros((0, 2), int),), False, ()) for f in [np.add, np.bitwise_or]],
     ],
+    "accumulate": x(
+        lambda x: np.add.accumulate(x, axis=1),
+        lambda x: np.maximum.accumulate(x),
+        lambda x: np.multiply.accumulate(x, 2),
+    ),
     "outer": [*on(V, M)(lambda v, m: np.multiply.outer(v, m), lambda v, m: np.subtract.outer(m, v))],
     "reduceat": x(
         lambda x: np.add.reduceat(x, [0, 2, 1], axis=1), lambda x: np.multiply.reduceat(x, np.array([1, 0]), axis=-1)

@@ -15,6 +15,8 @@ from tests.coverage.example import Example, M, Table, V, X, numbers, on, q, step
 MASK = X > -0.2
 C = np.array([[0.5, -1.0], [2.0, 0.25], [1.5, 3.0]])
 P = numbers(4, low=0.5)
+TABLE = numbers(7, 3)
+HIGH = numbers(5, low=0.3, high=2.1)
 FLOATS = ("float32",)
 
 
@@ -134,7 +136,7 @@ SUMS: Table = {
     "numpy.histogram_bin_edges": [
         *x(
             np.histogram_bin_edges,
-            lambda x: np.histogram_bin_edges(x, 3, range=(-1, x[0, 0, 0])),
+            lambda x: np.histogram_bin_edges(x, 3, range=(-1, 1)),
             lambda x: np.histogram_bin_edges(x, 3, range=(-1, 1)),
             lambda x: np.histogram_bin_edges(x * 0, 2),
         ),
@@ -152,10 +154,10 @@ SUMS: Table = {
     "numpy.histogramdd": on(numbers(7, 2), numbers(7, low=0.2))(
         lambda x, w: np.histogramdd(M, (2, 3), weights=w[:3], density=True)[0],
         lambda x, w: np.histogramdd(x, 3)[1],
-        lambda x, w: np.histogramdd(numbers(7, 3), [np.linspace(-1, 2, 4), 2, 2], weights=w)[0],
+        lambda x, w: np.histogramdd(TABLE, [np.linspace(-1, 2, 4), 2, 2], weights=w)[0],
     ),
     "numpy.histogram2d": on(V, numbers(5, low=0.3, high=2.1))(
-        lambda a, b: np.histogram2d(V, numbers(5, low=0.3, high=2.1), 3, weights=b),
+        lambda a, b: np.histogram2d(V, HIGH, 3, weights=b),
         lambda a, b: np.histogram2d(a, b, (2, 3), range=[[-1.1, 1], [0, 3]])[0] * b[0],
         lambda a, b: np.histogram2d(a, b, [0.0, 0.5, 1.0, 1.5])[0] * b[0],
     ),
@@ -164,9 +166,9 @@ SUMS: Table = {
         lambda x, y: np.polyfit(x, np.stack([y, x * y], 1), 1, w=y),
     ),
     "numpy.interp": [
-        *on(np.array([0.3, -0.7, 5.0, -9.0, 2.1]), np.sort(numbers(6, low=-1.0, high=2.3)), numbers(6))(
-            np.interp,
-            lambda x, xp, fp: np.interp(x, xp, fp, left=fp[2], right=7.0),
+        *on(np.array([0.3, -0.7, 5.0, -9.0, 2.0]), numbers(6, low=-1.0, high=2.3), numbers(6))(
+            lambda x, xp, fp: np.interp(x, np.sort(xp), fp),
+            lambda x, xp, fp: np.interp(x, np.sort(xp), fp, left=fp[2], right=7.0),
             lambda x, xp, fp: np.interp(x, xp * 0.9, fp, period=3.0),
             lambda x, xp, fp: np.interp(x[0], [-2.0, 0.0, 2.0], fp[:3]),
             lambda x, xp, fp: np.interp(x, xp[:1] - 1, fp[:1]),

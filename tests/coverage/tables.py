@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.coverage.elementwise import ELEMENTWISE, full_name
 from tests.coverage.example import Example, Table
+from tests.coverage.fourier import FOURIER
 from tests.coverage.inplace import IN_PLACE
 from tests.coverage.matrices import MATRICES
 from tests.coverage.shapes import SHAPES
@@ -24,6 +25,7 @@ EXAMPLES: Table = {
     **ELEMENTWISE,
     **SHAPES,
     **IN_PLACE,
+    **FOURIER,
     **MATRICES,
     **SUMS,
 }

@@ -10,6 +10,7 @@ import staged_ad.transforms.call  # noqa: F401  # declares the one primitive tha
 from tests.primitives.bits_examples import BITS
 from tests.primitives.complex_examples import COMPLEX
 from tests.primitives.elementwise_examples import ELEMENTWISE
+from tests.primitives.fourier_examples import FOURIER
 from tests.primitives.indexing_examples import INDEXING
 from tests.primitives.linalg_examples import LINALG
 from tests.primitives.ordering_examples import ORDERING
@@ -22,6 +23,7 @@ ROWS: list[Row] = [
     *BITS,
     *COMPLEX,
     *ELEMENTWISE,
+    *FOURIER,
     *INDEXING,
     *LINALG,
     *ORDERING,

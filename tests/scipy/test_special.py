@@ -15,7 +15,7 @@ import pytest
 import scipy.special as sp
 
 import staged_ad as sad
-from staged_ad.errors import ConcretizationError, NotDifferentiableError, UnsupportedError
+from staged_ad.errors import ConcretizationError, DTypeError, NotDifferentiableError, UnsupportedError
 from staged_ad.numpy.special import FUNCTIONS
 from tests.numerics import assert_same
 
@@ -346,6 +346,7 @@ def test_a_fixed_order_may_be_traced_and_mapped():
         (lambda x: sp.bdtr(1, 2, x), UnsupportedError, "pure_callback"),
         (lambda x: sp.eval_legendre(x, 0.3), ConcretizationError, "one number known while tracing"),
         (lambda x: sp.eval_legendre(1.5, x), ConcretizationError, "a whole degree"),
+        (lambda x: sp.erf(x * 1j), DTypeError, "real numbers only"),
         (lambda x: S.comb(x, 2, exact=True), UnsupportedError, "exact=True"),
         (lambda x: S.factorial(x, extend="complex"), UnsupportedError, "extend"),
         (lambda x: S.polygamma(0.5, x), ValueError, "whole number"),

@@ -218,6 +218,25 @@ def test_libraries_called_inside_get_arrays_of_numpy():
     np.testing.assert_allclose(sad.grad(f)(0.0), 0.0, atol=1e-15)
 
 
+def test_arrays_are_made_however_numpy_is_called():
+    def f(x: Any) -> Any:
+        rng = np.random.default_rng(7)  # compiled code, which makes arrays of its own
+        make = np.zeros
+        a, b = make(2), np.zeros(3) + rng.normal(size=3)
+        a[1], b[0] = x, x
+        rows = list(map(np.array, [[x, 1.0], [2.0, x]]))
+        c = np.array(
+            [
+                x,
+                a[1],
+            ]
+        ).sum()
+        return a[1] * b[0] + c + sum(np.full(2, 1.0)[0] * row[0] for row in rows)
+
+    assert sad.jit(f)(2.0) == f(2.0) == 12.0
+    assert sad.grad(f)(2.0) == 7.0
+
+
 def test_dtypes_without_programs_stay_numpys():
     def f(x: Any) -> Any:
         names = np.array(["a", "b"])
