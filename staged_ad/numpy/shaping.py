@@ -54,7 +54,7 @@ def asarray(a: Any, dtype: Any = None) -> Any:
     >>> import numpy as np
     >>> import staged_ad
     >>> table = np.array([10.0, 20.0, 30.0])
-    >>> staged_ad.jit(lambda i: asarray(table)[i])(1)
+    >>> print(staged_ad.jit(lambda i: asarray(table)[i])(1))
     20.0
     """
     value = _array(a, dtype)
