@@ -20,6 +20,7 @@ from staged_ad.numpy import joining as _joining
 from staged_ad.numpy import linalg_norms as _linalg_norms
 from staged_ad.numpy import multiplying as _multiplying
 from staged_ad.numpy import nan_reducing as _nan_reducing
+from staged_ad.numpy import of_lists as _of_lists
 from staged_ad.numpy import ordering as _ordering
 from staged_ad.numpy import padding as _padding
 from staged_ad.numpy import polynomials as _polynomials
@@ -35,6 +36,7 @@ from staged_ad.numpy import special as _special
 from staged_ad.numpy import statistics as _statistics
 from staged_ad.numpy import taking as _taking
 from staged_ad.numpy import ufunc_methods as _ufunc_methods
+from staged_ad.numpy import windows as _windows
 from staged_ad.numpy.assignment import at as at
 from staged_ad.numpy.assignment import setitem as setitem
 from staged_ad.numpy.assignment import ufunc_at as ufunc_at
@@ -125,6 +127,8 @@ _OPERATIONS.properties.update(
     imag=_imag,
 )
 _OPERATIONS.creators.update(_creation.CREATORS)
+_OPERATIONS.creators.update(_of_lists.CREATORS)
+_OPERATIONS.functions.update(_windows.FUNCTIONS)
 _OPERATIONS.functions.update(_creation.FUNCTIONS)
 _OPERATIONS.views.update(_inplace.VIEWS)
 _OPERATIONS.changes.update(_inplace.CHANGES)
