@@ -69,7 +69,7 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype
     kind = np.result_type(start.dtype, stop.dtype, np.zeros((), dtype))
     start, stop = np.broadcast_arrays(start.astype(kind), stop.astype(kind))
     sign = np.sign(start)
-    exponents = linspace(np.log10(start * sign), np.log10(stop * sign), num, endpoint)
+    exponents = linspace(np.log10(start / sign), np.log10(stop / sign), num, endpoint)
     samples = np.power(10.0, exponents) * sign
     ends = [start[None]] if len(samples) else []
     last = [stop[None]] if endpoint and len(samples) > 1 else []

@@ -20,6 +20,7 @@ from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
 from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
 from staged_ad.numpy.shaping import concatenate, flip, ravel, stack
+from staged_ad.numpy.ufuncs import conjugate
 from staged_ad.primitives import linalg as parts
 from staged_ad.primitives import linalg_functions as functions
 from staged_ad.primitives import linalg_minors as minors
@@ -305,8 +306,8 @@ def block_diag(*arrs: Any) -> Any:
 
 @_as_in_scipy
 def toeplitz(c: Any, r: Any = None) -> Any:
-    """The matrix with first column c and first row r."""
-    column, row = promote_dtypes(*[ravel(x) for x in (c, c if r is None else r)])
+    """The matrix with first column c and first row r, which is the conjugate of c if it is not given."""
+    column, row = promote_dtypes(*[ravel(x) for x in (c, conjugate(c) if r is None else r)])
     m, n = typeof(column).size, typeof(row).size
     values = concatenate([flip(column), row[1:]])
     return stack([values[m - 1 - i : m - 1 - i + n] for i in range(m)])
