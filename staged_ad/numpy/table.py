@@ -25,6 +25,7 @@ from staged_ad.numpy import (
     linalg_norms,
     multiplying,
     nan_reducing,
+    of_lists,
     ordering,
     padding,
     polynomials,
@@ -41,6 +42,7 @@ from staged_ad.numpy import (
     taking,
     ufunc_methods,
     ufuncs,
+    windows,
 )
 from staged_ad.tracing.operations import OPERATIONS
 
@@ -71,6 +73,7 @@ MODULES: tuple[ModuleType, ...] = (
     dtypes,
     floats,
     statistics,
+    windows,
     creation,
 )
 
@@ -81,6 +84,6 @@ for _module in MODULES:
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
-OPERATIONS.creators.update(creation.CREATORS)
+OPERATIONS.creators.update(creation.CREATORS | of_lists.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from types import CodeType, FrameType
 from typing import Any
 
@@ -43,8 +44,8 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
         _depth += 1
         if _depth == 1:
             for name in OPERATIONS.creators:
-                _originals[name] = getattr(np, name)
-                setattr(np, name, _Creator(name, _originals[name], active))
+                _originals[name] = attrgetter(name)(np)
+                _set(name, _stand_in(name, _originals[name], active))
     try:
         yield
     finally:
@@ -52,34 +53,52 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
             _depth -= 1
             if _depth == 0:
                 for name, original in _originals.items():
-                    setattr(np, name, original)
+                    _set(name, original)
 
 
 @contextmanager
 def as_imported() -> Iterator[None]:
     """Within it, the module ``numpy`` is as it was imported, for all threads: it is to be short."""
     with _lock:
-        present = {name: getattr(np, name) for name in _originals}
+        present = {name: attrgetter(name)(np) for name in _originals}
         for name, original in _originals.items():
-            setattr(np, name, original)
+            _set(name, original)
         try:
             yield
         finally:
             for name, function in present.items():
-                setattr(np, name, function)
+                _set(name, function)
+
+
+def _set(name: str, function: Any) -> None:
+    """Set numpy.`name`, as in 'zeros' or 'linalg.norm'."""
+    *module, last = name.split(".")
+    setattr(attrgetter(*module)(np) if module else np, last, function)
+
+
+@functools.lru_cache(maxsize=1024)
+def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> _Creator | _Indexed:
+    return _Creator(name, original, active) if callable(original) else _Indexed(name, original, active)
 
 
 class _Creator:
-    """Stands in for one function of NumPy."""
+    """Stands in for one function of NumPy, and for it as a key of a dictionary."""
 
     def __init__(self, name: str, original: Callable[..., Any], active: Callable[[], bool]) -> None:
         functools.update_wrapper(self, original)
         self._name, self._original, self._active = name, original, active
+        self._last = name.rpartition(".")[2]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._name):
+        if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._last):
             return self._original(*args, **kwargs)
         return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
+
+    def __hash__(self) -> int:
+        return hash(self._original)
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._original
 
     @property
     def _numba_type_(self) -> Any:
@@ -89,10 +108,26 @@ class _Creator:
         return cpu_target.typing_context.resolve_value_type(self._original)
 
 
-def _is_asked(frame: FrameType, name: str) -> bool:
-    """Whether it is the user's own code that calls numpy.`name`."""
+class _Indexed:
+    """Stands in for np.r_ and np.c_, which make an array of what is between their brackets."""
+
+    def __init__(self, name: str, original: Any, active: Callable[[], bool]) -> None:
+        self._name, self._original, self._active = name, original, active
+
+    def __getitem__(self, key: Any) -> Any:
+        if not self._active() or _is_library(sys._getframe(1)):
+            return self._original[key]
+        return OPERATIONS.creators[self._name](self._original, key)
+
+
+def _is_library(frame: FrameType) -> bool:
     package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    if package in LIBRARIES or is_internal(frame.f_code):
+    return package in LIBRARIES or is_internal(frame.f_code)
+
+
+def _is_asked(frame: FrameType, name: str) -> bool:
+    """Whether it is the user's own code that calls a function of that name."""
+    if _is_library(frame):
         return False
     called = _called(frame.f_code, frame.f_lasti)
     # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random

@@ -32,7 +32,8 @@ class Operations:
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
-        functions that make arrays, by their name in NumPy: ``(original, *args, **kwargs) -> array``.
+        functions that make arrays, also of lists that hold traced values, by their name in NumPy ('zeros',
+        'linalg.norm'): ``(original, *args, **kwargs) -> array``; np.r_ and np.c_ have the key as their argument.
     """
 
     operators: dict[str, Callable[..., Any]] = field(default_factory=dict)

@@ -72,6 +72,18 @@ def posterior(X, y, X_star, length, sigma_n):
     return mean, np.sqrt(np.clip(variance, 0, None))
 
 
+def predict(X, y, X_star, length, sigma_n):
+    """Equations 2.25 and 2.26, one new input after the other, by the inverse."""
+    Kinv = np.linalg.inv(squared_exponential(X, X, length) + sigma_n**2 * np.eye(X.shape[0]))
+    mu = np.zeros(len(X_star))
+    sd = np.zeros_like(mu)
+    for i, x in enumerate(X_star):
+        k = np.array([np.exp(-0.5 * np.sum((x - xi) ** 2) / length**2) for xi in X])
+        mu[i] = k.T @ Kinv @ y
+        sd[i] = np.sqrt(1.0 - k @ Kinv @ k)
+    return mu, sd
+
+
 def leave_one_out(X, y, length, sigma_n):
     """Equations 5.10 to 5.12: the log predictive probability when each point is left out in turn."""
     Kinv = np.linalg.inv(squared_exponential(X, X, length) + sigma_n**2 * np.eye(len(X)))
