@@ -84,6 +84,6 @@ for _module in MODULES:
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
-OPERATIONS.creators.update(creation.CREATORS | of_lists.CREATORS)
+OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)

@@ -35,6 +35,10 @@ from staged_ad.tracing import Tracer
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
 
 
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""All of this module, by the names in SciPy."""
+
+
 def _traced(x: Any) -> bool:
     if isinstance(x, list | tuple):
         return any(map(_traced, x))
@@ -52,6 +56,7 @@ def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
         options = {name: value for name, value in kwargs.items() if name not in _WITHOUT_MEANING}
         return f(*args, **options)
 
+    FUNCTIONS[f.__name__] = function
     return function
 
 
@@ -64,6 +69,7 @@ def _refused(name: str, reason: str) -> Callable[..., Any]:
             return original(*args, **kwargs)
         raise UnsupportedError(f"scipy.linalg.{name} is not supported on traced values (at {here()}): {reason}")
 
+    FUNCTIONS[name] = function
     return function
 
 

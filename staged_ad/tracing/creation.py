@@ -1,10 +1,11 @@
 """np.zeros, np.array and the like inside a traced function: they make arrays that can hold traced values.
 
-NumPy asks nobody when it makes an array from numbers, and what it makes cannot hold a traced value. So while a
-function is traced, these functions of the module ``numpy`` are replaced by others, which look at who calls: in a
-thread that traces nothing, and for code of NumPy, SciPy, Numba and others of their kind, they are NumPy's own.
+NumPy asks nobody when it makes an array from numbers, and what it makes cannot hold a traced value; and functions of
+SciPy do not ask an array for its own ones. So while a function is traced, some functions of these modules are replaced
+by others, which look at who calls: in a thread that traces nothing, and for code of NumPy, SciPy, Numba and others of
+their kind, they are NumPy's and SciPy's own.
 
-Invariant: outside of traced functions the module ``numpy`` is as it was imported.
+Invariant: outside of traced functions the modules are as they were imported.
 Start at ``creating``.
 """
 
@@ -17,11 +18,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from types import CodeType, FrameType
 from typing import Any
-
-import numpy as np
 
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import is_internal
@@ -38,13 +36,13 @@ _originals: dict[str, Callable[..., Any]] = {}
 
 @contextmanager
 def creating(active: Callable[[], bool]) -> Iterator[None]:
-    """Within it, the functions in ``OPERATIONS.creators`` stand in for NumPy's where ``active()`` holds."""
+    """Within it, the functions in ``OPERATIONS.creators`` stand in for NumPy's and SciPy's where ``active()`` holds."""
     global _depth
     with _lock:
         _depth += 1
         if _depth == 1:
             for name in OPERATIONS.creators:
-                _originals[name] = attrgetter(name)(np)
+                _originals[name] = _get(name)
                 _set(name, _stand_in(name, _originals[name], active))
     try:
         yield
@@ -60,7 +58,7 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
 def as_imported() -> Iterator[None]:
     """Within it, the module ``numpy`` is as it was imported, for all threads: it is to be short."""
     with _lock:
-        present = {name: attrgetter(name)(np) for name in _originals}
+        present = {name: _get(name) for name in _originals}
         for name, original in _originals.items():
             _set(name, original)
         try:
@@ -70,10 +68,15 @@ def as_imported() -> Iterator[None]:
                 _set(name, function)
 
 
+def _get(name: str) -> Any:
+    module, _, last = name.rpartition(".")
+    return getattr(sys.modules[module], last)
+
+
 def _set(name: str, function: Any) -> None:
-    """Set numpy.`name`, as in 'zeros' or 'linalg.norm'."""
-    *module, last = name.split(".")
-    setattr(attrgetter(*module)(np) if module else np, last, function)
+    """Set a function by its full name, such as 'numpy.zeros' or 'scipy.linalg.solve'."""
+    module, _, last = name.rpartition(".")
+    setattr(sys.modules[module], last, function)
 
 
 @functools.lru_cache(maxsize=1024)
