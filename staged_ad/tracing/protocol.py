@@ -211,9 +211,11 @@ class ArrayProtocol:
             "the contents",
             "If a NumPy array is indexed by traced integers, as in a[i]: write staged_ad.numpy.asarray(a)[i] or "
             "staged_ad.numpy.take(a, i), or in a loop scan over the array, scan(f, init, a). If a traced value is "
-            "assigned, as in a[i] = x: write staged_ad.numpy.at(a)[i].set(x). np.array and np.asarray cannot hold "
-            "traced values: write staged_ad.numpy.array(...), or np.stack([...]) for a list of traced values; for a "
-            "library that is not NumPy or scipy.special, the computation must stay outside",
+            "assigned, as in a[i] = x: write staged_ad.numpy.at(a)[i].set(x). If a method of a NumPy array is given a "
+            "traced value, as in a.dot(x): write np.dot(a, x) or a @ x. np.array and np.asarray cannot hold traced "
+            "values: write staged_ad.numpy.array(...), or np.stack([...]) for a list of traced values. SciPy takes "
+            "traced values in scipy.special alone: write staged_ad.scipy.linalg for scipy.linalg; what other libraries "
+            "compute must stay outside",
             self,
         )
 
