@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as npst
 
 import staged_ad as sad
 from staged_ad.errors import UnsupportedError
-from staged_ad.numpy.quantiles import METHODS
+from staged_ad.numpy.quantiles import INTERPOLATIONS
 from tests.backends import MODES, in_mode, through_program
 from tests.checks import assert_derivatives
 from tests.numerics import assert_close, assert_same, directional
@@ -201,7 +201,7 @@ def test_equal_elements_have_the_derivative_of_the_stable_sort():
 @every_mode
 @settings(max_examples=16)
 @given(
-    st.sampled_from(sorted(METHODS)),
+    st.sampled_from(sorted(INTERPOLATIONS)),
     npst.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4),
     st.sampled_from(["float64", "float32", "int64"]),
     st.data(),
