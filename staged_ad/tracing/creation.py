@@ -31,7 +31,9 @@ LIBRARIES = frozenset(
 
 _lock = threading.Lock()
 _depth = 0
-_originals: dict[str, Callable[..., Any]] = {}
+_originals: dict[str, dict[str, Any]] = {}
+_stand_ins: dict[str, dict[str, Any]] = {}
+"""Functions by module and name: those of the modules as imported, and what stands in for them."""
 
 
 @contextmanager
@@ -41,45 +43,54 @@ def creating(active: Callable[[], bool]) -> Iterator[None]:
     with _lock:
         _depth += 1
         if _depth == 1:
-            for name in OPERATIONS.creators:
-                _originals[name] = _get(name)
-                _set(name, _stand_in(name, _originals[name], active))
+            _prepare(active)
+            _install(_stand_ins)
     try:
         yield
     finally:
         with _lock:
             _depth -= 1
             if _depth == 0:
-                for name, original in _originals.items():
-                    _set(name, original)
+                _install(_originals)
 
 
 @contextmanager
 def as_imported() -> Iterator[None]:
-    """Within it, the module ``numpy`` is as it was imported, for all threads: it is to be short."""
+    """Within it, the modules are as they were imported, for all threads: it is to be short."""
     with _lock:
-        present = {name: _get(name) for name in _originals}
-        for name, original in _originals.items():
-            _set(name, original)
+        _install(_originals)
         try:
             yield
         finally:
-            for name, function in present.items():
-                _set(name, function)
+            if _depth:
+                _install(_stand_ins)
 
 
-def _get(name: str) -> Any:
-    module, _, last = name.rpartition(".")
-    return getattr(sys.modules[module], last)
+def _install(functions: dict[str, dict[str, Any]]) -> None:
+    for module, named in functions.items():
+        vars(sys.modules[module]).update(named)
 
 
-def _set(name: str, function: Any) -> None:
-    """Set a function by its full name, such as 'numpy.zeros' or 'scipy.linalg.solve'."""
-    module, _, last = name.rpartition(".")
-    setattr(sys.modules[module], last, function)
+def _prepare(active: Callable[[], bool]) -> None:
+    """Stand-ins for the functions that the modules have now."""
+    for module, names in _names(tuple(OPERATIONS.creators)).items():
+        namespace = vars(sys.modules[module])
+        present = {name: namespace[name] for name in names}
+        if _originals.get(module) != present:
+            _originals[module] = present
+            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, active) for name, f in present.items()}
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=8)
+def _names(creators: tuple[str, ...]) -> dict[str, list[str]]:
+    """The names in each module, from full ones such as 'scipy.linalg.solve'."""
+    found: dict[str, list[str]] = {}
+    for creator in creators:
+        module, _, name = creator.rpartition(".")
+        found.setdefault(module, []).append(name)
+    return found
+
+
 def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> _Creator | _Indexed:
     return _Creator(name, original, active) if callable(original) else _Indexed(name, original, active)
 
