@@ -13,7 +13,7 @@ import numpy as np
 
 from staged_ad.errors import DTypeError
 from staged_ad.numpy import assignment
-from staged_ad.numpy.promotion import as_value
+from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
 from staged_ad.primitives.makers import typeof
@@ -66,7 +66,9 @@ def putmask(a: Any, mask: Any, values: Any) -> Any:
     """Each element takes the value at its own place, values being repeated."""
     value = as_value(a)
     type = typeof(value)
-    return choose(mask, reshape(_repeated(values, type.size), type.shape), value).astype(type.dtype)
+    values = array(values) if isinstance(values, list | tuple) else as_value(values)
+    new = reshape(_repeated(to_dtype(values, type.dtype), type.size), type.shape)
+    return choose(mask, new, value).astype(type.dtype)
 
 
 def place(arr: Any, mask: Any, vals: Any) -> Any:
