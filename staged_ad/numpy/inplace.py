@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.numpy import assignment
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
@@ -39,6 +39,8 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 
 
 def fill(x: Any, value: Any) -> Any:
+    if np.ndim(value):
+        raise ShapeError(f"x.fill needs one number, got shape {np.shape(value)} (at {location(user_source())})")
     return setitem(x, ..., value)
 
 
@@ -106,7 +108,15 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
 
 def _sorting(function: Callable[..., Any]) -> Callable[..., Any]:
     """x.sort() and x.partition() are np.sort and np.partition written into x."""
-    return lambda x, *args, **kwargs: OPERATIONS.functions[function](x, *args, **kwargs)
+
+    def change(x: Any, *args: Any, **kwargs: Any) -> Any:
+        place = 0 if function is np.sort else 1
+        axis = args[place] if len(args) > place else kwargs.get("axis", -1)
+        if axis is None:
+            raise ArgumentError(f"x.{function.__name__} needs an axis, got None (at {location(user_source())})")
+        return OPERATIONS.functions[function](x, *args, **kwargs)
+
+    return change
 
 
 CHANGES: dict[str | Callable[..., Any], Callable[..., Any]] = {

@@ -73,11 +73,11 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype
     kind = np.result_type(start.dtype, stop.dtype, np.zeros((), dtype))
     start, stop = np.broadcast_arrays(start.astype(kind), stop.astype(kind))
     sign = np.sign(start)
-    exponents = linspace(np.log10(start * sign), np.log10(stop * sign), num, endpoint)
-    samples = np.power(10.0, exponents) * sign
+    start, stop = start / sign, stop / sign
+    samples = np.power(10.0, linspace(np.log10(start), np.log10(stop), num, endpoint))
     ends = [start[None]] if len(samples) else []
     last = [stop[None]] if endpoint and len(samples) > 1 else []
-    samples = np.concatenate([*ends, samples[len(ends) : len(samples) - len(last)], *last])
+    samples = np.concatenate([*ends, samples[len(ends) : len(samples) - len(last)], *last]) * sign
     samples = np.moveaxis(samples, 0, axis) if axis != 0 else samples
     return samples.astype(kind if dtype is None else dtype)
 

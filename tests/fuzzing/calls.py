@@ -52,9 +52,14 @@ def name(d: Draw, s: Scope) -> str:
 
 
 def arrays(d: Draw, s: Scope) -> str:
-    """A name of an array with axes, if there is one."""
-    found = [n for n, x in s.items() if np.ndim(x)]
-    return d.choice(found) if found else name(d, s)
+    """A name of an array, with axes if there is one: NumPy's numbers are no arrays, they are never changed."""
+    found = [n for n, x in s.items() if isinstance(x, np.ndarray)]
+    return d.choice([n for n in found if np.ndim(s[n])] or found or list(s))
+
+
+def dtype_for(d: Draw, x: Any) -> str:
+    """A dtype to compute in: NumPy does not define what integers are made of large numbers or NaN."""
+    return repr(d.choice(DTYPES if np.asarray(x).dtype.kind in "biu" else ["float64", "float32", "complex128"]))
 
 
 def unary(d: Draw, s: Scope) -> list[str]:
@@ -118,7 +123,7 @@ def reduction(d: Draw, s: Scope) -> list[str]:
     if plain in ("var", "std"):
         options += d.options(0.3, ddof=d.pick("1", "0.5", "2", "100")) + d.options(0.08, correction="1")
     if plain in ("sum", "prod", "mean", "var", "std"):
-        options += d.options(0.15, dtype=repr(d.choice(DTYPES)))
+        options += d.options(0.15, dtype=dtype_for(d, s[x]))
     if plain in ("sum", "prod", "max", "min"):
         options += d.options(0.15, initial=d.pick("1", "2.5", "-100", "0"))
     if not arg and plain not in ("ptp", "median"):
@@ -209,6 +214,8 @@ def indexing(d: Draw, s: Scope) -> list[str]:
 def in_place(d: Draw, s: Scope) -> list[str]:
     x = arrays(d, s)
     v = s[x]
+    if not isinstance(v, np.ndarray):
+        return unary(d, s)
     traced = [n for n, w in s.items() if getattr(w, "dtype", np.dtype("V1")).kind in "iu"]
     index = d.index(v, traced)
     value = other(d, s, np.zeros(())) if d.chance(0.5) else d.pick("1.5", "2", "7j", "nan", "True")
@@ -298,7 +305,7 @@ def scanning(d: Draw, s: Scope) -> list[str]:
     x = name(d, s)
     v = s[x]
     axis, one = d.options(0.7, axis=d.axis(v)), d.options(0.7, axis=d.axis(v, none=False))
-    dtype = d.options(0.15, dtype=repr(d.choice(DTYPES)))
+    dtype = d.options(0.15, dtype=dtype_for(d, v))
     f = d.choice(BINARY)
     return [
         "{new} = "
