@@ -185,6 +185,9 @@ def _shift(sign: int) -> Callable[..., Any]:
         shape = typeof(value).shape
         listed = range(len(shape)) if axes is None else [axes] if isinstance(axes, int | np.integer) else axes
         chosen = tuple(check_axis(int(k), len(shape)) for k in listed)
+        if not chosen:
+            name = "fftshift" if sign > 0 else "ifftshift"
+            raise ShapeError(f"np.fft.{name} needs an axis (at {location(user_source())}): the array has shape {shape}")
         moves = tuple(shape[k] // 2 if sign > 0 else -(shape[k] // 2) for k in chosen)
         return roll(value, moves, chosen)
 

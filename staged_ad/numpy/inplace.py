@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.numpy import assignment
-from staged_ad.numpy.promotion import as_value
+from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
 from staged_ad.primitives.makers import typeof
@@ -39,6 +39,8 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 
 
 def fill(x: Any, value: Any) -> Any:
+    if np.ndim(value):
+        raise ShapeError(f"x.fill needs one number, got shape {np.shape(value)} (at {location(user_source())})")
     return setitem(x, ..., value)
 
 
@@ -66,7 +68,9 @@ def putmask(a: Any, mask: Any, values: Any) -> Any:
     """Each element takes the value at its own place, values being repeated."""
     value = as_value(a)
     type = typeof(value)
-    return choose(mask, reshape(_repeated(values, type.size), type.shape), value).astype(type.dtype)
+    values = array(values) if isinstance(values, list | tuple) else as_value(values)
+    new = reshape(_repeated(to_dtype(values, type.dtype), type.size), type.shape)
+    return choose(mask, new, value).astype(type.dtype)
 
 
 def place(arr: Any, mask: Any, vals: Any) -> Any:
@@ -104,7 +108,15 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
 
 def _sorting(function: Callable[..., Any]) -> Callable[..., Any]:
     """x.sort() and x.partition() are np.sort and np.partition written into x."""
-    return lambda x, *args, **kwargs: OPERATIONS.functions[function](x, *args, **kwargs)
+
+    def change(x: Any, *args: Any, **kwargs: Any) -> Any:
+        place = 0 if function is np.sort else 1
+        axis = args[place] if len(args) > place else kwargs.get("axis", -1)
+        if axis is None:
+            raise ArgumentError(f"x.{function.__name__} needs an axis, got None (at {location(user_source())})")
+        return OPERATIONS.functions[function](x, *args, **kwargs)
+
+    return change
 
 
 CHANGES: dict[str | Callable[..., Any], Callable[..., Any]] = {

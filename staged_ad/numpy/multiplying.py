@@ -104,7 +104,8 @@ def outer(a: Any, b: Any, out: Any = None) -> Any:
 
 
 def vdot(a: Any, b: Any, /) -> Any:
-    return dot(conjugate(_ravel(a)), _ravel(b))
+    first = _ravel(a)
+    return dot(conjugate(first) if typeof(first).is_complex else first, _ravel(b))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:

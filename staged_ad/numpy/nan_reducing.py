@@ -11,12 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.errors import DTypeError
+from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy.arrays import asarray, refuse
+from staged_ad.tracing.source import location, user_source
 
 
 def _replaced(a: Any, value: float) -> Any:
     x = asarray(a)
-    return np.where(np.isnan(x), x.dtype.type(value), x) if x.dtype.kind == "f" else x
+    return np.where(np.isnan(x), x.dtype.type(value), x) if x.dtype.kind in "fc" else x
+
+
+def _check_dtype(name: str, dtype: Any) -> None:
+    if dtype is not None and canonical_dtype(dtype).kind not in "fc":
+        raise DTypeError(f"np.{name}: if a is inexact, then dtype must be inexact (at {location(user_source())})")
 
 
 def nansum(
@@ -87,10 +95,11 @@ def nanmean(
 ) -> Any:
     refuse("nanmean", out=out)
     x = asarray(a)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in "fc":
         return np.mean(x, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    _check_dtype("nanmean", dtype)
     total = np.sum(_replaced(x, 0), axis=axis, dtype=dtype, keepdims=keepdims, where=where)
-    return total / _counted(x, axis, keepdims, where).astype(total.dtype)
+    return total / _counted(x, axis, keepdims, where).astype(total.real.dtype)
 
 
 def nanvar(
@@ -111,13 +120,15 @@ def nanvar(
             raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
     x = asarray(a)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in "fc":
         return np.var(x, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+    _check_dtype("nanvar", dtype)
     x = x if dtype is None else x.astype(dtype)
     center = nanmean(x, axis, keepdims=True, where=where) if mean is np._NoValue else mean
-    square = np.where(np.isnan(x), x.dtype.type(0), x - center) ** 2
+    difference = np.where(np.isnan(x), x.dtype.type(0), x - center)
+    square = difference**2 if x.dtype.kind == "f" else difference.real**2 + difference.imag**2
     count = _counted(x, axis, keepdims, where)
-    freedom = np.where(count > ddof, count - ddof, np.nan).astype(x.dtype)
+    freedom = np.where(count > ddof, count - ddof, np.nan).astype(square.dtype)
     return np.sum(square, axis=axis, keepdims=keepdims, where=where) / freedom
 
 

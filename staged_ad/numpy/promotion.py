@@ -106,9 +106,11 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
         value = x.value.astype(type.dtype, order="C")
         value.flags.writeable = False
         return Literal(value, type)
-    if x.type.weak and type.dtype.kind in "iu":  # a Python integer must fit, as in NumPy
+    if x.type.weak and type.dtype.kind in "iu":  # a Python number must fit, as in NumPy
         bounds = np.iinfo(type.dtype)
-        if not bounds.min <= int(x.value) <= bounds.max:
+        if not bounds.min <= x.value <= bounds.max:  # NaN is not between them
+            if x.type.dtype.kind == "f":
+                raise DTypeError(f"the number {x.value} does not fit into {type.dtype} (at {location(user_source())})")
             raise OverflowError(f"Python integer {x.value} out of bounds for {type.dtype}")
     return Literal(x.value.astype(type.dtype), type)
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir import filled
-from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
+from staged_ad.ir.types import BOOL, FLOAT64, INT64, canonical_dtype, check_axis, real_dtype_of
 from staged_ad.numpy.promotion import as_value, common_shape, to_dtype, to_float, to_shape
 from staged_ad.numpy.shaping import full
-from staged_ad.numpy.ufuncs import imag, multiply, not_equal, real, square, subtract, true_divide
-from staged_ad.primitives import exponential as e
+from staged_ad.numpy.ufuncs import UFUNCS, imag, multiply, not_equal, real, square, subtract, true_divide
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.arithmetic import maximum, minimum
 from staged_ad.primitives.makers import Operation, add, mul, select, typeof
@@ -95,6 +94,9 @@ def _accumulating(name: str, operation: Operation, identity: int, combine: Opera
             target = INT64
         else:
             target = np.dtype("uint64") if kind == "u" else typeof(value).dtype
+        if target == BOOL:  # sums of booleans are `or`, products `and`
+            value = reduce(to_dtype(value, BOOL), axis, INT64, None, keepdims, initial, where)
+            return not_equal(value, 0)
         value = _masked(to_dtype(value, target), where, identity)
         return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), initial)
 
@@ -184,15 +186,21 @@ def mean(
     a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
 ) -> Any:
     _refuse("mean", out=out)
-    value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
-    return true_divide(sum(value, axis=axis, keepdims=keepdims, where=where), _weight(value, axis, keepdims, where))
+    return _mean(to_float(a) if dtype is None else as_value(a), axis, dtype, keepdims, where)
+
+
+def _mean(value: Any, axis: Axis, dtype: Any, keepdims: Any, where: Any) -> Any:
+    """The mean, in the dtype of the sum: NumPy rounds it to an integer where it is asked to."""
+    total = sum(value, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    return to_dtype(true_divide(total, _weight(value, axis, keepdims, where)), typeof(total).dtype)
 
 
 def _weight(value: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
     """How many elements are summed, as a number, or as an array where a mask decides."""
     if not _given(where) or where is True:
         return float(_count(value, axis))
-    type = typeof(value)
+    dtype = typeof(value).dtype
+    type = typeof(value).with_dtype(real_dtype_of(dtype) if dtype.kind in "fc" else FLOAT64)
     return sum(_masked(filled(1, type), where, 0), axis=axis, keepdims=keepdims)
 
 
@@ -213,13 +221,15 @@ def var(
         if ddof != 0:
             raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
-    value = to_float(a) if dtype is None else to_dtype(as_value(a), canonical_dtype(dtype))
+    value = to_float(a) if dtype is None else to_dtype(as_value(a), typeof(as_value(a)).dtype)
     if not _given(mean):
-        mean = true_divide(sum(value, axis=axis, keepdims=True, where=where), _weight(value, axis, True, where))
-    squares = square_of_modulus(subtract(value, mean))
+        mean = _mean(value, axis, dtype, True, where)
+    difference = subtract(value, mean)
+    squares = square(difference) if typeof(value).dtype.kind in "iuf" else square_of_modulus(difference)
     count = _weight(value, axis, keepdims, where)
     freedom = float(np.maximum(count - ddof, 0)) if isinstance(count, float) else maximum(subtract(count, ddof), 0.0)
-    return true_divide(sum(squares, axis=axis, keepdims=keepdims, where=where), freedom)
+    total = sum(squares, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    return to_dtype(true_divide(total, freedom), typeof(total).dtype)
 
 
 def square_of_modulus(value: Any) -> Any:
@@ -229,7 +239,8 @@ def square_of_modulus(value: Any) -> Any:
 
 
 def std(a: Any, *args: Any, **kwargs: Any) -> Any:
-    return e.sqrt(var(a, *args, **kwargs))
+    found = var(a, *args, **kwargs)
+    return to_dtype(UFUNCS[np.sqrt](to_float(found)), typeof(found).dtype)
 
 
 def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> Any:

@@ -30,8 +30,8 @@ def linspace(
     if count < 0:
         raise ValueError(f"Number of samples, {count}, must be non-negative.")
     intervals = count - 1 if endpoint else count
-    start, stop = asarray(start) * 1.0, asarray(stop) * 1.0
-    kind = np.result_type(start.dtype, stop.dtype, float(count))
+    kind = np.linspace(_like(start), _like(stop), 0).dtype
+    start, stop = asarray(start).astype(kind), asarray(stop).astype(kind)
     delta = (stop - start).astype(kind)
     positions = np.arange(count, dtype=kind).reshape(-1, *(1,) * delta.ndim)
     if intervals > 0:
@@ -50,12 +50,16 @@ def linspace(
     return (samples, step) if retstep else samples
 
 
+def _like(x: Any) -> Any:
+    """A number that promotes as `x` does."""
+    return x if isinstance(x, int | float | complex) else np.zeros((), asarray(x).dtype)
+
+
 def logspace(
     start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
-    start, stop = asarray(start), asarray(stop)
     if np.ndim(base):
-        base = asarray(base)
+        start, stop, base = asarray(start), asarray(stop), asarray(base)
         ndim = np.broadcast(*(np.empty(x.shape) for x in (start, stop, base))).ndim
         start, stop, base = (x.reshape((*(1,) * (ndim - x.ndim), *x.shape)) for x in (start, stop, base))
         base = np.expand_dims(base, axis)
@@ -69,11 +73,11 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype
     kind = np.result_type(start.dtype, stop.dtype, np.zeros((), dtype))
     start, stop = np.broadcast_arrays(start.astype(kind), stop.astype(kind))
     sign = np.sign(start)
-    exponents = linspace(np.log10(start / sign), np.log10(stop / sign), num, endpoint)
-    samples = np.power(10.0, exponents) * sign
+    start, stop = start / sign, stop / sign
+    samples = np.power(10.0, linspace(np.log10(start), np.log10(stop), num, endpoint))
     ends = [start[None]] if len(samples) else []
     last = [stop[None]] if endpoint and len(samples) > 1 else []
-    samples = np.concatenate([*ends, samples[len(ends) : len(samples) - len(last)], *last])
+    samples = np.concatenate([*ends, samples[len(ends) : len(samples) - len(last)], *last]) * sign
     samples = np.moveaxis(samples, 0, axis) if axis != 0 else samples
     return samples.astype(kind if dtype is None else dtype)
 

@@ -153,7 +153,8 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
         value, axis = ravel(value), 0
     axis = check_axis(int(axis), typeof(value).ndim)
     n = typeof(value).shape[axis]
-    places = obj if isinstance(obj, slice) else _known("delete", obj, "write np.where with a mask of what stays")
+    fixed = isinstance(obj, slice) or (isinstance(obj, list) and not obj)  # an empty array would be of floats
+    places = obj if fixed else _known("delete", obj, "write np.where with a mask of what stays")
     return take(value, np.delete(np.arange(n), places), axis)
 
 

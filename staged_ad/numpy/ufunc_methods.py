@@ -71,7 +71,10 @@ def reduce(
 
 def _check_binary(ufunc: np.ufunc, method: str) -> None:
     if ufunc.nin != 2 or ufunc.nout != 1 or ufunc.signature is not None:
-        raise ValueError(f"{method} only supported for binary functions")
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())}): only "
+            "functions of two operands with one result have it"
+        )
 
 
 def _axes(x: Any, axis: Any) -> list[int]:

@@ -138,11 +138,11 @@ def imag(val: Any) -> Any:
 
 def angle(z: Any, deg: bool = False) -> Any:
     """The argument of complex numbers; of real ones 0 or pi."""
-    value = to_float(z)
+    value = as_value(z)
     if typeof(value).is_complex:
         found = apply_ufunc(np.arctan2, t.arctan2, (c.imag(value), c.real(value)))
     else:
-        found = apply_ufunc(np.arctan2, t.arctan2, (filled(0, typeof(value)), value))
+        found = UFUNCS[np.arctan2](0, value)
     return multiply(found, 180 / math.pi) if deg else found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ConcretizationError, DTypeError, MutationError, ShapeError, UnsupportedError
+from staged_ad.ir import Literal
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
@@ -302,6 +303,8 @@ def _apart(results: Any, operands: Sequence[Any]) -> Any:
     """Results as arrays of their own: a function that has nothing to do may have returned its operand."""
     if isinstance(results, tuple | list) and type(results) in (tuple, list):
         return type(results)(_apart(result, operands) for result in results)
+    if isinstance(results, Literal):  # of this package alone: users get its array
+        return np.array(results.array)[()]
     if isinstance(results, ArrayProtocol):
         for operand in operands:
             if results is operand or (isinstance(operand, list | tuple) and any(results is x for x in operand)):

@@ -1,0 +1,206 @@
+"""Random calls of public functions against NumPy: ``python -m tests.fuzz --minutes 10 --seed 0``.
+
+Each case is a function of one to four random lines, called as it is, compiled, mapped, in loops and branches, or
+differentiated. NumPy says what it gives; where NumPy raises, so must we; where we alone raise it has to be an error of
+ours, a refusal, which is counted. Cases run in processes of their own, so that a crash is a finding too.
+
+Invariant: case k of a seed is the same in every run.
+Start at ``judge`` (one case) and ``main``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+import staged_ad as sad
+from staged_ad.errors import StagedADError, VerificationError
+from tests.fuzzing import checks
+from tests.fuzzing.cases import SCOPE, Case, draw_case
+from tests.fuzzing.checks import Mismatch, difference
+
+LIMIT = 90.0
+"""Seconds that a case may take."""
+
+ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError)
+
+
+def judge(case: Case) -> tuple[str, str]:
+    """A verdict ('same', 'both raise', 'refused', 'failed') and what is to be said of it."""
+    space: dict[str, Any] = {**SCOPE, "sad": sad, **vars(checks), "axes": case.axes}
+    exec(compile(case.source, "<fuzz>", "exec"), space)
+    args = [eval(text, space) for text in case.args]
+    before = [np.array(x) for x in args]
+    seen: list[str] = []
+    expected, wrong = _attempt(case.expected, space, args, seen)
+    found, error = _attempt(case.found, space, args, [])
+    if any(x.tobytes() != np.array(y).tobytes() for x, y in zip(before, args, strict=True)):
+        return "failed", "an argument was changed" if wrong is None or error is None else "both changed"
+    if isinstance(error, Mismatch):
+        return "failed", f"derivative: {error}"
+    if wrong is not None:
+        if error is None and isinstance(wrong, AttributeError):
+            return "both raise", ""  # numbers of Python lack what arrays have
+        if error is None:
+            return "failed", f"no error instead of {type(wrong).__name__}: {wrong}"
+        good = isinstance(error, (StagedADError, type(wrong), *ORDINARY)) and not isinstance(error, VerificationError)
+        return ("both raise", "") if good else ("failed", f"{type(error).__name__}: {error}")
+    if error is not None:
+        ours = isinstance(error, StagedADError) and not isinstance(error, VerificationError) and str(error)
+        if ours:
+            return "refused", f"{type(error).__name__}: {error}"
+        if case.expected == "None" and _attempt("f(*args)", space, args, [])[1] is not None:
+            return "both raise", ""
+        return "failed", f"{type(error).__name__}: {error}"
+    if case.expected == "None" or any("cast" in message for message in seen):
+        return "same", ""
+    low = any("float32" in text or "complex64" in text for text in (case.source, *case.args))
+    said = difference(found, expected, lambda: [_perturbed(case, space, args, low, k) for k in range(4)], low)
+    return ("same", "") if said is None else ("failed", said)
+
+
+def _attempt(text: str, space: dict[str, Any], args: Any, seen: list[str]) -> tuple[Any, Exception | None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            return eval(text, {**space, "args": tuple(args)}), None
+        except Exception as error:  # noqa: BLE001  # whatever it is, the verdict names it
+            return None, error
+        finally:
+            seen += [str(w.message) for w in caught]
+
+
+def _perturbed(case: Case, space: dict[str, Any], args: Any, low: bool, seed: int) -> Any:
+    """NumPy's result for arguments that differ by rounding."""
+    rng = np.random.default_rng(seed)
+    moved = []
+    for x in args:
+        y = np.asarray(x)
+        if y.dtype.kind in "fc":
+            eps = 2e-7 if low else 1e-15
+            with np.errstate(all="ignore"):
+                y = (y * (1 + eps * rng.integers(-2, 3, y.shape))).astype(y.dtype)
+        moved.append(y if isinstance(x, np.ndarray) else type(x)(y[()]))
+    return _attempt(case.expected, space, moved, [])[0]
+
+
+# -- processes --------------------------------------------------------------------------------------------------------
+
+
+def work(seed: int, start: int, step: int) -> None:
+    """Judge cases until nobody listens."""
+    np.seterr(all="warn")
+    out = open(os.dup(1), "w")  # noqa: SIM115  # open as long as the process; libraries print to the other one
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    number = start
+    while True:
+        print(json.dumps(["begin", number, "", ""]), file=out, flush=True)
+        case = draw_case(seed * 10_000_019 + number)
+        verdict, said = judge(case)
+        print(json.dumps(["end", number, verdict, said]), file=out, flush=True)
+        if number // step % 200 == 199:
+            sad.clear_caches()
+        number += step
+
+
+class Worker:
+    """A process that judges each `step`-th case."""
+
+    def __init__(self, seed: int, start: int, step: int) -> None:
+        self.seed, self.step = seed, step
+        self.begin(start)
+
+    def begin(self, number: int) -> None:
+        self.current, self.since = number, time.monotonic()
+        command = [sys.executable, "-m", "tests.fuzz", "--work", f"{self.seed},{number},{self.step}"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines: Queue[str] = Queue()
+        Thread(target=self._read, args=(self.process.stdout, self.lines), daemon=True).start()
+
+    @staticmethod
+    def _read(stream: Any, lines: Queue[str]) -> None:
+        for line in stream:
+            lines.put(line)
+        lines.put("")
+
+    def listen(self) -> list[tuple[int, str, str]]:
+        """Verdicts that have come in."""
+        try:
+            line = self.lines.get(timeout=0.05)
+        except Empty:
+            late = time.monotonic() - self.since > LIMIT
+            return [self.lost(f"no result after {LIMIT:.0f} seconds")] if late else []
+        if not line:
+            return [self.lost(f"the process ended with status {self.process.wait()}")]
+        word, number, verdict, said = json.loads(line)
+        self.current, self.since = number, time.monotonic()
+        return [(number, verdict, said)] if word == "end" else []
+
+    def lost(self, why: str) -> tuple[int, str, str]:
+        lost = self.current
+        self.stop()
+        self.begin(lost + self.step)
+        return lost, "failed", why
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def kind(said: str) -> str:
+    """What is said without what differs from case to case."""
+    text = re.sub(r"\(at [^)]*\)|value (\[.*|.*)|jvp.*|derivative: .*", "", said.replace("\n", " "))
+    return re.sub(r"[\d.]+", "#", text)[:110] or said[:20]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--case", type=int, help="show and judge this case alone")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work(*map(int, options.work.split(",")))
+    if options.case is not None:
+        case = draw_case(options.seed * 10_000_019 + options.case)
+        print(case.script, *judge(case), sep="\n")
+        return 0
+    return report(options.seed, options.minutes, options.workers)
+
+
+def report(seed: int, minutes: float, workers: int) -> int:
+    verdicts: Counter[str] = Counter()
+    refusals: Counter[str] = Counter()
+    end = time.monotonic() + 60 * minutes
+    running = [Worker(seed, k, workers) for k in range(workers)]
+    while time.monotonic() < end:
+        for worker in running:
+            for number, verdict, said in worker.listen():
+                verdicts[verdict] += 1
+                if verdict == "refused":
+                    refusals[kind(said)] += 1
+                if verdict == "failed":
+                    print(f"-- case {number}: {said[:600]}\n{draw_case(seed * 10_000_019 + number).script}", flush=True)
+    for worker in running:
+        worker.stop()
+    print("refusals:", *(f"{count:6} {text}" for text, count in refusals.most_common(40)), sep="\n")
+    print(f"seed {seed}: {sum(verdicts.values())} cases, {dict(verdicts)}")
+    return 1 if verdicts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

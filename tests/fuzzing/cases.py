@@ -1,0 +1,156 @@
+"""Cases: a random function of random arguments, a way to call it, and what NumPy says of it.
+
+Invariant: a case is text alone, so that its script shows what was run.
+Start at ``draw_case`` and ``Case``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from tests.fuzzing.calls import FAMILIES
+from tests.fuzzing.drawing import DTYPES, SCALARS, Draw
+
+NAMES = "abcd"
+SCOPE: dict[str, Any] = {"np": np, "nan": np.nan, "inf": np.inf, "special": scipy.special}
+LARGEST = 400
+"""How many elements a value may have."""
+
+PLAIN = {
+    "through_program(f, *args)": 4,
+    "sad.jit(f)(*args)": 8,
+    "sad.jit(sad.jit(f))(*args)": 1,
+    "sad.cond(True, f, f, *args)": 1,
+    "sad.jit(lambda p, *xs: sad.cond(p, f, f, *xs))(True, *args)": 1,
+    "sad.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, f(*args)), (0, f(*args)))[1]": 1,
+    "sad.jit(lambda *xs: sad.fori_loop(0, 2, lambda k, c: f(*xs), f(*xs)))(*args)": 1,
+}
+"""Expressions that give f(*args), and how often each is drawn."""
+
+BATCHED = {
+    "sad.vmap(f, in_axes=axes)(*args)": 3,
+    "sad.jit(sad.vmap(f, in_axes=axes))(*args)": 3,
+    "sad.vmap(sad.jit(f), in_axes=axes)(*args)": 1,
+    "scanned(f, args, axes)": 1,
+    "sad.jit(lambda *xs: scanned(f, xs, axes))(*args)": 2,
+}
+"""Expressions that give f of each slice."""
+
+DERIVATIVES = {"check_derivatives(f, args)": 4, "check_second_derivatives(f, args)": 1}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call.
+
+    lines, result
+        The body of f, and what it returns.
+    args
+        The arguments, as text.
+    found, expected
+        Expressions of which the values are compared; the second one is NumPy's.
+    """
+
+    lines: tuple[str, ...]
+    result: str
+    args: tuple[str, ...]
+    axes: tuple[int | None, ...]
+    found: str
+    expected: str
+
+    @property
+    def source(self) -> str:
+        body = "".join(f"    {line}\n" for line in self.lines)
+        return f"def f({', '.join(NAMES[: len(self.args)])}):\n{body}    return {self.result}\n"
+
+    @property
+    def script(self) -> str:
+        args = "".join(f"    {x},\n" for x in self.args)
+        return (
+            "import numpy as np, scipy.special as special, staged_ad as sad\n"
+            "from numpy import inf, nan\nfrom tests.backends import through_program\n"
+            "from tests.fuzzing.checks import *\n\n"
+            f"{self.source}\naxes = {self.axes}\nargs = (\n{args})\nprint({self.expected})\nprint({self.found})\n"
+        )
+
+
+def draw_case(seed: int) -> Case:
+    d = Draw(seed)
+    kind = d.choices(["plain", "batched", "derivatives"], [6, 3, 2])[0]
+    wild = kind == "plain" and d.chance(0.25)
+    shapes = [d.shape()]
+    shapes += [d.fitting(shapes[0]) for _ in range(d.pick(0, 1, 1, 2))]
+    args, axes, first = [], [], []
+    for k, shape in enumerate(shapes):
+        text, axis, one = _argument(d, shape, kind, wild, k)
+        args.append(text)
+        axes.append(axis)
+        first.append(one)
+    lines, result = _body(d, first)
+    ways = {"plain": PLAIN, "batched": BATCHED, "derivatives": DERIVATIVES}[kind]
+    found = d.choices(list(ways), list(ways.values()))[0]
+    expected = {"plain": "f(*args)", "batched": "each(f, args, axes)", "derivatives": "None"}[kind]
+    return Case(tuple(lines), result, tuple(args), tuple(axes), found, expected)
+
+
+def _argument(d: Draw, shape: tuple[int, ...], kind: str, wild: bool, k: int) -> tuple[str, int | None, str]:
+    """An argument, its batch axis, and one slice of it."""
+    dtype = "float64" if kind == "derivatives" else d.choice(DTYPES)
+    if kind == "plain" and d.chance(0.1):
+        scalar = d.choice(SCALARS)
+        return scalar, None, scalar
+    if kind != "batched":
+        text = d.array(dtype, shape, d.layout(shape), wild)
+        return text, None, text
+    if k and d.chance(0.3):
+        text = d.array(dtype, shape)
+        return text, None, text
+    slices = [d.array(dtype, shape) for _ in range(2)]
+    axis = d.randint(0, len(shape))
+    return (
+        d.pick("{x}", "{x}", "np.asfortranarray({x})").format(x=f"np.stack([{', '.join(slices)}], {axis})"),
+        axis,
+        slices[0],
+    )
+
+
+def _body(d: Draw, args: list[str]) -> tuple[list[str], str]:
+    """Lines that run on these arguments; the last one may not."""
+    scope: dict[str, Any] = {}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for name, text in zip(NAMES, args, strict=False):
+            scope[name] = eval(text, dict(SCOPE))
+        lines: list[str] = []
+        wanted, tries = d.pick(1, 1, 2, 2, 3, 4), 0
+        new = ""
+        while wanted and tries < 12:
+            tries += 1
+            new = f"v{len(lines)}"
+            drawn = [line.replace("{new}", new) for line in d.choice(FAMILIES)(d, scope)]
+            space = {**SCOPE, **{k: np.copy(v) if isinstance(v, np.ndarray) else v for k, v in scope.items()}}
+            try:
+                exec("\n".join(drawn), space)
+            except Exception:  # noqa: BLE001  # whatever NumPy raises
+                if d.chance(0.04):  # keep what fails: it has to fail here too
+                    lines += drawn
+                    return lines, new
+                continue
+            value = space[new]
+            if isinstance(value, tuple | list):
+                lines += drawn
+                return lines, f"tuple({new})"
+            if np.size(value) > LARGEST or np.asarray(value).dtype.name == "float16":
+                continue
+            lines += drawn
+            scope[new] = value
+            wanted -= 1
+    if not lines:
+        return ["v0 = np.sin(a)"], "v0"
+    last = [name for name in scope if name.startswith("v")]
+    return lines, f"{last[-1]}, {last[0]}" if len(last) > 1 and d.chance(0.2) else last[-1]

@@ -1,0 +1,182 @@
+"""What a case is compared with: loops over slices, finite differences, and NumPy up to rounding.
+
+Invariant: differences that rounding explains are none, as perturbed arguments show.
+Start at ``difference``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import staged_ad as sad
+from tests.backends import through_program as through_program
+
+
+class Mismatch(Exception):  # noqa: N818  # what a check says, no error of the program
+    """Two values differ."""
+
+
+def leaves(y: Any) -> list[Any]:
+    """The arrays of a result."""
+    return [leaf for part in y for leaf in leaves(part)] if isinstance(y, tuple | list) else [np.asarray(y)]
+
+
+def sliced(args: Sequence[Any], axes: Sequence[int | None], k: int) -> list[Any]:
+    return [x if axis is None else x[(slice(None),) * axis + (k, ...)] for x, axis in zip(args, axes, strict=True)]
+
+
+def each(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+    """What vmap means: `f` of every slice, stacked."""
+    results = [leaves(f(*sliced(args, axes, k))) for k in range(2)]
+    return [np.stack(parts) for parts in zip(*results, strict=True)]
+
+
+def scanned(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+    """`f` of every slice by a scan."""
+    moved = tuple(np.moveaxis(x, axis, 0) for x, axis in zip(args, axes, strict=True) if axis is not None)
+
+    def step(count: Any, parts: Any) -> Any:
+        given = iter(parts)
+        return count + 1, f(*(x if axis is None else next(given) for x, axis in zip(args, axes, strict=True)))
+
+    return sad.scan(step, 0, moved)[1]
+
+
+def difference(found: Any, expected: Any, perturbed: Callable[[], list[Any]], low: bool) -> str | None:
+    """How results differ, or None."""
+    found, expected = leaves(found), leaves(expected)
+    if len(found) != len(expected):
+        return f"{len(found)} results instead of {len(expected)}"
+    others = None
+    for k, (one, two) in enumerate(zip(found, expected, strict=True)):
+        if one.dtype.newbyteorder("=") != two.dtype.newbyteorder("="):
+            return f"dtype {one.dtype} instead of {two.dtype}"
+        if one.shape != two.shape:
+            return f"shape {one.shape} instead of {two.shape}"
+        if close(one, two, 0.0, low):
+            continue
+        others = perturbed() if others is None else others
+        if not explained(one, two, [leaves(o)[k] for o in others if o is not None], low):
+            return f"value {one.tolist()} instead of {two.tolist()}"
+    return None
+
+
+def close(one: Any, two: Any, slack: Any, low: bool) -> bool:
+    """Equality up to rounding, and `slack`."""
+    if two.dtype.kind not in "fc":
+        return bool(np.array_equal(one, two))
+    narrow = low or two.dtype.name in ("float32", "complex64")
+    finite = np.isfinite(two)
+    if two.dtype.kind == "c":  # which part of a complex number is not finite, depends on the order of products
+        if not np.array_equal(finite, np.isfinite(one)):
+            return False
+    elif not np.array_equal(one[~finite], two[~finite], equal_nan=True):
+        return False
+    one, two = one[finite], two[finite]
+    tolerance = 3e-5 if narrow else 1e-9
+    scale = np.minimum(np.max(np.abs(two), initial=0.0), 1e6 * np.abs(two) + 1.0) if two.size else 0.0
+    tiny = 1e-37 if narrow else 1e-300
+    return bool(np.all(np.abs(one - two) <= tolerance * (np.abs(two) + 1e-2 * scale) + slack + tiny))
+
+
+def explained(one: Any, two: Any, others: Sequence[Any], low: bool) -> bool:
+    """Whether small changes of the arguments change the result as much."""
+    others = [o for o in others if o.shape == two.shape]
+    if two.dtype.kind not in "fc":
+        return any(not np.array_equal(o, two) for o in others)
+    if any(not np.array_equal(np.isfinite(o), np.isfinite(two)) for o in others):
+        return True
+    finite = np.isfinite(two)
+    moved = max((float(np.max(np.abs(o[finite] - two[finite]), initial=0.0)) for o in others), default=0.0)
+    return close(one, two, 100 * moved, low)
+
+
+# -- derivatives ------------------------------------------------------------------------------------------------------
+
+
+def vector(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f` with its real results of double precision as one vector of bounded numbers."""
+
+    def flat(*xs: Any) -> Any:
+        y = f(*xs)
+        parts = [p for p in (y if isinstance(y, tuple | list) else [y]) if getattr(p, "dtype", None) is not None]
+        parts = [np.reshape(p, (-1,)) for p in parts if p.dtype.name == "float64"]
+        return np.concatenate([p * (0.3 + np.arange(p.shape[0])) for p in parts]) if parts else np.zeros(0)
+
+    return flat
+
+
+def slope(g: Callable[..., Any], args: Sequence[Any], v: Sequence[Any]) -> Any:
+    """The derivative by differences; NaN where they do not agree on one."""
+
+    def at(t: float) -> Any:
+        with np.errstate(all="ignore"):
+            return np.asarray(g(*(np.asarray(x + t * d) for x, d in zip(args, v, strict=True))))
+
+    h = 1e-5
+    y, up, down, up2, down2 = at(0.0), at(h), at(-h), at(2 * h), at(-2 * h)
+    if any(z.shape != y.shape for z in (up, down, up2, down2)):
+        return np.full(y.shape, np.nan)
+    with np.errstate(all="ignore"):
+        central, wide = (up - down) / (2 * h), (up2 - down2) / (4 * h)
+        scale = 1 + np.abs(central)
+        noise = 1e-14 * np.abs(y) / h
+        good = np.abs(central - wide) <= 1e-5 * scale
+        good &= np.abs((up - y) / h - central) <= 1e-2 * scale
+        return np.where(good & (noise < 1e-5 * scale), central, np.nan)
+
+
+def compare(what: str, found: Any, expected: Any, tolerance: float) -> None:
+    """Equality where both are numbers."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    if found.shape != expected.shape:
+        raise Mismatch(f"{what}: shape {found.shape} instead of {expected.shape}")
+    known = np.isfinite(expected)
+    scale = 1 + np.max(np.abs(expected[known]), initial=0.0)
+    if np.any(np.isnan(found[known])) or np.any(np.abs(found[known] - expected[known]) > tolerance * scale):
+        raise Mismatch(f"{what}: {found.tolist()} instead of {expected.tolist()}")
+
+
+def directions(args: Sequence[Any]) -> tuple[Any, ...]:
+    rng = np.random.default_rng(0)
+    return tuple(np.asarray(rng.uniform(-1, 1, np.shape(x))) for x in args)
+
+
+def check_derivatives(f: Callable[..., Any], args: Sequence[Any]) -> None:
+    """jvp is the slope, vjp its adjoint, and compiled ones are the same."""
+    args = tuple(np.asarray(x) for x in args)
+    g, v = vector(f), directions(args)
+    expected = slope(g, args, v)
+    _, y_dot = sad.jvp(g, args, v)
+    compare("jvp", y_dot, expected, 1e-4)
+    w = np.cos(np.arange(len(expected)))
+    every = tuple(range(len(args)))
+    total = lambda *xs: np.sum(g(*xs) * w)
+    gradient = sad.grad(total, argnums=every)
+    parts = gradient(*args)
+    pairs = sum(np.sum(p * d) for p, d in zip(parts, v, strict=True))
+    if np.all(np.isfinite(expected)):
+        compare("vjp", pairs, np.sum(y_dot * w), 1e-8)
+    compiled = sad.jit(lambda *xs: (gradient(*xs), sad.jvp(g, xs, v)[1]))(*args)
+    for k, (one, two) in enumerate(zip(compiled[0], parts, strict=True)):
+        compare(f"jit(grad) {k}", one, two, 1e-8)
+    compare("jit(jvp)", compiled[1], y_dot, 1e-8)
+
+
+def check_second_derivatives(f: Callable[..., Any], args: Sequence[Any]) -> None:
+    """The derivative of a gradient is its slope, and that of a derivative by reverse mode its adjoint."""
+    args = tuple(np.asarray(x) for x in args)
+    g, v = vector(f), directions(args)
+    every = tuple(range(len(args)))
+    total = lambda *xs: np.sum(np.sin(g(*xs)))
+    gradient = sad.grad(total, argnums=every)
+    found = sad.jit(lambda *xs: sad.jvp(gradient, xs, v)[1])(*args)
+    back = sad.grad(lambda *xs: sad.jvp(total, xs, v)[1], argnums=every)(*args)
+    for k in every:
+        expected = slope(lambda *xs, k=k: gradient(*xs)[k], args, v)
+        compare(f"forward over reverse {k}", found[k], expected, 1e-4)
+        if np.all(np.isfinite(expected)):
+            compare(f"reverse over forward {k}", back[k], found[k], 1e-6)
