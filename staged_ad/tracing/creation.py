@@ -21,37 +21,62 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
+from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import is_internal
-
-LIBRARIES = frozenset(
-    ("numpy", "scipy", "numba", "llvmlite", "optree", "jax", "jaxlib", "torch", "cupy", "pandas", "matplotlib")
-)
-"""Packages, beside this one, that get NumPy's own functions: they hand arrays to compiled code."""
 
 _lock = threading.Lock()
 _depth = 0
 _originals: dict[str, dict[str, Any]] = {}
 _stand_ins: dict[str, dict[str, Any]] = {}
 """Functions by module and name: those of the modules as imported, and what stands in for them."""
+_replacing: dict[int, Any] = {}
+"""What stands in for a function, by the function."""
+_users: dict[int, tuple[dict[str, Any], dict[str, Any], int]] = {}
+"""Namespaces of the user: each with the functions that were replaced in it, and for how many traces."""
 
 
 @contextmanager
-def creating(active: Callable[[], bool]) -> Iterator[None]:
-    """Within it, the functions in ``OPERATIONS.creators`` stand in for NumPy's and SciPy's where ``active()`` holds."""
+def creating(f: Callable[..., Any], active: Callable[[], bool]) -> Iterator[None]:
+    """Within it, the functions in ``OPERATIONS.creators`` stand in for NumPy's and SciPy's where ``active()`` holds.
+
+    So they do under the names that the user's modules, as far as `f` reaches them, have for them.
+    """
     global _depth
     with _lock:
         _depth += 1
         if _depth == 1:
             _prepare(active)
             _install(_stand_ins)
+        changed = [_replace(namespace) for namespace in list(namespaces(f))]
     try:
         yield
     finally:
         with _lock:
+            for number in changed:
+                _restore(number)
             _depth -= 1
             if _depth == 0:
                 _install(_originals)
+
+
+def _replace(namespace: dict[str, Any]) -> int:
+    _, own, count = _users.get(id(namespace), (namespace, {}, 0))
+    if not count:
+        own = {name: value for name, value in list(namespace.items()) if id(value) in _replacing}
+        namespace.update({name: _replacing[id(value)] for name, value in own.items()})
+    _users[id(namespace)] = namespace, own, count + 1
+    return id(namespace)
+
+
+def _restore(number: int) -> None:
+    namespace, own, count = _users.pop(number)
+    if count > 1:
+        _users[number] = namespace, own, count - 1
+        return
+    for name, value in own.items():
+        if namespace.get(name) is _replacing[id(value)]:  # not what the user has put there since
+            namespace[name] = value
 
 
 @contextmanager
@@ -79,6 +104,7 @@ def _prepare(active: Callable[[], bool]) -> None:
         if _originals.get(module) != present:
             _originals[module] = present
             _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, active) for name, f in present.items()}
+            _replacing.update((id(f), _stand_ins[module][name]) for name, f in present.items())
 
 
 @functools.lru_cache(maxsize=8)
@@ -135,8 +161,7 @@ class _Indexed:
 
 
 def _is_library(frame: FrameType) -> bool:
-    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in LIBRARIES or is_internal(frame.f_code)
+    return package_of(frame.f_globals) in LIBRARIES or is_internal(frame.f_code)
 
 
 def _is_asked(frame: FrameType, name: str) -> bool:
@@ -147,7 +172,7 @@ def _is_asked(frame: FrameType, name: str) -> bool:
     # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random
     if called is None or called == name or hasattr(builtins, called):  # list(map(np.array, rows))
         return True
-    return isinstance(frame.f_locals.get(called), _Creator)
+    return isinstance(frame.f_locals.get(called, frame.f_globals.get(called)), _Creator)
 
 
 @functools.lru_cache(maxsize=4096)
