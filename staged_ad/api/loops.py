@@ -35,7 +35,7 @@ from staged_ad.ir import ArrayType, Equation, Literal, Program, Var
 from staged_ad.ir.types import BOOL, INT64, describe
 from staged_ad.numpy.promotion import result_dtype
 from staged_ad.primitives.makers import add, typeof
-from staged_ad.tracing import Tracer
+from staged_ad.tracing import Tracer, lent
 from staged_ad.tracing.trees import flatten, unflatten
 
 
@@ -364,7 +364,7 @@ def associative_scan(fn: Callable[..., Any], elems: Any, reverse: bool = False, 
     places = [number % typeof(x).ndim for x in arrays]
 
     def combine(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-        found, out_spec = flatten(fn(unflatten(spec, a), unflatten(spec, b)))
+        found, out_spec = flatten(fn(unflatten(spec, [lent(x) for x in a]), unflatten(spec, [lent(x) for x in b])))
         said = f"associative_scan: fn must return what it is given, but {named(fn)} returned"
         if out_spec != spec:
             raise ArgumentError(f"{said} {structure_text(out_spec)}, given {structure_text(spec)}")

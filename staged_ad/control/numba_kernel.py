@@ -101,7 +101,8 @@ def _source(inputs: Sequence[ArrayType], outputs: Sequence[ArrayType]) -> str:
         return f"carray(pointer(cells[{k}]), {shape or (1,)}, dtype{k})"
 
     for k, type in enumerate(inputs):
-        lines.append(f"    x{k} = {array(k, type.shape)}{'' if type.shape else '[0]'}")
+        own = ".copy()" if type.shape else "[0]"  # what the function does to its arguments is its own affair
+        lines.append(f"    x{k} = {array(k, type.shape)}{own}")
     results = [f"y{k}" for k in range(len(outputs))]
     lines += ["    try:", f"        {', '.join(results)} = f({', '.join(f'x{k}' for k in range(count))})"]
     for k, type in enumerate(outputs):

@@ -14,7 +14,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import INT64, Shape
-from staged_ad.numpy.indexing import Selection, getitem, read, selection, where_here
+from staged_ad.numpy.indexing import Selection, getitem, read, read_mask, selection, where_here
 from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
 from staged_ad.numpy.ufuncs import UFUNCS
 from staged_ad.primitives.indexing import scatter, update
@@ -54,6 +54,8 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     type: ArrayType = typeof(x)
     new = to_dtype(as_value(value, "the value"), type.dtype)
     mask = _traced_mask(index)
+    if mask is not None and not _is_for_all(x, mask, new):
+        mask, index = None, _read(mask, new)
     if mask is not None:
         return plain(_masked(x, mask, _for_all(x, mask, new)))
     chosen = selection(index, type.shape)
@@ -93,21 +95,32 @@ def _masked(x: Any, mask: Any, new: Any) -> Any:
     return select(broadcast(mask, shape=typeof(x).shape, dims=tuple(range(mask.ndim))), new, x)
 
 
+def _is_for_all(x: Any, mask: Any, value: Any) -> bool:
+    """Whether `value` is the same for all elements that a mask chooses."""
+    rest, own = typeof(x).shape[mask.ndim :], typeof(value).shape
+    return all(n == 1 for n in own[: max(0, len(own) - len(rest))])
+
+
+def _read(mask: Any, value: Any) -> Any:
+    """The mask as an array, read as ``if`` reads a value."""
+    known = read_mask(mask)
+    if known is None:
+        raise UnsupportedError(
+            f"x[mask] = value with a traced mask needs a value that is the same for all that is chosen, got one of "
+            f"shape {typeof(value).shape} {where_here()}; write np.where(mask, value, x) with a value of the shape of x"
+        )
+    return known
+
+
 def _for_all(x: Any, mask: Any, value: Any) -> Any:
-    """`value` in the shape of `x`: a traced mask takes values that are the same for all that it chooses."""
-    shape, own = typeof(x).shape, typeof(value).shape
+    """`value`, which is the same for all that the mask chooses, in the shape of `x`."""
+    shape = typeof(x).shape
     if shape[: mask.ndim] != mask.shape:
         raise ShapeError(
             f"boolean index did not match indexed array: the array has shape {shape}, the mask {mask.shape} "
             f"{where_here()}"
         )
-    rest = shape[mask.ndim :]
-    if any(n != 1 for n in own[: max(0, len(own) - len(rest))]):
-        raise UnsupportedError(
-            f"x[mask] = value with a traced mask needs a value that is the same for all that is chosen, got one of "
-            f"shape {own} {where_here()}; write np.where(mask, value, x) with a value of the shape of x"
-        )
-    return to_shape(_fitted(value, rest), shape)
+    return to_shape(_fitted(value, shape[mask.ndim :]), shape)
 
 
 # -- positions ----------------------------------------------------------------------------------------------------
@@ -217,6 +230,8 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     new = as_value(value, "the value")
     _check_cast(ufunc, typeof(new), type)
     mask = _traced_mask(index)
+    if mask is not None and not _is_for_all(x, mask, new):
+        mask, index = None, _read(mask, new)
     if mask is not None:
         return plain(_masked(x, mask, _computed(ufunc, x, _for_all(x, mask, new), type)))
     chosen = selection(index, type.shape)

@@ -82,7 +82,7 @@ def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, n
     if not holds_tracers(object):
         return made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
     found = array(object, dtype, ndmin=ndmin)
-    return found.handle() if found is object else found
+    return found.handle() if found is object and (copy or not object.shape) else found
 
 
 def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -90,7 +90,8 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
     if isinstance(a, np.ndarray):
         return original(a, dtype, *args, **kwargs)
     if isinstance(a, Tracer):
-        return a if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
+        same, copy = dtype is None or np.dtype(dtype) == a.dtype, kwargs.get("copy")
+        return a if same and not copy and (a.shape or not a.number) else a.handle() if same else a.astype(dtype)
     if not holds_tracers(a):
         return made(original(a, dtype, *args, **kwargs))
     return array(a, dtype)
@@ -100,22 +101,32 @@ def _copy(original: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
     return a.handle() if isinstance(a, Tracer) else made(original(a, *args, **kwargs))
 
 
+def _an_array(create: Callable[..., Any]) -> Callable[..., Any]:
+    """What these make is an array also where it has no axes, and can be written to."""
+
+    def apply(original: Any, *args: Any, **kwargs: Any) -> Any:
+        found = create(original, *args, **kwargs)
+        return found.as_array() if isinstance(found, Tracer) else found
+
+    return apply
+
+
 CREATORS: dict[str, Callable[..., Any]] = {
-    "zeros": _filled(0),
-    "ones": _filled(1),
-    "empty": _filled(0),
-    "full": full,
-    "zeros_like": _like(0),
-    "ones_like": _like(1),
-    "empty_like": _like(0),
-    "full_like": _like(None),
-    "eye": _constant,
-    "identity": _constant,
-    "array": _array,
-    "asarray": _asarray,
-    "asanyarray": _asarray,
-    "ascontiguousarray": _asarray,
-    "copy": _copy,
+    "zeros": _an_array(_filled(0)),
+    "ones": _an_array(_filled(1)),
+    "empty": _an_array(_filled(0)),
+    "full": _an_array(full),
+    "zeros_like": _an_array(_like(0)),
+    "ones_like": _an_array(_like(1)),
+    "empty_like": _an_array(_like(0)),
+    "full_like": _an_array(_like(None)),
+    "eye": _an_array(_constant),
+    "identity": _an_array(_constant),
+    "array": _an_array(_array),
+    "asarray": _an_array(_asarray),
+    "asanyarray": _an_array(_asarray),
+    "ascontiguousarray": _an_array(_asarray),
+    "copy": _an_array(_copy),
 }
 """By the name of NumPy's function; each takes it first, then its arguments."""
 

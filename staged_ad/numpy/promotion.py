@@ -25,6 +25,11 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     """`x` as a tracer or literal; raises ArgumentError for what is neither array nor number."""
     if isinstance(x, Tracer | Literal):
         return x
+    if isinstance(x, np.ma.MaskedArray | np.matrix):
+        raise ArgumentError(
+            f"{what} is a {type(x).__name__}, whose operations are not those of arrays (at {location(user_source())}); "
+            "write np.asarray(x), and np.where for a mask"
+        )
     if isinstance(x, list | tuple):
         if any(isinstance(item, Tracer) for item in _leaves(x)):
             from staged_ad.numpy.shaping import array  # lists of tracers are stacked, and shaping needs promotion

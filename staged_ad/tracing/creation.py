@@ -170,8 +170,13 @@ def _is_asked(frame: FrameType, name: str) -> bool:
         return False
     called = _called(frame.f_code, frame.f_lasti)
     # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random
-    if called is None or called == name or hasattr(builtins, called):  # list(map(np.array, rows))
+    if called == name:
         return True
+    names = frame.f_code.co_names
+    if called is None:
+        return name in names and "random" not in names
+    if hasattr(builtins, called):  # list(map(np.array, rows))
+        return name in names
     return isinstance(frame.f_locals.get(called, frame.f_globals.get(called)), _Creator)
 
 

@@ -32,14 +32,14 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 def _unary(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol) -> Any:
-        return OPERATIONS.operators[name](self)
+        return _apart(OPERATIONS.operators[name](self), (self,))
 
     return operator
 
 
 def _in_place(name: str) -> Callable[..., Any]:
     def operator(self: Any, other: Any) -> Any:
-        if not self.shape:  # a number: the name is bound to a new one
+        if not self.shape and self.number and self.window is None:  # the name is bound to a new number
             return NotImplemented
         self.check_writable()
         return _into(self, OPERATIONS.operators[name](self, other), name)
@@ -116,6 +116,13 @@ class ArrayProtocol:
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self.handle()
+
+    def __format__(self: Any, spec: str) -> str:
+        if self.array is not None:
+            return format(self.array[()], spec)
+        if not spec:
+            return repr(self)
+        raise concretization_error("the text", "Print values outside of the traced function, or print the array", self)
 
     def __len__(self) -> int:
         shape = self.shape
@@ -244,6 +251,15 @@ class ArrayProtocol:
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return self._called(function, args, kwargs)
+        except UnsupportedError:
+            values = _values((args, kwargs))  # NumPy's own function serves where nothing depends on the arguments
+            if values is None:
+                raise
+            return function(*values[0], **values[1])
+
+    def _called(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         name = f"{function.__module__}.{function.__name__}"
         if function in OPERATIONS.changes:
             return _change(OPERATIONS.changes[function], name, args, kwargs)
@@ -268,6 +284,10 @@ class ArrayProtocol:
             return partial(self._method, name, OPERATIONS.changes[name])
         if name in OPERATIONS.methods:
             return partial(self._method, name, OPERATIONS.methods[name])
+        if hasattr(np.ndarray, name) and not name.startswith("__"):
+            known = _values(self)
+            if known is not None:
+                return getattr(np.asarray(known), name)
         raise AttributeError(
             f"a traced array has no attribute {name!r}"
             + (", although ndarray has: it is not supported" if hasattr(np.ndarray, name) else "")
@@ -277,6 +297,8 @@ class ArrayProtocol:
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
         found = method(self, *args, **kwargs)
+        if name == "astype" and kwargs.get("copy") is False:
+            return found
         if name in OPERATIONS.views:
             return _views(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
         found = _apart(found, (self, *args))
@@ -306,9 +328,12 @@ def _apart(results: Any, operands: Sequence[Any]) -> Any:
     if isinstance(results, Literal):  # of this package alone: users get its array
         return np.array(results.array)[()]
     if isinstance(results, ArrayProtocol):
+        found: Any = results
+        if found.window is not None:
+            return found.handle()
         for operand in operands:
-            if results is operand or (isinstance(operand, list | tuple) and any(results is x for x in operand)):
-                return results.handle()
+            if found is operand or (isinstance(operand, list | tuple) and any(found is x for x in operand)):
+                return found.handle()
     return results
 
 
@@ -395,3 +420,23 @@ def _not_ours(name: str) -> MutationError:
         "of the traced function, or computed from such arrays alone. Write y = y + x instead of y += x, or make the "
         "array inside the function, as in y = np.array(y)"
     )
+
+
+def _values(arguments: Any) -> Any:
+    """The arguments with arrays in the place of tracers; None where one of these depends on a traced function's own."""
+    unknown: list[Any] = []
+
+    def known(value: Any) -> Any:
+        if isinstance(value, ArrayProtocol):
+            found = value.array
+            if found is None:
+                unknown.append(value)
+            return np.array(found)[()]
+        if type(value) in (tuple, list):
+            return type(value)(map(known, value))
+        if type(value) is dict:
+            return {key: known(item) for key, item in value.items()}
+        return value
+
+    found = known(arguments)
+    return None if unknown else found

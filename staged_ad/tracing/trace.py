@@ -203,7 +203,7 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     for value in values:
         if isinstance(value, Tracer):
             check_open(value)
-            if found is None or value.owner.tag > found.tag:
+            if value.owner.open and (found is None or value.owner.tag > found.tag):  # a constant may be left over
                 found = value.owner
     return found
 
@@ -239,7 +239,7 @@ def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
     if trace is not None:
         known = None if trace.rewriting else _known(primitive, values)
         return trace.emit(primitive, values, params) if known is None else _folded(trace, primitive, known, params)
-    arrays = [value.array if isinstance(value, Literal) else value for value in values]
+    arrays = [value.array if isinstance(value, Literal | Tracer) else value for value in values]
     primitive.abstract_eval(*[a.type if isinstance(a, Stack) else type_of(a) for a in arrays], **params)
     with np.errstate(all="ignore"):
         return primitive.evaluate(*arrays, **params)
@@ -274,7 +274,7 @@ def run(program: Program, values: Sequence[Any]) -> list[Any]:
     """The outputs of `program` at `values`: evaluated, or recorded as `bind` does."""
     trace = _recorder(values)
     if trace is None:
-        return evaluate(program, *[value.array if isinstance(value, Literal) else value for value in values])
+        return evaluate(program, *[value.array if isinstance(value, Literal | Tracer) else value for value in values])
     return inline(trace, program, values)
 
 

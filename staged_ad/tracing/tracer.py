@@ -32,9 +32,11 @@ class Tracer(ArrayProtocol):
         The trace of the function that made it and may change it in place; None for arguments, which are the caller's.
     window, version
         Whose memory it looks into, and how often its own was written to; see views.py.
+    number
+        Whether NumPy would have a scalar in its place, which nobody can write to, if it has no axes.
     """
 
-    __slots__ = ("_atom", "_owner", "home", "source", "version", "window")
+    __slots__ = ("_atom", "_owner", "home", "number", "source", "version", "window")
 
     def __init__(self, trace: Trace, atom: Atom, source: Source | None = None) -> None:
         self._owner = trace
@@ -42,6 +44,7 @@ class Tracer(ArrayProtocol):
         self.source = source
         self.window: View | None = None
         self.version = 0
+        self.number = True
         opened = OPEN.get()
         self.home: Trace | None = opened[-1] if opened else None
 
@@ -86,7 +89,14 @@ class Tracer(ArrayProtocol):
 
     def handle(self) -> Tracer:
         """Another array of the same value."""
-        return Tracer(self.owner, self.atom, self.source)
+        found = Tracer(self.owner, self.atom, self.source)
+        found.number = self.number
+        return found
+
+    def as_array(self) -> Tracer:
+        """Itself, as an array also where it has no axes."""
+        self.number = False
+        return self
 
     def follow(self, view: View) -> None:
         """Take the value that a view has after its base was written to."""
@@ -114,7 +124,7 @@ class Tracer(ArrayProtocol):
                 f"an argument of a traced function cannot be changed in place {where}: the array belongs to the "
                 "caller. Change a copy: x = x.copy() before, and return it"
             )
-        if root.home is not OPEN.get()[-1]:
+        if root.home not in OPEN.get()[-1:]:
             raise MutationError(
                 f"an array made outside of the function that is being traced cannot be changed in place {where}: pass "
                 "it as an argument, change a copy, x = x.copy(), and return it; in a loop it belongs into the carry"
@@ -130,7 +140,7 @@ def is_captured(tracer: Tracer) -> bool:
 
 
 def check_open(tracer: Tracer) -> None:
-    if not tracer.owner.open and not is_captured(tracer):
+    if not tracer.owner.open and tracer.array is None and not is_captured(tracer):
         raise LeakedTracerError(
             f"a traced value of type {tracer.type}, made at {location(tracer.source)}, was used after the traced "
             "function had returned. Return the value from the function instead of keeping it in a global, a list or "

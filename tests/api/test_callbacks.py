@@ -349,3 +349,15 @@ def test_a_wrong_call_says_what_is_wrong(call: Callable[[Any], Any], words: list
         in_mode(mode, call)(X)
     for word in words:
         assert re.search(re.escape(word), str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, sad.jit, lambda f: sad.jit(lambda x: sad.vmap(f)(x[None])[0])])
+def test_numba_functions_change_copies_of_their_arguments(transform: Any):
+    @numba.njit  # type: ignore[untyped-decorator]  # Numba has no types
+    def spoil(x: Any) -> Any:
+        x[0] = 99.0
+        return x.sum()
+
+    x = np.ones(4)
+    assert transform(lambda x: sad.numba_call(spoil, float, x))(x) == 102.0
+    np.testing.assert_array_equal(x, 1)

@@ -7,6 +7,7 @@ Start at ``STEPS``.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import staged_ad as sad
-from staged_ad.errors import DTypeError, MutationError, ShapeError
+from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError
 
 Pool = list[Any]
 
@@ -260,6 +261,113 @@ def test_dtypes_without_programs_stay_numpys():
         return parts[0] * 2.0
 
     assert sad.grad(f)(1.0) == 2.0
+
+
+def test_arrays_without_axes_are_written_to_and_numbers_are_not():
+    def add_to(total: Any, value: Any) -> None:
+        total += value
+
+    def f(x: Any) -> Any:
+        total, number = np.zeros(()), x[0]
+        for value in x:
+            add_to(total, value)
+            add_to(number, value)
+        other = total
+        other *= 2.0
+        return total + number
+
+    x = np.arange(1.0, 5.0)
+    assert sad.jit(f)(x) == f(x) == 21.0
+    np.testing.assert_array_equal(sad.grad(f)(x), [3.0, 2.0, 2.0, 2.0])
+
+
+ALIASES: list[Any] = [
+    lambda y: +y,
+    lambda y: np.asarray(y, copy=True),
+    lambda y: np.array(y),
+    lambda y: np.asarray(y),
+    lambda y: y.astype(float, copy=False),
+    lambda y: np.array(y, copy=None),
+    lambda y: np.tile(y, (2, 1)),
+    lambda y: np.repeat(y[None], 2, 0),
+    lambda y: np.meshgrid(y, y)[0],
+    lambda y: np.positive(y),
+    lambda y: y.reshape(2, 2),
+]
+
+
+@pytest.mark.parametrize("alias", ALIASES, ids=range(len(ALIASES)))
+def test_results_share_memory_where_numpys_do(alias: Any):
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        z = alias(y)
+        z[0] = 5.0
+        y[1] = 7.0
+        return np.concatenate([np.ravel(y), np.ravel(z)])
+
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(sad.jit(f)(x), f(x))
+
+
+def test_constants_made_inside_outlive_the_function():
+    @functools.lru_cache
+    def matrix(n: int) -> Any:
+        made = np.zeros((n, n))
+        made[0, 0] = 2.0
+        return made
+
+    def f(x: Any) -> Any:
+        return np.sum((matrix(2) @ x) ** 2)
+
+    x = np.array([1.0, 3.0])
+    for _ in range(2):
+        np.testing.assert_array_equal(sad.grad(f)(x), [8.0, 0.0])
+        assert sad.jit(f)(x) == f(x) == 4.0
+    with pytest.raises(MutationError):
+        matrix(2)[0, 0] = 1.0
+
+
+def test_functions_of_constants_alone_are_numpys():
+    def f(x: Any) -> Any:
+        codes, counts = np.unique(np.array([1, 2, 2]), return_counts=True)
+        order = np.random.default_rng(0).permutation(np.ones(3))
+        text = f"{np.array([1.0, 2.0])[1]:.2f} {np.array([1.0]).nbytes}"
+        assert text == "2.00 8"
+        return x * codes.size * counts[1] * np.roots(np.array([1.0, -3.0]))[0] * order.sum()
+
+    assert sad.jit(f)(2.0) == pytest.approx(f(2.0))
+
+
+@pytest.mark.parametrize("kind", [lambda x: x, sad.jit, lambda f: lambda x: sad.jvp(f, (x,), (x,))[0]])
+def test_masks_choose_what_is_assigned(kind: Any):
+    def f(x: Any) -> Any:
+        y = x.copy()
+        y[y < 0] *= 0.5
+        mask = x > 0
+        y[mask] = np.sqrt(x[mask])
+        y[mask] += 1.0
+        return y
+
+    x = np.array([4.0, -2.0, 9.0])
+    np.testing.assert_array_equal(kind(f)(x), [3.0, -1.0, 4.0])
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_masked_arrays_and_matrices_are_refused():
+    for other in (np.ma.array([1.0, 2.0], mask=[0, 1]), np.matrix([[1.0, 2.0]])):
+        with pytest.raises(ArgumentError, match=r"np\.asarray"):
+            sad.jit(lambda x, other=other: np.sum(x * other))(np.ones(2))
+
+
+def test_the_function_of_an_associative_scan_does_not_change_what_it_is_given():
+    def combine(a: Any, b: Any) -> Any:
+        a *= b
+        return a
+
+    x = np.arange(1.0, 5.0)
+    with pytest.raises((MutationError, ValueError)):
+        sad.associative_scan(combine, x)
+    np.testing.assert_array_equal(x, [1, 2, 3, 4])
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------
