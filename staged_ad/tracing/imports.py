@@ -64,16 +64,26 @@ def _contents(f: FunctionType) -> Iterator[Any]:
 
 
 def _led(namespace: dict[str, Any]) -> list[dict[str, Any]]:
-    """The globals of modules and functions in a namespace; looked for again when names were added."""
+    """The namespaces that the values in one come from; looked for again when names were added."""
     known = _leads.get(id(namespace))
     if known is None or known[0] is not namespace or known[1] != len(namespace):
         found: dict[int, dict[str, Any]] = {}
         for value in list(namespace.values()):
-            other = vars(value) if isinstance(value, ModuleType) else getattr(value, "__globals__", None)
+            other = _home(value)
             if type(other) is dict and other is not namespace and not _is_foreign(other, package_of(namespace)):
                 found[id(other)] = other
         known = _leads[id(namespace)] = namespace, len(namespace), list(found.values())
     return known[2]
+
+
+def _home(value: Any) -> Any:
+    """The namespace of a module, or of that which a function, a class or an object comes from."""
+    if isinstance(value, ModuleType):
+        return vars(value)
+    if isinstance(value, FunctionType):
+        return value.__globals__
+    module = sys.modules.get(str(getattr(value, "__module__", None)))
+    return None if module is None else vars(module)
 
 
 def _is_foreign(namespace: dict[str, Any], home: str = "") -> bool:

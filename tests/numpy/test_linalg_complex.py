@@ -113,8 +113,8 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "norm(3) of vectors": (lambda a: L.norm(a, 3, axis=1), normal(3, 2)),
 }
 SECOND_ORDER = [
-    "solve", "det", "det, large", "slogdet, phase", "slogdet, modulus", "cholesky", "qr, q", "function by eigh",
-    "function by svd of tall", "function by eig", "moduli of eigenvectors", "expm", "pinv",
+    "solve", "inv", "det, large", "slogdet, phase", "slogdet, modulus", "cholesky", "qr, q", "function by eigh",
+    "function by svd of tall", "function by eig", "solve_triangular",
 ]  # fmt: skip
 """One for each rule."""
 
