@@ -37,6 +37,11 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.linspace(k > 1, np.float32(2.5), 4), K),
     (lambda x: np.linspace(x, 1.0, 3), V.astype("float32")),
     (lambda x: np.logspace(x, 1.0, 3), V.astype("float32")),
+    *[(lambda x, f=f: getattr(np, f)(V, where=x > 0), V) for f in ("sum", "prod", "any", "all", "nansum")],
+    *[(lambda x, f=f: getattr(np, f)(V, where=x > 0, initial=1.0), V) for f in ("max", "min")],
+    *[(lambda x, f=f: getattr(np, f)(V, where=x > 0), V) for f in ("mean", "var", "std")],
+    *[(lambda x, f=f: getattr(np, f)(x, dtype="complex64"), N) for f in ("nanmean", "nanvar", "nanstd")],
+    (lambda x: np.nanstd(x, dtype="int8"), K),
     (lambda z: np.geomspace(z, 2.0 - 1j, 4), Z[::2]),
     (lambda k: np.angle(k, deg=True), K.astype("int16")),
 ]
