@@ -15,10 +15,10 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
-from staged_ad.ir.types import describe
+from staged_ad.ir.types import DTYPES, describe
 from staged_ad.primitives.shaping import cast
-from staged_ad.tracing import Guard, Trace, Tracer, guard, trace_flat
-from staged_ad.tracing.trees import TreeSpec, flatten, paths, unflatten
+from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
+from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ def trace_call(
     has_aux: bool = False,
     by_value: bool = True,
 ) -> Traced:
-    """Trace ``f(*args, **kwargs)``; the arguments at `positions` (default: all) are traced, the rest passed as is.
+    """Trace ``f(*args, **kwargs)``; the arguments at `positions` (default: all) are inputs, arrays among the others are
+    constants.
 
     With `has_aux`, f returns a pair, and the leaves of its second part follow those of the first. Python may branch on
     the values of the arguments, unless `by_value` is False: the program is then used at others.
@@ -162,13 +163,24 @@ def trace_call(
     types = [leaf_type(leaf, lambda k=k: leaf_name(f, chosen, dynamic, k)) for k, leaf in enumerate(leaves)]  # type: ignore[misc]
 
     def apply(*values: Any) -> Any:
-        full = list(args)
-        for position, value in zip(chosen, values, strict=True):
-            full[position] = value
-        return f(*full, **kwargs)
+        inputs = dict(zip(chosen, values, strict=True))
+        full = [inputs[k] if k in inputs else constants(arg) for k, arg in enumerate(args)]
+        return f(*full, **{name: constants(arg) for name, arg in kwargs.items()})
 
     traced = trace_prepared(apply, in_spec, types, {}, has_aux, f, leaves if by_value else ())
     return replace(traced, leaves=leaves)
+
+
+def constants(arg: Any) -> Any:
+    """An argument whose arrays have known values, but belong to the caller, and can be copied to hold traced ones."""
+    if not any(isinstance(leaf, np.ndarray | Tracer) for leaf in flatten(arg)[0]):
+        return arg
+    return tree_map(lambda leaf: lent(_constant(leaf)), arg)
+
+
+def _constant(leaf: Any) -> Any:
+    known = type(leaf) is np.ndarray and leaf.dtype.newbyteorder("=") in DTYPES
+    return traced_constant(literal_of(leaf)) if known else leaf
 
 
 def trace_prepared(

@@ -93,7 +93,7 @@ def _answered(module: ModuleType, name: str, function: Any) -> bool:
     return (
         function in OPERATIONS.functions
         or function in OPERATIONS.changes
-        or (module is np and name in OPERATIONS.creators)
+        or (module is np and f"numpy.{name}" in OPERATIONS.creators)
     )
 
 

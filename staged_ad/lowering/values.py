@@ -16,7 +16,7 @@ import numpy as np
 from staged_ad.lowering import vecmath
 
 _TYPES = {"f8": "double", "f4": "float", "b1": "i1"}
-_MEMORY = {"b1": "i8", "c8": "{ float, float }", "c16": "{ double, double }"}  # complex only in kernels
+_MEMORY = {"b1": "i8", "c8": "<2 x float>", "c16": "<2 x double>"}  # complex only in kernels
 
 
 def element_type(dtype: np.dtype[Any]) -> str:

@@ -55,8 +55,26 @@ def _whole(x: Any, name: str) -> Any:
     return to_dtype(value, INT64)
 
 
+def _extremes(whole: Any, minlength: int) -> tuple[int, int]:
+    """The least and the largest of some integers; traced ones are read as ``if`` reads them."""
+    if isinstance(whole, Literal) or not typeof(whole).size:
+        known = whole.array if isinstance(whole, Literal) else np.zeros(0, int)
+        return int(np.min(known, initial=0)), int(np.max(known, initial=-1))
+    x = operand(whole)
+    within = x.owner.concretize(np.all((x >= 0) & (x < minlength)), bool)
+    if within:
+        return 0, minlength - 1
+    found = [x.owner.concretize(extreme, int) for extreme in (np.min(x), np.max(x))]
+    if within is None or None in found:
+        raise UnsupportedError(
+            f"np.bincount of traced integers has a length that depends on them (at {location(user_source())}); "
+            "write staged_ad.numpy.bincount(x, weights, length=n)"
+        )
+    return found[0], found[1]
+
+
 def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None) -> Any:
-    """np.bincount, whose length is given where the integers are traced.
+    """np.bincount, whose length can be given; where it is not, traced integers are read as ``if`` reads them.
 
     Parameters
     ----------
@@ -65,7 +83,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     weights : array of shape (n,), optional
         What each integer counts; the result is linear in it.
     minlength : int
-        The least length of the result, of integers that are not traced.
+        The least length of the result where no `length` is given; traced integers below it need one decision.
     length : int, optional
         The length of the result.
 
@@ -77,7 +95,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     Raises
     ------
     UnsupportedError
-        Where the integers are traced and no `length` is given.
+        Where the integers are traced, have no single value, as in `vmap`, and no `length` is given.
 
     Examples
     --------
@@ -87,14 +105,10 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     """
     whole = _whole(x, "bincount")
     if length is None:
-        if not isinstance(whole, Literal):
-            raise UnsupportedError(
-                f"np.bincount of traced integers has a length that depends on them (at {location(user_source())}); "
-                "write staged_ad.numpy.bincount(x, weights, length=n)"
-            )
-        if np.any(whole.array < 0):
+        least, largest = _extremes(whole, minlength)
+        if least < 0:
             raise ValueError("'list' argument must have no negative elements")
-        length = int(np.max(whole.array, initial=minlength - 1)) + 1
+        length = max(largest + 1, minlength)
     heavy = _ones(whole) if weights is None else to_dtype(as_value(weights), FLOAT64)
     if typeof(heavy).shape != typeof(whole).shape:
         raise ValueError("The weights and list don't have the same length.")

@@ -19,13 +19,13 @@ from staged_ad.numpy.shaping import array
 from staged_ad.tracing import Tracer, literal_of, traced_constant
 
 
-def _holds_tracers(value: Any) -> bool:
+def holds_tracers(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return any(map(_holds_tracers, value))
+        return any(map(holds_tracers, value))
     return isinstance(value, Tracer)
 
 
-def _made(result: Any) -> Any:
+def made(result: Any) -> Any:
     """An array of NumPy's as one that can hold traced values."""
     if not isinstance(result, np.ndarray) or type(result) is not np.ndarray or result.dtype not in DTYPES:
         return result
@@ -34,7 +34,7 @@ def _made(result: Any) -> Any:
 
 def _constant(original: Any, *args: Any, **kwargs: Any) -> Any:
     """eye, identity: their arguments are numbers."""
-    return _made(original(*args, **kwargs))
+    return made(original(*args, **kwargs))
 
 
 def _filled(value: Any) -> Callable[..., Any]:
@@ -68,8 +68,8 @@ def _like(value: Any) -> Callable[..., Any]:
     def make(original: Any, a: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
         if not isinstance(a, Tracer):
             given = {} if shape is None else {"shape": shape}
-            if not any(map(_holds_tracers, args)):
-                return _made(original(a, *args, dtype=dtype, **given, **kwargs))
+            if not any(map(holds_tracers, args)):
+                return made(original(a, *args, dtype=dtype, **given, **kwargs))
             a = as_value(np.asarray(a))
         number, rest = (value, args) if value is not None else (args[0], args[1:])
         found = dtype if dtype is not None else rest[0] if rest and rest[0] is not None else a.type.dtype
@@ -79,10 +79,10 @@ def _like(value: Any) -> Callable[..., Any]:
 
 
 def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **kwargs: Any) -> Any:
-    if not _holds_tracers(object):
-        return _made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
-    made = array(object, dtype, ndmin=ndmin)
-    return made.handle() if made is object else made
+    if not holds_tracers(object):
+        return made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
+    found = array(object, dtype, ndmin=ndmin)
+    return found.handle() if found is object else found
 
 
 def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -91,13 +91,13 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
         return original(a, dtype, *args, **kwargs)
     if isinstance(a, Tracer):
         return a if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
-    if not _holds_tracers(a):
-        return _made(original(a, dtype, *args, **kwargs))
+    if not holds_tracers(a):
+        return made(original(a, dtype, *args, **kwargs))
     return array(a, dtype)
 
 
 def _copy(original: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
-    return a.handle() if isinstance(a, Tracer) else _made(original(a, *args, **kwargs))
+    return a.handle() if isinstance(a, Tracer) else made(original(a, *args, **kwargs))
 
 
 CREATORS: dict[str, Callable[..., Any]] = {

@@ -96,3 +96,4 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.tril_indices_from: _of_shape(np.tril_indices_from),
     np.triu_indices_from: _of_shape(np.triu_indices_from),
 }
+METHODS: dict[str, Callable[..., Any]] = {"diagonal": diagonal, "trace": trace}

@@ -15,6 +15,7 @@ import numpy as np
 from staged_ad.errors import ShapeError
 from staged_ad.numpy.arrays import asarray, is_traced, static
 from staged_ad.numpy.counting import bin_of, tally
+from staged_ad.primitives.makers import check_kind
 
 
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
@@ -28,6 +29,7 @@ def _edges(x: Any, bins: Any, range: Any) -> Any:
     """The edges themselves, or as many as asked for between the least and the greatest number."""
     if np.ndim(bins):
         return asarray(bins)
+    check_kind("histogram", x.dtype, "biuf")
     if int(bins) < 1:
         raise ValueError("`bins` must be positive, when an integer")
     first, last = _ends(x, range)

@@ -202,3 +202,4 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.ix_: ix_,
     **({np.unstack: unstack} if hasattr(np, "unstack") else {}),  # since NumPy 2.1
 }
+METHODS: dict[str, Callable[..., Any]] = {"repeat": repeat}

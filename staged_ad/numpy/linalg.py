@@ -19,9 +19,11 @@ from staged_ad.numpy.multiplying import dot
 from staged_ad.numpy.multiplying import matmul as stacked_matmul
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_float, to_shape
 from staged_ad.numpy.reducing import max as maximum_of
+from staged_ad.numpy.reducing import square_of_modulus
 from staged_ad.numpy.reducing import sum as sum_of
-from staged_ad.numpy.ufuncs import UFUNCS, absolute, multiply, square
+from staged_ad.numpy.ufuncs import UFUNCS, absolute, multiply
 from staged_ad.primitives import linalg as parts
+from staged_ad.primitives import linalg_eig as nonsymmetric
 from staged_ad.primitives import linalg_minors as minors
 from staged_ad.primitives import linalg_orthogonal as orthogonal
 from staged_ad.primitives import linalg_solving as solving
@@ -36,19 +38,15 @@ from staged_ad.tracing.source import location, user_source
 sign = UFUNCS[np.sign]
 
 _SAMPLE = np.eye(1)
-EighResult, SVDResult = type(np.linalg.eigh(_SAMPLE)), type(np.linalg.svd(_SAMPLE))
+EigResult, EighResult = type(np.linalg.eig(_SAMPLE)), type(np.linalg.eigh(_SAMPLE))
+SVDResult = type(np.linalg.svd(_SAMPLE))
 SlogdetResult, QRResult = type(np.linalg.slogdet(_SAMPLE)), type(np.linalg.qr(_SAMPLE))
 
 
 def as_matrix(a: Any, square: bool = False) -> Any:
-    """`a` as a stack of floating-point matrices. Raises LinAlgError where it is none."""
+    """`a` as a stack of floating-point matrices, real or complex. Raises LinAlgError where it is none."""
     value = to_float(a)
     shape = typeof(value).shape
-    if typeof(value).is_complex:
-        raise UnsupportedError(
-            f"linear algebra of complex matrices is not supported on traced values (at {here()}); write a as the real "
-            "matrix np.block([[a.real, -a.imag], [a.imag, a.real]])"
-        )
     if len(shape) < 2:
         raise LinAlgError(f"{len(shape)}-dimensional array given. Array must be at least two-dimensional (at {here()})")
     if square and shape[-1] != shape[-2]:
@@ -167,9 +165,9 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     large = gt(s, to_shape(mul(float(rtol), maximum_of(s, keepdims=True)), typeof(s).shape)) if min(m, n) else s
     rank = sum_of(cast(large, dtype=np.dtype("int32"), weak=False), dtype=np.int32)
     x = stacked_matmul(minors.pinv(a, rtol=float(rtol), hermitian=False), b)
-    residuals = sum_of(square(b - stacked_matmul(a, x)), axis=0)
+    residuals = sum_of(square_of_modulus(b - stacked_matmul(a, x)), axis=0)
     if m <= n or _is_deficient(rank, n):
-        residuals = np.zeros(0, typeof(a).dtype)
+        residuals = np.zeros(0, typeof(a).real.dtype)
     return (reshape(x, shape=(n,)) if vector else x), residuals, rank, s
 
 
@@ -188,10 +186,13 @@ def det(a: Any) -> Any:
 
 
 def slogdet(a: Any) -> Any:
-    """The sign and the logarithm of the modulus of the determinant."""
+    """The sign, of complex matrices the phase, and the logarithm of the modulus of the determinant."""
     value = as_matrix(a, square=True)
     factors, pivots, order = solving.lu(stop_gradient(value))
-    sign = minors.det_sign(factors, pivots)
+    if typeof(value).is_complex:
+        sign = minors.det_phase(factors, pivots, order, value)
+    else:
+        sign = minors.det_sign(factors, pivots)
     return SlogdetResult(sign, minors.log_abs_det(factors, order, value))
 
 
@@ -199,7 +200,7 @@ def slogdet(a: Any) -> Any:
 
 
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    """The Cholesky factor. One triangle is read, and the matrix is symmetric in derivatives."""
+    """The Cholesky factor. One triangle is read, and the matrix is hermitian in derivatives."""
     value = as_matrix(a, square=True)
     if not upper:
         return solving.cholesky(value)
@@ -258,13 +259,26 @@ def svdvals(x: Any, /) -> Any:
 
 
 def eigh(a: Any, UPLO: str = "L") -> Any:  # NumPy's name
-    """Eigenvalues and vectors. One triangle is read, and the matrix is symmetric in derivatives."""
+    """Eigenvalues and vectors. One triangle is read, and the matrix is hermitian in derivatives."""
     value, lower = as_matrix(a, square=True), _is_lower(UPLO)
     return EighResult(*spectral.eigh(value, vectors=True, lower=lower))
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # NumPy's name
     return spectral.eigh(as_matrix(a, square=True), vectors=False, lower=_is_lower(UPLO))[0]
+
+
+def eig(a: Any) -> Any:
+    """Eigenvalues and vectors of square matrices, complex whatever they are.
+
+    NumPy gives real arrays where all eigenvalues are real. Traced code cannot know that: take ``.real``.
+    """
+    return EigResult(*nonsymmetric.eig(as_matrix(a, square=True), vectors=True))
+
+
+def eigvals(a: Any) -> Any:
+    """Eigenvalues of square matrices, complex as those of ``eig``."""
+    return nonsymmetric.eig(as_matrix(a, square=True), vectors=False)[0]
 
 
 def _is_lower(uplo: str) -> bool:
@@ -350,6 +364,8 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
         qr,
         svd,
         svdvals,
+        eig,
+        eigvals,
         eigh,
         eigvalsh,
         matrix_power,

@@ -6,7 +6,7 @@ Start at ``matmul``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -221,3 +221,15 @@ def _contract(a: tuple[Any, str], b: tuple[Any, str], needed: set[str]) -> tuple
     free = [left[k] for k in free_axes(len(left), pairs[0][0], pairs[1][0])]
     free += [right[k] for k in free_axes(len(right), pairs[0][1], pairs[1][1])]
     return product, "".join([*batch, *free])
+
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.matmul: matmul,
+    np.dot: dot,
+    np.inner: inner,
+    np.outer: outer,
+    np.vdot: vdot,
+    np.tensordot: tensordot,
+    np.einsum: einsum,
+}
+METHODS: dict[str, Callable[..., Any]] = {"dot": dot}

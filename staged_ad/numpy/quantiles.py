@@ -4,8 +4,8 @@ A quantile is an element of the sorted array or lies between two of them; so its
 it is made of. With respect to `q`, which may be traced, it is the distance of those two elements, times n - 1 or so.
 
 Invariant: signatures, methods and result dtypes are NumPy's; a traced `q` beyond [0, 1] counts as the nearest bound.
-Start at ``quantile``; ``METHODS`` are the nine of Hyndman and Fan, *Sample Quantiles in Statistical Packages*, The
-American Statistician 50(4), 1996, and NumPy's own four.
+Start at ``quantile``; ``INTERPOLATIONS`` are the nine of Hyndman and Fan, *Sample Quantiles in Statistical Packages*,
+The American Statistician 50(4), 1996, and NumPy's own four.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _fraction(share: Any, index: Any) -> Any:
     return share
 
 
-METHODS: dict[str, tuple[Index, Callable[[Any, Any], Any] | None]] = {
+INTERPOLATIONS: dict[str, tuple[Index, Callable[[Any, Any], Any] | None]] = {
     "inverted_cdf": (_step(lambda n, q: n * q - 1, lambda share, below: share == 0), None),
     "averaged_inverted_cdf": (lambda n, q: n * q - 1, lambda share, index: np.where(share == 0, 0.5, 1.0)),
     "closest_observation": (
@@ -116,8 +116,8 @@ def _isnan(x: Any) -> Any:
 def _quantile(
     name: str, a: Any, q: Any, axis: Axis, method: str, keepdims: Any, weights: Any, skip: bool, percent: bool
 ) -> Any:
-    if method not in METHODS:
-        raise ValueError(f"{method!r} is not a valid method. Use one of: {list(METHODS)}")
+    if method not in INTERPOLATIONS:
+        raise ValueError(f"{method!r} is not a valid method. Use one of: {list(INTERPOLATIONS)}")
     if weights is not None:
         raise UnsupportedError(
             f"np.{name}(..., weights=...) is not supported on traced values (at {location(user_source())}); repeat the "
@@ -155,7 +155,7 @@ def _between_elements(ordered: Any, q: Any, method: str, weak: bool, whole: bool
     q = np.reshape(q, np.shape(q) + (1,) * (ordered.ndim - 1))
     if skip and inexact:
         count = np.sum(~_isnan(ordered), axis=-1).astype(q.dtype)
-    index, share = METHODS[method]
+    index, share = INTERPOLATIONS[method]
     virtual = index(count, q)
     last = count - 1 if isinstance(count, int) else np.maximum(count - 1, 0)
     below = np.clip(np.floor(virtual), 0, last)

@@ -261,3 +261,35 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     total = sum(weights, axis=axis, keepdims=keepdims)
     found = true_divide(sum(multiply(a, weights), axis=axis, keepdims=keepdims), total)
     return (found, total) if returned else found
+
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.sum: sum,
+    np.prod: prod,
+    np.max: max,
+    np.min: min,
+    np.any: any,
+    np.all: all,
+    np.argmax: argmax,
+    np.argmin: argmin,
+    np.mean: mean,
+    np.var: var,
+    np.std: std,
+    np.ptp: ptp,
+    np.average: average,
+    np.amax: max,
+    np.amin: min,
+}
+METHODS: dict[str, Callable[..., Any]] = {
+    "sum": sum,
+    "prod": prod,
+    "max": max,
+    "min": min,
+    "any": any,
+    "all": all,
+    "argmax": argmax,
+    "argmin": argmin,
+    "mean": mean,
+    "var": var,
+    "std": std,
+}

@@ -69,6 +69,9 @@ def _any_of(conditions: list[Any]) -> Any:
 
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     x = asarray(x)
+    if x.dtype.kind == "c":  # each part for itself
+        real, imag = (nan_to_num(part, copy, nan, posinf, neginf) for part in (x.real, x.imag))
+        return real + 1j * imag
     if x.dtype.kind != "f":
         return x
     bounds = np.finfo(x.dtype)

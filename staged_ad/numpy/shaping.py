@@ -54,7 +54,7 @@ def asarray(a: Any, dtype: Any = None) -> Any:
     >>> import numpy as np
     >>> import staged_ad
     >>> table = np.array([10.0, 20.0, 30.0])
-    >>> staged_ad.jit(lambda i: asarray(table)[i])(1)
+    >>> print(staged_ad.jit(lambda i: asarray(table)[i])(1))
     20.0
     """
     value = _array(a, dtype)
@@ -361,7 +361,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.atleast_2d: atleast_2d,
     np.flip: flip,
     np.roll: roll,
-    np.where: where,
     np.clip: clip,
     np.round: round_,
     np.around: round_,
@@ -371,3 +370,17 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.size: lambda a_, axis=None: typeof(as_value(a_)).size if axis is None else shape_of(a_)[axis],
 }
 """NumPy functions on shapes that work on traced values."""
+
+METHODS: dict[str, Callable[..., Any]] = {
+    "reshape": reshape,
+    "ravel": ravel,
+    "flatten": ravel,
+    "transpose": lambda x, *axes: transpose(x, *(axes if axes != (None,) else ())),
+    "swapaxes": swapaxes,
+    "squeeze": squeeze,
+    "astype": astype,
+    "copy": copy,
+    "clip": lambda x, min=None, max=None: clip(x, min, max),
+    "round": round_,
+}
+PROPERTIES: dict[str, Callable[..., Any]] = {"T": transpose, "mT": matrix_transpose}

@@ -166,7 +166,7 @@ def cast_operands(ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: A
     return [asarray(x).astype(d) for x, d in zip(inputs, dtypes, strict=False)]
 
 
-METHODS: dict[str, Callable[..., Any]] = {
+UFUNC_METHODS: dict[str, Callable[..., Any]] = {
     "accumulate": accumulate,
     "reduce": reduce,
     "outer": outer,

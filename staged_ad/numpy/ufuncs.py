@@ -360,6 +360,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 """Python's operators; results of weak operands are weak, as arithmetic of Python numbers is."""
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    **dict(UFUNCS.items()),
     np.real: real,
     np.imag: imag,
     np.angle: angle,
@@ -368,4 +369,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.iscomplexobj: lambda x: typeof(as_value(x)).is_complex,
     np.isrealobj: lambda x: not typeof(as_value(x)).is_complex,
 }
-"""Functions of complex numbers that are no ufuncs."""
+"""The ufuncs, and functions of complex numbers that are none."""
+METHODS: dict[str, Callable[..., Any]] = {"conj": conjugate, "conjugate": conjugate}
+PROPERTIES: dict[str, Callable[..., Any]] = {"real": real, "imag": imag}

@@ -106,6 +106,10 @@ class _Forwarding:
             if equation.primitive is add.primitive:
                 equation = self._added(equation)
             if equation.primitive is update.primitive:
+                x, u = equation.inputs
+                if not u.type.size:
+                    self.names[equation.outputs[0]] = x
+                    continue
                 self._written(equation)
             if equation.primitive is slice_.primitive:
                 (x,), params = equation.inputs, equation.params
@@ -121,8 +125,6 @@ class _Forwarding:
 
     def _written(self, equation: Equation) -> None:
         x, u = equation.inputs
-        if not u.type.size:
-            return
         block = _Block(equation.params["start"], equation.params["step"], u)
         chain = self.chains.get(x, _Chain(x)).written(block) or _Chain(x).written(block)
         assert chain is not None

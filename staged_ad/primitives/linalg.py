@@ -15,8 +15,8 @@ import numpy as np
 from staged_ad.errors import DegenerateError, DTypeError, LinAlgError, ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive, Program, evaluate, filled
 from staged_ad.ir.lowerings import Inlined, Kernel
-from staged_ad.primitives.arithmetic import add, and_, eq, ge, le, neg, sub
-from staged_ad.primitives.complexes import conj
+from staged_ad.primitives.arithmetic import abs_, add, and_, eq, ge, le, neg, sub
+from staged_ad.primitives.complexes import complex_, conj, imag, modulus, real
 from staged_ad.primitives.linalg_code import emit_permute, emit_require
 from staged_ad.primitives.makers import Operation, instantiate, mul, select, typeof, with_batch, zeros
 from staged_ad.primitives.products import dot_general
@@ -29,6 +29,7 @@ ERRORS: dict[str, tuple[type[LinAlgError], str]] = {
     "singular": (LinAlgError, "Singular matrix"),
     "definite": (LinAlgError, "Matrix is not positive definite"),
     "eigenvalues": (LinAlgError, "Eigenvalues did not converge"),
+    "infinite": (LinAlgError, "Array must not contain infs or NaNs"),
     "svd": (LinAlgError, "SVD did not converge"),
     "rank": (
         DegenerateError,
@@ -39,6 +40,11 @@ ERRORS: dict[str, tuple[type[LinAlgError], str]] = {
         "a derivative depends on the gap between eigenvalues or singular values that coincide, so it does not exist "
         "or cannot be found from the vectors; see docs/linalg.md. Use what does not depend on the vectors inside an "
         "eigenspace (eigvalsh, svdvals, det, solve, pinv, expm), or perturb the matrix",
+    ),
+    "defective": (
+        DegenerateError,
+        "the derivative of eig and eigvals needs a basis of eigenvectors, and those of this matrix are linearly "
+        "dependent; see docs/linalg.md",
     ),
 }
 """What ``require`` and the factorisations raise, by the names that stand in programs."""
@@ -76,6 +82,21 @@ def batch_all(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
 
 def conjugate(x: Any) -> Any:
     return conj(x) if typeof(x).is_complex else x
+
+
+def with_real(operation: Callable[[Any, Any], Any], x: Any, w: Any) -> Any:
+    """``operation(x, w)``, linear in x, for real w; x may be complex."""
+    if typeof(x).is_complex and not typeof(w).is_complex:
+        return complex_(operation(real(x), w), operation(imag(x), w))
+    return operation(x, w)
+
+
+def real_part(x: Any) -> Any:
+    return real(x) if typeof(x).is_complex else x
+
+
+def size_of(x: Any) -> Any:
+    return modulus(x) if typeof(x).is_complex else abs_(x)
 
 
 def ctranspose(x: Any) -> Any:
@@ -233,7 +254,7 @@ require: Operation = Operation(
         jvp=lambda primals, tangents, **params: (require(*primals, **params), tangents[0]),
         transpose=lambda ct, inputs, **params: [ct, None],
         batch=_batch_require,
-        lower=Kernel(lambda kernel, *, error: emit_require(kernel, *ERRORS[error])),
+        lower=Kernel(lambda kernel, *, error: emit_require(kernel, *ERRORS[error]), interleaved=True),
     )
 )
 
@@ -267,7 +288,7 @@ permute_rows: Operation = Operation(
         jvp=_jvp_permute,
         transpose=_transpose_permute,
         batch=batch_all(lambda: permute_rows.primitive),
-        lower=Kernel(emit_permute, items=lambda x, p, *, inverse: p.size),
+        lower=Kernel(emit_permute, items=lambda x, p, *, inverse: p.size, interleaved=True),
     )
 )
 

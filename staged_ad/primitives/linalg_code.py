@@ -2,8 +2,8 @@
 
 Matrices are row-major, LAPACK's are column-major: a matrix in our order is its transpose in LAPACK's. Where that does
 not change the result (triangular solutions, Cholesky) it is used; elsewhere matrices are copied into working memory,
-transposed, so that signs and pivots are NumPy's. Matrices of at most SMALL rows and columns are done by loops here,
-without a call.
+transposed, so that signs and pivots are NumPy's. Real matrices of at most SMALL rows and columns are done by loops
+here, without a call. A complex number is a vector of two real ones.
 
 Invariant: the text depends on types and parameters alone; sizes are constants in it.
 Start at ``emit_triangular``.
@@ -85,6 +85,38 @@ def times(k: Any, a: Index, b: Index) -> Index:
     return a * b if isinstance(a, int) and isinstance(b, int) else k.value(f"mul nsw i64 {a}, {b}")
 
 
+def is_complex(element: str) -> bool:
+    return element.startswith("<")
+
+
+def real_of(element: str) -> str:
+    """The type of the parts of complex numbers."""
+    return element.removeprefix("<2 x ").removesuffix(">")
+
+
+def complex_of(element: str) -> str:
+    return f"<2 x {element}>"
+
+
+def number(element: str, value: float) -> str:
+    """A constant; the imaginary part of a complex one is 0."""
+    real = real_of(element)
+    return f"<{real} {value}, {real} 0.0>" if is_complex(element) else f"{value}"
+
+
+def load(k: Any, element: str, place: Register) -> Register:
+    return str(k.value(f"load {element}, ptr {place}{_alignment(element)}"))
+
+
+def store(k: Any, element: str, value: Register, place: Register) -> None:
+    k.line(f"store {element} {value}, ptr {place}{_alignment(element)}")
+
+
+def _alignment(element: str) -> str:
+    """Complex numbers in memory are aligned as their parts are."""
+    return {"<2 x double>": ", align 8", "<2 x float>": ", align 4"}.get(element, "")
+
+
 class Matrix:
     """A matrix in memory: element (i, j) is `row` * i + `column` * j elements behind the address."""
 
@@ -96,14 +128,20 @@ class Matrix:
         return str(self.k.value(f"getelementptr {self.element}, ptr {self.address}, i64 {place}"))
 
     def load(self, i: Index, j: Index) -> Register:
-        return str(self.k.value(f"load {self.element}, ptr {self.at(i, j)}"))
+        return load(self.k, self.element, self.at(i, j))
 
     def store(self, value: Register, i: Index, j: Index) -> None:
-        self.k.line(f"store {self.element} {value}, ptr {self.at(i, j)}")
+        store(self.k, self.element, value, self.at(i, j))
 
     @property
     def transposed(self) -> Matrix:
         return Matrix(self.k, self.address, self.element, self.column, self.row)
+
+    def part(self, imaginary: bool) -> Matrix:
+        """The real or the imaginary parts of complex numbers."""
+        real = real_of(self.element)
+        address = self.k.value(f"getelementptr {real}, ptr {self.address}, i64 {int(imaginary)}")
+        return Matrix(self.k, address, real, 2 * self.row, 2 * self.column)
 
 
 def item_matrix(k: Any, buffer: Any) -> Matrix:
@@ -115,36 +153,40 @@ def item_matrix(k: Any, buffer: Any) -> Matrix:
 def copy(k: Any, source: Matrix, target: Matrix, rows: Index, columns: Index) -> None:
     """All elements, converted where the types differ."""
     with loop(k, 0, rows) as i, loop(k, 0, columns) as j:
-        target.store(_converted(k, source.load(i, j), source.element, target.element), i, j)
+        target.store(converted(k, source.load(i, j), source.element, target.element), i, j)
 
 
-def _converted(k: Any, value: Register, source: str, target: str) -> Register:
+def converted(k: Any, value: Register, source: str, target: str) -> Register:
     if source == target:
         return value
-    return str(k.value(f"{'fpext' if target == 'double' else 'fptrunc'} {source} {value} to {target}"))
+    return str(k.value(f"{'fpext' if real_of(target) == 'double' else 'fptrunc'} {source} {value} to {target}"))
 
 
 def copy_triangle(k: Any, source: Matrix, target: Matrix, rows: int, columns: int, lower: bool) -> None:
     """One triangle with the diagonal, and zeros in the other."""
     with loop(k, 0, rows) as i, loop(k, 0, columns) as j:
         kept = k.value(f"icmp {'sge' if lower else 'sle'} i64 {i}, {j}")
-        value = k.value(f"select i1 {kept}, {source.element} {source.load(i, j)}, {source.element} 0.0")
-        target.store(_converted(k, value, source.element, target.element), i, j)
+        zero = number(source.element, 0.0)
+        value = k.value(f"select i1 {kept}, {source.element} {source.load(i, j)}, {source.element} {zero}")
+        target.store(converted(k, value, source.element, target.element), i, j)
 
 
 def call(k: Any, element: str, name: str, *arguments: Any) -> None:
     """Call a routine of LAPACK: addresses, and constants (integers, letters, floating-point numbers) in memory."""
-    routine = k.lapack({"float": "s", "double": "d"}[element] + name, len(arguments))
+    routine = k.lapack(_LETTERS[element] + name, len(arguments))
     places = [_constant(k, element, argument) for argument in arguments]
     k.line(f"call void {routine}({', '.join(f'ptr {place}' for place in places)})")
+
+
+_LETTERS = {"float": "s", "double": "d", "<2 x float>": "c", "<2 x double>": "z"}
 
 
 def _constant(k: Any, element: str, value: Any) -> str:
     if isinstance(value, int):
         return str(k.helper(f"linalg.i32.{value}", f"@linalg.i32.{value} = private constant i32 {value}"))
     if isinstance(value, float):
-        name = f"linalg.{element}.{value}".replace("-", "minus")
-        return str(k.helper(name, f"@{name} = private constant {element} {value}"))
+        name = f"linalg.{_LETTERS[element]}.{value}".replace("-", "minus")
+        return str(k.helper(name, f"@{name} = private constant {element} {number(element, value)}"))
     if value[0] in "%@":
         return str(value)
     return str(k.helper(f"linalg.letter.{value}", f"@linalg.letter.{value} = private constant i8 {ord(value)}"))
@@ -157,6 +199,10 @@ def fail(k: Any, condition: Register, make: type[LinAlgError], message: str) -> 
 
 def fail_unless_finite(k: Any, a: Matrix, rows: int, columns: int, make: type[LinAlgError], message: str) -> None:
     """Some routines of LAPACK do not end on infinities."""
+    if is_complex(a.element):
+        for imaginary in (False, True):
+            fail_unless_finite(k, a.part(imaginary), rows, columns, make, message)
+        return
     total = k.alloca(a.element)
     k.line(f"store {a.element} 0.0, ptr {total}")
     with loop(k, 0, rows) as i, loop(k, 0, columns) as j:
@@ -178,8 +224,7 @@ def emit_require(k: Any, make: type[LinAlgError], message: str) -> None:
         good = k.value(f"load i8, ptr {k.element(ok, i)}")
         fail(k, k.value(f"icmp eq i8 {good}, 0"), make, message)
     with loop(k, 0, x.type.size) as i:
-        value = k.value(f"load {x.element}, ptr {k.element(x, i)}")
-        k.line(f"store {x.element} {value}, ptr {k.element(k.outputs[0], i)}")
+        store(k, x.element, load(k, x.element, k.element(x, i)), k.element(k.outputs[0], i))
 
 
 def emit_permute(k: Any, *, inverse: bool) -> None:
@@ -210,7 +255,7 @@ def solve_in_place(k: Any, a: Matrix, x: Matrix, rows: int, columns: int, lower:
     """``x := op(a)^-1 x``. In column-major order ``x^T op(a)^T = b^T``, where the memory of a holds a^T."""
     if not rows or not columns:
         return
-    if rows > SMALL:
+    if rows > SMALL or is_complex(a.element):
         letters = ("R", "U" if lower else "L", "T" if trans else "N", "U" if unit else "N")
         call(k, a.element, "trsm", *letters, columns, rows, 1.0, a.address, rows, x.address, columns)
         return
@@ -236,13 +281,13 @@ def _minus_product(k: Any, x: Register, a: Register, b: Register, element: str) 
 
 
 def emit_cholesky(k: Any, *, error: tuple[type[LinAlgError], str]) -> None:
-    """In column-major order the memory of l holds the upper triangular l^T."""
+    """In column-major order the memory of l holds the upper triangular l^T, that of a conj(a) = conj(l) l^T."""
     a, l = item_matrix(k, k.inputs[0]), item_matrix(k, k.outputs[0])  # noqa: E741  # as in the literature
     n = k.inputs[0].type.shape[-1]
     if not n:
         return
     copy_triangle(k, a, l, n, n, lower=True)
-    if n > SMALL:
+    if n > SMALL or is_complex(l.element):
         info = k.alloca("i32")
         call(k, l.element, "potrf", "U", n, l.address, n, info)
         fail(k, k.value(f"icmp ne i32 {k.value(f'load i32, ptr {info}')}, 0"), *error)
@@ -273,7 +318,7 @@ def _subtract_product(k: Any, l: Matrix, i: Index, j: Index, count: Index) -> No
 
 def lu_scratch(a: ArrayType) -> int:
     m, n = a.shape[-2:]
-    return 0 if max(m, n) <= SMALL else m * n * a.dtype.itemsize
+    return 0 if max(m, n) <= SMALL and not a.is_complex else m * n * a.dtype.itemsize
 
 
 def emit_lu(k: Any) -> None:
@@ -284,7 +329,7 @@ def emit_lu(k: Any) -> None:
         k.line(f"store i64 {i}, ptr {k.value(f'getelementptr i64, ptr {order}, i64 {i}')}")
     if not m or not n:
         return
-    if max(m, n) <= SMALL:
+    if max(m, n) <= SMALL and not is_complex(a.element):
         copy(k, a, factors, m, n)
         _small_lu(k, factors, pivots, order, m, n)
         return

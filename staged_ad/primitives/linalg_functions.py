@@ -1,7 +1,7 @@
 """expm: the exponential of matrices, with its derivatives of every order.
 
 Invariant: derivatives are the exponential of a block matrix, so they are as accurate as the value.
-Start at ``expm``.
+Start at ``expm``, the primitive for real matrices; ``exponential`` takes complex ones too.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from staged_ad.ir import Linear, Primitive, filled
+from staged_ad.ir import ArrayType, Linear, Primitive, filled
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.ir.primitive import not_linear
-from staged_ad.primitives.arithmetic import abs_, div, gt
+from staged_ad.primitives.arithmetic import abs_, div, gt, neg
+from staged_ad.primitives.complexes import complex_, imag, real
 from staged_ad.primitives.linalg import batch_all, composed, matrices, mtranspose, part, spread
 from staged_ad.primitives.linalg_code import cube_cost, stack
 from staged_ad.primitives.linalg_exponential import emit_expm, expm_scratch
-from staged_ad.primitives.makers import Operation, mul, plus, select, typeof, zeros
+from staged_ad.primitives.makers import Operation, check_kind, mul, plus, select, typeof, zeros
 from staged_ad.primitives.reductions import reduce_max
 from staged_ad.primitives.shaping import concatenate
+
+
+def _abstract_expm(a: ArrayType) -> ArrayType:
+    check_kind("expm", a.dtype, "f")
+    return matrices("expm", a, square=True).strong()
 
 
 def _evaluate_expm(a: Any) -> Any:
@@ -32,10 +38,21 @@ def _jvp_expm(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any
     return expm(primals[0]), frechet(primals[0], tangents[0])
 
 
+def exponential(a: Any) -> Any:
+    """expm of real or complex matrices: ``x + iy`` acts on the two parts of vectors as ``[[x, -y], [y, x]]``."""
+    if not typeof(a).is_complex:
+        return expm(a)
+    x, y = real(a), imag(a)
+    last, n = typeof(a).ndim - 1, typeof(a).shape[-1]
+    rows = [concatenate(x, neg(y), axis=last), concatenate(y, x, axis=last)]
+    whole = expm(concatenate(*rows, axis=last - 1))
+    return complex_(part(whole, (0, n), (0, n)), part(whole, (n, 2 * n), (0, n)))
+
+
 expm: Operation = Operation(
     Primitive(
         "expm",
-        abstract_eval=lambda a: matrices("expm", a, square=True).strong(),
+        abstract_eval=_abstract_expm,
         evaluate=_evaluate_expm,
         jvp=_jvp_expm,
         transpose=not_linear("expm"),

@@ -19,72 +19,79 @@ import numpy as np
 
 from staged_ad.ir import Linear, filled
 from staged_ad.ir.primitive import not_linear
+from staged_ad.ir.types import complex_dtype_of
 from staged_ad.primitives.arithmetic import abs_, add, and_, div, eq, ge, gt, le, neg, not_, or_, sub
 from staged_ad.primitives.linalg import (
     all_of,
     as_columns,
     as_rows,
     composed,
+    conjugate,
     diagonal,
     hermitian_part,
     identity_like,
     masked,
     matmul,
     on_diagonal,
+    real_part,
     require,
+    size_of,
     skew_part,
     spread,
     tril,
+    with_real,
 )
 from staged_ad.primitives.makers import Operation, mul, plus, scale, select, typeof
 from staged_ad.primitives.reductions import reduce_max, reduce_sum
 from staged_ad.primitives.shaping import broadcast, cast, slice_
 
 
-def _largest(x: Any, axes: int) -> Any:
+def largest(x: Any, axes: int) -> Any:
     """The largest modulus over the last axes, repeated over them."""
     shape = typeof(x).shape
     if 0 in shape:
-        return abs_(x)
+        return size_of(x)
     kept = len(shape) - axes
-    top = reduce_max(abs_(x), axes=tuple(range(kept, len(shape))))
+    top = reduce_max(size_of(x), axes=tuple(range(kept, len(shape))))
     return broadcast(top, shape=shape, dims=tuple(range(kept)))
 
 
-def _small(x: Any, size: Any) -> Any:
+def small(x: Any, size: Any) -> Any:
     """Whether x is rounding beside numbers of that size: less than the square root of the precision."""
-    return le(abs_(x), mul(float(np.finfo(typeof(x).dtype).eps) ** 0.5, size))
+    return le(size_of(x), mul(float(np.finfo(typeof(x).dtype).eps) ** 0.5, size))
 
 
-def _gap_tolerance(w: Any) -> float:
+def gap_tolerance(w: Any) -> float:
     """Relative to the largest value; LAPACK's errors grow with the size."""
     return 10 * max(typeof(w).shape[-1], 10) * float(np.finfo(typeof(w).dtype).eps)
 
 
 def vanishing(s: Any) -> Any:
     """Whether singular values are zero up to rounding."""
-    return le(abs_(s), mul(_gap_tolerance(s), _largest(s, 1)))
+    return le(abs_(s), mul(gap_tolerance(s), largest(s, 1)))
 
 
-def _denominators(w: Any, total: bool) -> tuple[Any, Any]:
+def denominators(w: Any, total: bool) -> tuple[Any, Any]:
     """``w_j - w_i``, or ``w_j + w_i`` where `total`, and whether that is zero up to rounding."""
     n = typeof(w).shape[-1]
     first, second = as_columns(w, n), as_rows(w, n)
     d = add(second, first) if total else sub(second, first)
-    largest = as_columns(_largest(w, 1), n)
-    return d, le(abs_(d), mul(_gap_tolerance(w), largest))
+    top = as_columns(largest(w, 1), n)
+    return d, le(size_of(d), mul(gap_tolerance(w), top))
 
 
 # gap_quotient(x, w): the hermitian part of x, or its skew part where `skew`, divided by w_j - w_i, or w_j + w_i where
-# `total`. Zero where that is zero. Linear in x.
+# `total`. Zero where that is zero. Linear in x. On the diagonal the skew part is imaginary: how the phase of a vector
+# turns, which is free, or how the phases of two vectors turn against each other (`total`).
 def _gap_quotient(x: Any, w: Any, *, skew: bool, total: bool) -> Any:
     if 0 in typeof(x).shape:
         return x
-    d, close = _denominators(w, total)
+    d, close = denominators(w, total)
     numerator = (skew_part if skew else hermitian_part)(x)
-    off = not_(on_diagonal(x))
-    forbidden = all_of(close, off, not_(_small(numerator, _largest(x, 2))))
-    quotient = div(numerator, select(close, filled(1, typeof(d).strong()), d))
+    forbidden = and_(close, not_(small(numerator, largest(x, 2))))
+    if not total:
+        forbidden = and_(forbidden, not_(on_diagonal(x)))
+    quotient = with_real(div, numerator, select(close, filled(1, typeof(d).strong()), d))
     return require(masked(quotient, not_(close)), not_(forbidden), error="gap")
 
 
@@ -96,7 +103,8 @@ def _jvp_gap_quotient(primals: Sequence[Any], tangents: Sequence[Any], *, skew: 
         n = typeof(w).shape[-1]
         first, second = as_columns(w_dot, n), as_rows(w_dot, n)
         d_dot = add(second, first) if total else sub(second, first)
-        y_dot = plus(y_dot, neg(gap_quotient(scale(d_dot, y), w, skew=skew, total=total)))
+        moved = with_real(lambda y, d_dot: scale(d_dot, y), y, d_dot)
+        y_dot = plus(y_dot, neg(gap_quotient(moved, w, skew=skew, total=total)))
     return y, y_dot
 
 
@@ -118,8 +126,8 @@ def _column_quotient(x: Any, s: Any) -> Any:
     m = typeof(x).shape[-2]
     d = as_rows(s, m)
     close = as_rows(vanishing(s), m)
-    forbidden = and_(close, not_(_small(x, _largest(x, 2))))
-    quotient = div(x, select(close, filled(1, typeof(d).strong()), d))
+    forbidden = and_(close, not_(small(x, largest(x, 2))))
+    quotient = with_real(div, x, select(close, filled(1, typeof(d).strong()), d))
     return require(masked(quotient, not_(close)), not_(forbidden), error="gap")
 
 
@@ -128,7 +136,8 @@ def _jvp_column_quotient(primals: Sequence[Any], tangents: Sequence[Any]) -> tup
     y = column_quotient(x, s)
     y_dot = None if x_dot is None else column_quotient(x_dot, s)
     if s_dot is not None:
-        y_dot = plus(y_dot, neg(column_quotient(scale(as_rows(s_dot, typeof(x).shape[-2]), y), s)))
+        moved = with_real(lambda y, s_dot: scale(s_dot, y), y, as_rows(s_dot, typeof(x).shape[-2]))
+        y_dot = plus(y_dot, neg(column_quotient(moved, s)))
     return y, y_dot
 
 
@@ -144,22 +153,23 @@ column_quotient: Operation = composed(
 )
 
 
-# grouped(x, w): x itself. Its transpose checks (`check`) that the diagonal of the cotangent is constant in groups of
-# equal w, and, where `zeros` (a number) singular values or more vanish, that it is zero there.
+# grouped(x, w): x itself. Its transpose checks (`check`) that the diagonal of the cotangent, for real w the real part
+# of it, is constant in groups of equal w, and, where `zeros` (a number) singular values or more vanish, that it is
+# zero there.
 def _grouped(x: Any, w: Any, *, check: bool, zeros: int) -> Any:
     if not check or 0 in typeof(x).shape:
         return x
     n = typeof(w).shape[-1]
-    d = diagonal(x)
-    size = _largest(x, 2)
-    _, close = _denominators(w, False)
-    ok = or_(not_(close), _small(sub(as_rows(d, n), as_columns(d, n)), size))
+    d = diagonal(x) if typeof(w).is_complex else real_part(diagonal(x))
+    size = largest(x, 2)
+    _, close = denominators(w, False)
+    ok = or_(not_(close), small(sub(as_rows(d, n), as_columns(d, n)), size))
     if zeros:
         nothing = vanishing(w)
         count = reduce_sum(cast(nothing, dtype=np.dtype("int64"), weak=False), axes=(typeof(w).ndim - 1,))
         many = spread(ge(count, zeros), typeof(x).shape)
         inside = all_of(as_rows(nothing, n), on_diagonal(x), many)
-        ok = and_(ok, or_(not_(inside), _small(x, size)))
+        ok = and_(ok, or_(not_(inside), small(real_part(x), size)))
     return require(x, ok, error="gap")
 
 
@@ -187,38 +197,55 @@ def _groups(w: Any) -> Any:
     before = slice_(w, start=(*lead, 0), stop=(*shape[:-1], n - 1), step=one)
     after = slice_(w, start=(*lead, 1), stop=shape, step=one)
     gaps = abs_(sub(after, before))
-    largest = slice_(_largest(w, 1), start=(*lead, 0), stop=(*shape[:-1], n - 1), step=one)
-    apart = cast(gt(gaps, mul(_gap_tolerance(w), largest)), dtype=typeof(w).dtype, weak=False)
+    top = slice_(largest(w, 1), start=(*lead, 0), stop=(*shape[:-1], n - 1), step=one)
+    apart = cast(gt(gaps, mul(gap_tolerance(w), top)), dtype=typeof(w).dtype, weak=False)
     below = tril(as_rows(apart, n), -1)  # row i holds the gaps before value i
     return reduce_sum(below, axes=(len(shape),))
 
 
-def generic_basis(w: Any, other: Any = None) -> Any:
-    """Orthogonal matrices that turn the groups of equal values among themselves, and nothing else.
+def generic_basis(w: Any, complex: bool, other: Any = None) -> Any:
+    """Orthogonal or unitary matrices that turn the groups of equal values among themselves, and nothing else.
 
     Each is a product of two reflections of every group, in directions that have nothing to do with the coordinates.
-    Where the mask `other` holds, the directions are others.
+    Where the mask `other` holds, the directions are others, and so are the phases of complex vectors.
     """
     n = typeof(w).shape[-1]
-    near = as_rows(w, n)
+    number = _groups(w) if n > 1 else w
+    basis = turned_groups(eq(as_rows(number, n), as_columns(number, n)), complex, as_rows(w, n), other)
+    if other is None or not complex:
+        return basis
+    phase = _direction(w, 7.0, complex)
+    phase = with_real(div, phase, size_of(phase))
+    return mul(basis, as_rows(select(other, phase, filled(1, typeof(phase).strong())), n))
+
+
+def turned_groups(same: Any, complex: bool, like: Any, other: Any = None) -> Any:
+    """What turns groups; `same` says whether values i and j are of one group. Real parts are of the type of `like`."""
+    n = typeof(same).shape[-1]
+    dtype = complex_dtype_of(typeof(like).dtype) if complex else typeof(like).dtype
+    members = cast(same, dtype=typeof(like).dtype, weak=False)
+    unit = identity_like(cast(same, dtype=dtype, weak=False), n, n)
     if n < 2:
-        return identity_like(near, n, n)
-    number = _groups(w)
-    same = cast(eq(as_rows(number, n), as_columns(number, n)), dtype=typeof(w).dtype, weak=False)
+        return unit
+    values = reduce_sum(members, axes=(typeof(same).ndim - 1,))
     reflections = []
     for root in (2.0, 3.0):
-        u = _direction(w, root)
+        u = _direction(values, root, complex)
         if other is not None:
-            u = select(other, _direction(w, root + 3), u)
-        outer = mul(same, mul(as_rows(u, n), as_columns(u, n)))
-        norms = reduce_sum(mul(same, as_rows(mul(u, u), n)), axes=(typeof(near).ndim - 1,))
-        projector = div(outer, as_columns(norms, n))
-        reflections.append(sub(mul(2.0, projector), identity_like(near, n, n)))
+            u = select(other, _direction(values, root + 3, complex), u)
+        outer = with_real(mul, mul(as_rows(conjugate(u), n), as_columns(u, n)), members)
+        norms = reduce_sum(mul(members, as_rows(real_part(mul(u, conjugate(u))), n)), axes=(typeof(same).ndim - 1,))
+        projector = with_real(div, outer, as_columns(norms, n))
+        reflections.append(sub(mul(2.0, projector), unit))
     return matmul(*reflections)
 
 
-def _direction(w: Any, root: float) -> Any:
-    """Numbers between 1/2 and 3/2 without a pattern."""
-    shape = typeof(w).shape
-    numbers = (0.5 + np.modf(np.arange(1, shape[-1] + 1) * np.sqrt(root))[0]).astype(typeof(w).dtype)
+def _direction(w: Any, root: float, complex: bool) -> Any:
+    """Numbers of moduli between 1/2 and 3/2 without a pattern."""
+    shape, type = typeof(w).shape, typeof(w)
+    count = np.arange(1, shape[-1] + 1)
+    numbers = 0.5 + np.modf(count * np.sqrt(root))[0]
+    if complex:
+        numbers = numbers * np.exp(2j * np.pi * np.modf(count * np.sqrt(root + 8))[0])
+    numbers = numbers.astype(complex_dtype_of(type.dtype) if complex else type.dtype)
     return broadcast(numbers, shape=shape, dims=(len(shape) - 1,))

@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.ir import Linear, filled
 from staged_ad.ir.primitive import not_linear
 from staged_ad.primitives.arithmetic import abs_, add, div, eq, gt, lt, ne, neg, not_, or_, remainder, sub
+from staged_ad.primitives.complexes import complex_, imag, phase
 from staged_ad.primitives.exponential import log
 from staged_ad.primitives.linalg import (
     as_columns,
@@ -29,8 +30,11 @@ from staged_ad.primitives.linalg import (
     mtranspose,
     on_diagonal,
     part,
+    real_part,
     require,
+    size_of,
     spread,
+    with_real,
 )
 from staged_ad.primitives.linalg_solving import lu, lu_solve
 from staged_ad.primitives.linalg_spectral import eigh, svd
@@ -98,7 +102,7 @@ def _cofactor(a: Any) -> Any:
     n = typeof(s).shape[-1]
     others = as_rows(s, n)
     c = _product(select(on_diagonal(others), filled(1, typeof(others).strong()), others))
-    return mul(sign, matmul(mul(conjugate(u), as_rows(c, n)), conjugate(vh)))
+    return mul(sign, matmul(with_real(mul, conjugate(u), as_rows(c, n)), conjugate(vh)))
 
 
 def _jvp_cofactor(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -122,8 +126,8 @@ def _cofactor_tangent(a: Any, x: Any) -> Any:
     values = broadcast(s, shape=shape, dims=(*range(lead), lead + 2))
     c = _product(select(left_out, filled(1, typeof(values).strong()), values))
     off = masked(c, not_(on_diagonal(c)))
-    own = reduce_sum(mul(off, as_rows(diagonal(p), n)), axes=(lead + 1,))
-    k = sub(masked(as_columns(own, n), on_diagonal(p)), mul(off, mtranspose(p)))
+    own = reduce_sum(with_real(mul, as_rows(diagonal(p), n), off), axes=(lead + 1,))
+    k = sub(masked(as_columns(own, n), on_diagonal(p)), with_real(mul, mtranspose(p), off))
     return mul(sign, matmul(conjugate(u), matmul(k, conjugate(vh))))
 
 
@@ -173,8 +177,10 @@ def inverse(a: Any) -> Any:
 
 
 def det_sign(factors: Any, pivots: Any) -> Any:
-    """The sign of the determinant of a factored matrix; a NaN counts as positive, as in NumPy."""
+    """The sign of the determinant of a factored matrix; a real NaN counts as positive, as in NumPy."""
     d = diagonal(factors)
+    if typeof(d).is_complex:
+        return mul(parity(pivots, typeof(factors).dtype), _product(phase(d)))
     one, zero = filled(1, typeof(d).strong()), zeros(typeof(d).strong())
     signs = select(lt(d, 0.0), filled(-1, typeof(d).strong()), select(eq(d, 0.0), zero, one))
     return mul(parity(pivots, typeof(factors).dtype), _product(signs))
@@ -183,25 +189,46 @@ def det_sign(factors: Any, pivots: Any) -> Any:
 # log_abs_det(lu, order, a): the logarithm of the modulus of det a, where a[order] = l u. As in ``lu_solve`` the
 # derivatives with respect to lu and order are those of a.
 def _log_abs_det(factors: Any, order: Any, a: Any) -> Any:
-    return reduce_sum(log(abs_(diagonal(factors))), axes=(typeof(a).ndim - 2,))
+    return reduce_sum(log(size_of(diagonal(factors))), axes=(typeof(a).ndim - 2,))
 
 
 def _jvp_log_abs_det(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """The trace of ``a^-1 a_dot``."""
+    """The trace of ``a^-1 a_dot``, of which the real part."""
     factors, order, a = primals
     y = log_abs_det(factors, order, a)
-    if tangents[2] is None:
-        return y, None
+    return y, None if tangents[2] is None else real_part(_trace_of_quotient(factors, order, a, tangents[2]))
+
+
+def _trace_of_quotient(factors: Any, order: Any, a: Any, a_dot: Any) -> Any:
     n, ndim = typeof(a).shape[-1], typeof(a).ndim
     transposed = lu_solve(factors, order, a, identity_like(a, n, n), trans=True)
-    return y, reduce_sum(scale(tangents[2], transposed), axes=(ndim - 2, ndim - 1))
+    return reduce_sum(scale(a_dot, transposed), axes=(ndim - 2, ndim - 1))
 
 
 log_abs_det: Operation = composed("log_abs_det", _log_abs_det, _jvp_log_abs_det, not_linear("log_abs_det"))
 
 
+# det_phase(lu, pivots, order, a): det a / |det a| of complex matrices, with derivatives as in ``log_abs_det``.
+def _jvp_det_phase(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """It turns by the imaginary part of the trace of ``a^-1 a_dot``."""
+    factors, pivots, order, a = primals
+    y = det_phase(factors, pivots, order, a)
+    if tangents[3] is None:
+        return y, None
+    turn = imag(_trace_of_quotient(factors, order, a, tangents[3]))
+    return y, scale(complex_(zeros(typeof(turn).strong()), turn), y)
+
+
+det_phase: Operation = composed(
+    "det_phase",
+    lambda factors, pivots, order, a: det_sign(factors, pivots),
+    _jvp_det_phase,
+    not_linear("det_phase"),
+)
+
+
 # pinv(a): singular values up to `rtol` times the largest count as zero; where `hermitian`, of a the lower triangle is
-# read, and the matrix is symmetric in derivatives. They are for matrices of constant rank (G. Golub and V. Pereyra,
+# read, and the matrix is hermitian in derivatives. They are for matrices of constant rank (G. Golub and V. Pereyra,
 # "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate", 1973).
 def _pinv(a: Any, *, rtol: float, hermitian: bool) -> Any:
     if 0 in typeof(a).shape:
@@ -213,7 +240,7 @@ def _pinv(a: Any, *, rtol: float, hermitian: bool) -> Any:
         u, s, vh = svd(a, vectors=True, full=False)
     inverses = reciprocals(s, rtol)
     v = ctranspose(vh)
-    return matmul(mul(v, as_rows(inverses, typeof(v).shape[-2])), ctranspose(u))
+    return matmul(with_real(mul, v, as_rows(inverses, typeof(v).shape[-2])), ctranspose(u))
 
 
 def reciprocals(s: Any, rtol: float) -> Any:

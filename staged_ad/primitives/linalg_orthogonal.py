@@ -18,8 +18,21 @@ from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Primitive
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.ir.primitive import not_linear
-from staged_ad.primitives.arithmetic import abs_, add, gt, sub
-from staged_ad.primitives.linalg import batch_all, ctranspose, diagonal, matmul, matrices, part, require, tril
+from staged_ad.primitives.arithmetic import add, gt, sub
+from staged_ad.primitives.linalg import (
+    batch_all,
+    ctranspose,
+    diagonal,
+    masked,
+    matmul,
+    matrices,
+    on_diagonal,
+    part,
+    require,
+    size_of,
+    skew_part,
+    tril,
+)
 from staged_ad.primitives.linalg_code import cube_cost, stack
 from staged_ad.primitives.linalg_lapack import emit_qr, qr_scratch
 from staged_ad.primitives.linalg_solving import right_divide
@@ -43,7 +56,8 @@ def _evaluate_qr(a: Any, *, complete: bool) -> list[Any]:
 def _jvp_qr(primals: Sequence[Any], tangents: Sequence[Any], *, complete: bool) -> tuple[list[Any], list[Any]]:
     """With ``c = a_dot r^-1`` and ``s = q^H c``: ``q_dot = q o + (c - q s)`` and ``r_dot = (s - o) r``.
 
-    ``o`` is the skew matrix with the part of s below the diagonal. Of a wide matrix the square part decides.
+    ``o`` is the skew matrix with the part of s below the diagonal, and the imaginary part on it: LAPACK's r has a real
+    diagonal. Of a wide matrix the square part decides.
     """
     (a_dot,) = tangents
     m, n = typeof(a_dot).shape[-2:]
@@ -59,6 +73,8 @@ def _jvp_qr(primals: Sequence[Any], tangents: Sequence[Any], *, complete: bool) 
     s = matmul(ctranspose(q), c)
     low = tril(s, -1)
     o = sub(low, ctranspose(low))
+    if typeof(s).is_complex:
+        o = add(o, masked(skew_part(s), on_diagonal(s)))
     q_dot = matmul(q, o)
     if m > n:
         q_dot = add(q_dot, sub(c, matmul(q, s)))
@@ -73,7 +89,7 @@ def of_full_rank(r: Any, size: int) -> Any:
     """`r`, triangular, whose diagonal must not vanish."""
     if 0 in typeof(r).shape:
         return r
-    sizes = abs_(diagonal(r))
+    sizes = size_of(diagonal(r))
     shape = typeof(sizes).shape
     least = size * float(np.finfo(typeof(sizes).dtype).eps)
     largest = broadcast(reduce_max(sizes, axes=(len(shape) - 1,)), shape=shape, dims=tuple(range(len(shape) - 1)))
@@ -88,7 +104,7 @@ qr: Operation = Operation(
         jvp=_jvp_qr,
         transpose=not_linear("qr"),
         batch=batch_all(lambda: qr.primitive),
-        lower=Kernel(emit_qr, items=stack, scratch=qr_scratch, cost=cube_cost(2)),
+        lower=Kernel(emit_qr, items=stack, scratch=qr_scratch, cost=cube_cost(2), interleaved=True),
         multiple_results=True,
     )
 )

@@ -130,7 +130,7 @@ triangular_solve: Operation = Operation(
         jvp=_jvp_triangular,
         transpose=_transpose_triangular,
         batch=folded_batch(lambda: triangular_solve, 1),
-        lower=Kernel(code.emit_triangular, items=code.stack, cost=code.solve_cost),
+        lower=Kernel(code.emit_triangular, items=code.stack, cost=code.solve_cost, interleaved=True),
     )
 )
 
@@ -141,7 +141,7 @@ def right_divide(b: Any, r: Any, lower: bool = False) -> Any:
 
 
 # -- cholesky -----------------------------------------------------------------------------------------------------
-# The lower triangular l with l l^H = a. Of a the lower triangle is read; the matrix is symmetric in derivatives.
+# The lower triangular l with l l^H = a. Of a the lower triangle is read; the matrix is hermitian in derivatives.
 def _evaluate_cholesky(a: Any) -> Any:
     try:
         return np.linalg.cholesky(a)
@@ -166,7 +166,12 @@ cholesky: Operation = Operation(
         jvp=_jvp_cholesky,
         transpose=not_linear("cholesky"),
         batch=batch_all(lambda: cholesky.primitive),
-        lower=Kernel(partial(code.emit_cholesky, error=ERRORS["definite"]), items=code.stack, cost=code.cube_cost(0.3)),
+        lower=Kernel(
+            partial(code.emit_cholesky, error=ERRORS["definite"]),
+            items=code.stack,
+            cost=code.cube_cost(0.3),
+            interleaved=True,
+        ),
     )
 )
 
@@ -235,7 +240,9 @@ lu: Operation = Operation(
         jvp=_jvp_lu,
         transpose=not_linear("lu"),
         batch=batch_all(lambda: lu.primitive),
-        lower=Kernel(code.emit_lu, items=code.stack, cost=code.cube_cost(0.6), scratch=code.lu_scratch),
+        lower=Kernel(
+            code.emit_lu, items=code.stack, cost=code.cube_cost(0.6), scratch=code.lu_scratch, interleaved=True
+        ),
         multiple_results=True,
     )
 )
@@ -288,7 +295,9 @@ lu_solve: Operation = Operation(
         jvp=_jvp_lu_solve,
         transpose=_transpose_lu_solve,
         batch=folded_batch(lambda: lu_solve, 3),
-        lower=Kernel(code.emit_lu_solve, items=code.stack, cost=code.solve_cost, scratch=code.solve_scratch),
+        lower=Kernel(
+            code.emit_lu_solve, items=code.stack, cost=code.solve_cost, scratch=code.solve_scratch, interleaved=True
+        ),
     )
 )
 

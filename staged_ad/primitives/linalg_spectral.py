@@ -31,6 +31,7 @@ from staged_ad.primitives.linalg import (
     hermitian_part,
     matmul,
     matrices,
+    real_part,
 )
 from staged_ad.primitives.linalg_code import cube_cost, stack
 from staged_ad.primitives.linalg_gaps import column_quotient, gap_quotient, generic_basis, grouped, vanishing
@@ -57,14 +58,17 @@ def _evaluate_eigh(a: Any, *, vectors: bool, lower: bool) -> list[Any]:
 def _jvp_eigh(
     primals: Sequence[Any], tangents: Sequence[Any], *, vectors: bool, lower: bool
 ) -> tuple[list[Any], list[Any]]:
-    """With ``p = v^H a_dot v``: ``w_dot = diag(p)`` and ``v_dot = v g``, where ``g_ij = p_ij / (w_j - w_i)``."""
+    """With ``p = v^H a_dot v``: ``w_dot = diag(p)`` and ``v_dot = v g``, where ``g_ij = p_ij / (w_j - w_i)``.
+
+    The phases of complex vectors are free: no vector moves along itself.
+    """
     w, v = eigh(primals[0], vectors=True, lower=lower)
-    v = matmul(v, generic_basis(w))
+    v = matmul(v, generic_basis(w, typeof(v).is_complex))
     p = matmul(ctranspose(v), matmul(hermitian_part(tangents[0]), v))
     if not vectors:
-        return [w], [diagonal(p)]
+        return [w], [real_part(diagonal(p))]
     p = grouped(p, w, check=False, zeros=0)
-    return [w, v], [diagonal(p), matmul(v, gap_quotient(p, w, skew=False, total=False))]
+    return [w, v], [real_part(diagonal(p)), matmul(v, gap_quotient(p, w, skew=False, total=False))]
 
 
 eigh: Operation = Operation(
@@ -80,6 +84,7 @@ eigh: Operation = Operation(
             items=stack,
             scratch=code.eigh_scratch,
             cost=cube_cost(10),
+            interleaved=True,
         ),
         multiple_results=True,
     )
@@ -116,6 +121,8 @@ def _jvp_svd(
     """With ``p = u^H a_dot v``: ``s_dot = diag(p)``, and p makes u and v turn: its hermitian part, divided by
     ``s_j - s_i``, both alike, its skew part, divided by ``s_j + s_i``, against each other.
 
+    On the diagonal the skew part is how the phases of complex vectors turn: u and v share that.
+
     In rectangular matrices the longer vectors also move out of the space that they span: by ``a_dot v / s``.
     """
     (a_dot,) = tangents
@@ -126,13 +133,14 @@ def _jvp_svd(
             "no derivative; use full_matrices=False"
         )
     u, s, vh = svd(primals[0], vectors=True, full=False)
-    u, v = matmul(u, generic_basis(s, vanishing(s))), matmul(ctranspose(vh), generic_basis(s))
+    whole = typeof(u).is_complex
+    u, v = matmul(u, generic_basis(s, whole, vanishing(s))), matmul(ctranspose(vh), generic_basis(s, whole))
     vh = ctranspose(v)
     moved = matmul(a_dot, v)
     p = matmul(ctranspose(u), moved)
     if not vectors:
-        return [s], [diagonal(p)]
-    p = grouped(p, s, check=False, zeros=2 if m == n else 1)
+        return [s], [real_part(diagonal(p))]
+    p = grouped(p, s, check=False, zeros=2 if m == n and not whole else 1)
     alike = gap_quotient(p, s, skew=False, total=False)
     against = gap_quotient(p, s, skew=True, total=True)
     u_dot, v_dot = matmul(u, add(alike, against)), matmul(v, sub(alike, against))
@@ -141,7 +149,7 @@ def _jvp_svd(
     if n > m:
         outside = sub(matmul(ctranspose(a_dot), u), matmul(v, ctranspose(p)))
         v_dot = add(v_dot, column_quotient(outside, s))
-    return [u, s, vh], [u_dot, diagonal(p), ctranspose(v_dot)]
+    return [u, s, vh], [u_dot, real_part(diagonal(p)), ctranspose(v_dot)]
 
 
 svd: Operation = Operation(
@@ -157,6 +165,7 @@ svd: Operation = Operation(
             items=stack,
             scratch=code.svd_scratch,
             cost=cube_cost(20),
+            interleaved=True,
         ),
         multiple_results=True,
     )

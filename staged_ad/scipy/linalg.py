@@ -20,6 +20,7 @@ from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
 from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
 from staged_ad.numpy.shaping import concatenate, flip, ravel, stack
+from staged_ad.numpy.ufuncs import conjugate
 from staged_ad.primitives import linalg as parts
 from staged_ad.primitives import linalg_functions as functions
 from staged_ad.primitives import linalg_minors as minors
@@ -32,6 +33,10 @@ from staged_ad.primitives.shaping import iota, pad, reshape
 from staged_ad.tracing import Tracer
 
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""All of this module, by the names in SciPy."""
 
 
 def _traced(x: Any) -> bool:
@@ -51,6 +56,7 @@ def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
         options = {name: value for name, value in kwargs.items() if name not in _WITHOUT_MEANING}
         return f(*args, **options)
 
+    FUNCTIONS[f.__name__] = function
     return function
 
 
@@ -63,6 +69,7 @@ def _refused(name: str, reason: str) -> Callable[..., Any]:
             return original(*args, **kwargs)
         raise UnsupportedError(f"scipy.linalg.{name} is not supported on traced values (at {here()}): {reason}")
 
+    FUNCTIONS[name] = function
     return function
 
 
@@ -81,8 +88,8 @@ def _columns(solve: Callable[[Any], Any], b: Any) -> Any:
 def solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, transposed: bool = False) -> Any:
     """x with ``a x = b``, or ``a^T x = b`` where `transposed`.
 
-    With ``assume_a='pos'``, ``'sym'`` or ``'her'`` one triangle of the matrix is read, and it is symmetric in
-    derivatives; the method is that for general matrices.
+    With ``assume_a='pos'``, ``'sym'`` or ``'her'`` one triangle of the matrix is read, and it is symmetric or hermitian
+    in derivatives; the method is that for general matrices.
     """
     a, b = promote_dtypes(as_matrix(a, square=True), to_float(b))
     a = _structured(a, assume_a, lower)
@@ -93,9 +100,12 @@ def _structured(a: Any, structure: str | None, lower: bool) -> Any:
     match structure:
         case None | "gen" | "general":
             return a
-        case "pos" | "sym" | "her" | "positive definite" | "symmetric" | "hermitian":
+        case "sym" | "symmetric":
+            half = parts.tril(a, -1) if lower else parts.mtranspose(parts.triu(a, 1))
+            return add(add(half, parts.mtranspose(half)), parts.masked(a, parts.on_diagonal(a)))
+        case "pos" | "her" | "positive definite" | "hermitian":
             half = parts.tril(a, -1) if lower else parts.ctranspose(parts.triu(a, 1))
-            return add(add(half, parts.ctranspose(half)), parts.masked(a, parts.on_diagonal(a)))
+            return add(add(half, parts.ctranspose(half)), _real_diagonal(a))
         case "lower triangular":
             return parts.tril(a)
         case "upper triangular":
@@ -106,19 +116,26 @@ def _structured(a: Any, structure: str | None, lower: bool) -> Any:
             raise UnsupportedError(f"assume_a={structure!r} is not supported on traced values (at {here()})")
 
 
+def _real_diagonal(a: Any) -> Any:
+    diagonal = parts.masked(a, parts.on_diagonal(a))
+    return parts.hermitian_part(diagonal) if typeof(a).is_complex else diagonal
+
+
 @_as_in_scipy
 def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False) -> Any:
     """x with ``a x = b`` for a triangular matrix, of which the other triangle is not read."""
     a, b = promote_dtypes(as_matrix(a, square=True), to_float(b))
     if not unit_diagonal:
         a = parts.require(a, ne(parts.diagonal(a), 0.0), error="singular")
-    return _columns(lambda columns: _triangular(a, columns, bool(lower), _turned(trans), bool(unit_diagonal)), b)
+    turned, a = _turned(trans, a)
+    return _columns(lambda columns: _triangular(a, columns, bool(lower), turned, bool(unit_diagonal)), b)
 
 
-def _turned(trans: Any) -> bool:
+def _turned(trans: Any, a: Any) -> tuple[bool, Any]:
+    """Whether a system is transposed, and its matrix, conjugated where it is the conjugate transpose that counts."""
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ValueError(f"trans must be 0, 1, 2, 'N', 'T' or 'C', got {trans!r}")
-    return trans not in (0, "N")
+    return trans not in (0, "N"), parts.conjugate(a) if trans in (2, "C") else a
 
 
 def _triangular(a: Any, b: Any, lower: bool, trans: bool, unit: bool = False) -> Any:
@@ -133,7 +150,8 @@ def inv(a: Any) -> Any:
 @_as_in_scipy
 def det(a: Any) -> Any:
     """The determinant, in double precision as in SciPy."""
-    return numpy_linalg.det(to_dtype(as_matrix(a, square=True), np.dtype("float64")))
+    value = as_matrix(a, square=True)
+    return numpy_linalg.det(to_dtype(value, np.dtype(complex if typeof(value).is_complex else float)))
 
 
 @_as_in_scipy
@@ -205,7 +223,7 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0) -> Any:
     factors, pivots = lu_and_piv
     factors, b = promote_dtypes(as_matrix(factors, square=True), to_float(b))
     order = solving.row_order(as_value(pivots))
-    turned = _turned(trans)
+    turned, factors = _turned(trans, factors)
 
     def both(columns: Any) -> Any:
         if turned:
@@ -279,7 +297,7 @@ def eigvalsh(a: Any, b: Any = None, *, lower: bool = True, **options: Any) -> An
 @_as_in_scipy
 def expm(A: Any) -> Any:  # SciPy's name
     """The exponential of matrices; of every order of derivative it is the exponential of a block matrix."""
-    return functions.expm(as_matrix(A, square=True))
+    return functions.exponential(as_matrix(A, square=True))
 
 
 @_as_in_scipy
@@ -305,8 +323,8 @@ def block_diag(*arrs: Any) -> Any:
 
 @_as_in_scipy
 def toeplitz(c: Any, r: Any = None) -> Any:
-    """The matrix with first column c and first row r."""
-    column, row = promote_dtypes(*[ravel(x) for x in (c, c if r is None else r)])
+    """The matrix with first column c and first row r, which is the conjugate of c if it is not given."""
+    column, row = promote_dtypes(*[ravel(x) for x in (c, conjugate(c) if r is None else r)])
     m, n = typeof(column).size, typeof(row).size
     values = concatenate([flip(column), row[1:]])
     return stack([values[m - 1 - i : m - 1 - i + n] for i in range(m)])

@@ -19,7 +19,7 @@ from staged_ad.ir import filled
 from staged_ad.ir.types import FLOAT64
 from staged_ad.numpy import exponentials, ufuncs
 from staged_ad.numpy.promotion import as_value, promote, to_dtype, to_float
-from staged_ad.numpy.special import FUNCTIONS
+from staged_ad.numpy.special import FUNCTIONS as UFUNCS
 from staged_ad.primitives import gammas
 from staged_ad.primitives.arithmetic import and_, eq, ge, le, lt
 from staged_ad.primitives.makers import add, select, sub, typeof, zeros
@@ -30,17 +30,17 @@ from staged_ad.tracing.source import location, user_source
 
 def __getattr__(name: str) -> Any:
     found = getattr(sp, name, None)
-    if isinstance(found, np.ufunc) and found in FUNCTIONS:
+    if isinstance(found, np.ufunc) and found in UFUNCS:
         return found
     raise AttributeError(f"staged_ad.scipy.special has no function {name!r}; it has {', '.join(__dir__())}")
 
 
 def __dir__() -> list[str]:
-    named = [name for name in dir(sp) if isinstance(getattr(sp, name), np.ufunc) and getattr(sp, name) in FUNCTIONS]
-    return sorted({*named, *_PYTHON})
+    named = [name for name in dir(sp) if isinstance(getattr(sp, name), np.ufunc) and getattr(sp, name) in UFUNCS]
+    return sorted({*named, *FUNCTIONS})
 
 
-_PYTHON: dict[str, Callable[..., Any]] = {}
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 def _for_traced(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def _for_traced(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         return original(*args, **kwargs)
 
-    _PYTHON[function.__name__] = apply
+    FUNCTIONS[function.__name__] = apply
     return apply
 
 
@@ -145,4 +145,4 @@ def softplus(x: Any) -> Any:
     return np.logaddexp(0, x)
 
 
-_PYTHON["softplus"] = softplus
+FUNCTIONS["softplus"] = softplus

@@ -1,10 +1,11 @@
 """np.zeros, np.array and the like inside a traced function: they make arrays that can hold traced values.
 
-NumPy asks nobody when it makes an array from numbers, and what it makes cannot hold a traced value. So while a
-function is traced, these functions of the module ``numpy`` are replaced by others, which look at who calls: in a
-thread that traces nothing, and for code of NumPy, SciPy, Numba and others of their kind, they are NumPy's own.
+NumPy asks nobody when it makes an array from numbers, and what it makes cannot hold a traced value; and functions of
+SciPy do not ask an array for its own ones. So while a function is traced, some functions of these modules are replaced
+by others, which look at who calls: in a thread that traces nothing, and for code of NumPy, SciPy, Numba and others of
+their kind, they are NumPy's and SciPy's own.
 
-Invariant: outside of traced functions the module ``numpy`` is as it was imported.
+Invariant: outside of traced functions the modules are as they were imported.
 Start at ``creating``.
 """
 
@@ -20,66 +21,124 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
-import numpy as np
-
+from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import is_internal
 
-LIBRARIES = frozenset(
-    ("numpy", "scipy", "numba", "llvmlite", "optree", "jax", "jaxlib", "torch", "cupy", "pandas", "matplotlib")
-)
-"""Packages, beside this one, that get NumPy's own functions: they hand arrays to compiled code."""
-
 _lock = threading.Lock()
 _depth = 0
-_originals: dict[str, Callable[..., Any]] = {}
+_originals: dict[str, dict[str, Any]] = {}
+_stand_ins: dict[str, dict[str, Any]] = {}
+"""Functions by module and name: those of the modules as imported, and what stands in for them."""
+_replacing: dict[int, Any] = {}
+"""What stands in for a function, by the function."""
+_users: dict[int, tuple[dict[str, Any], dict[str, Any], int]] = {}
+"""Namespaces of the user: each with the functions that were replaced in it, and for how many traces."""
 
 
 @contextmanager
-def creating(active: Callable[[], bool]) -> Iterator[None]:
-    """Within it, the functions in ``OPERATIONS.creators`` stand in for NumPy's where ``active()`` holds."""
+def creating(f: Callable[..., Any], active: Callable[[], bool]) -> Iterator[None]:
+    """Within it, the functions in ``OPERATIONS.creators`` stand in for NumPy's and SciPy's where ``active()`` holds.
+
+    So they do under the names that the user's modules, as far as `f` reaches them, have for them.
+    """
     global _depth
     with _lock:
         _depth += 1
         if _depth == 1:
-            for name in OPERATIONS.creators:
-                _originals[name] = getattr(np, name)
-                setattr(np, name, _Creator(name, _originals[name], active))
+            _prepare(active)
+            _install(_stand_ins)
+        changed = [_replace(namespace) for namespace in list(namespaces(f))]
     try:
         yield
     finally:
         with _lock:
+            for number in changed:
+                _restore(number)
             _depth -= 1
             if _depth == 0:
-                for name, original in _originals.items():
-                    setattr(np, name, original)
+                _install(_originals)
+
+
+def _replace(namespace: dict[str, Any]) -> int:
+    _, own, count = _users.get(id(namespace), (namespace, {}, 0))
+    if not count:
+        own = {name: value for name, value in list(namespace.items()) if id(value) in _replacing}
+        namespace.update({name: _replacing[id(value)] for name, value in own.items()})
+    _users[id(namespace)] = namespace, own, count + 1
+    return id(namespace)
+
+
+def _restore(number: int) -> None:
+    namespace, own, count = _users.pop(number)
+    if count > 1:
+        _users[number] = namespace, own, count - 1
+        return
+    for name, value in own.items():
+        if namespace.get(name) is _replacing[id(value)]:  # not what the user has put there since
+            namespace[name] = value
 
 
 @contextmanager
 def as_imported() -> Iterator[None]:
-    """Within it, the module ``numpy`` is as it was imported, for all threads: it is to be short."""
+    """Within it, the modules are as they were imported, for all threads: it is to be short."""
     with _lock:
-        present = {name: getattr(np, name) for name in _originals}
-        for name, original in _originals.items():
-            setattr(np, name, original)
+        _install(_originals)
         try:
             yield
         finally:
-            for name, function in present.items():
-                setattr(np, name, function)
+            if _depth:
+                _install(_stand_ins)
+
+
+def _install(functions: dict[str, dict[str, Any]]) -> None:
+    for module, named in functions.items():
+        vars(sys.modules[module]).update(named)
+
+
+def _prepare(active: Callable[[], bool]) -> None:
+    """Stand-ins for the functions that the modules have now."""
+    for module, names in _names(tuple(OPERATIONS.creators)).items():
+        namespace = vars(sys.modules[module])
+        present = {name: namespace[name] for name in names}
+        if _originals.get(module) != present:
+            _originals[module] = present
+            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, active) for name, f in present.items()}
+            _replacing.update((id(f), _stand_ins[module][name]) for name, f in present.items())
+
+
+@functools.lru_cache(maxsize=8)
+def _names(creators: tuple[str, ...]) -> dict[str, list[str]]:
+    """The names in each module, from full ones such as 'scipy.linalg.solve'."""
+    found: dict[str, list[str]] = {}
+    for creator in creators:
+        module, _, name = creator.rpartition(".")
+        found.setdefault(module, []).append(name)
+    return found
+
+
+def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> _Creator | _Indexed:
+    return _Creator(name, original, active) if callable(original) else _Indexed(name, original, active)
 
 
 class _Creator:
-    """Stands in for one function of NumPy."""
+    """Stands in for one function of NumPy, and for it as a key of a dictionary."""
 
     def __init__(self, name: str, original: Callable[..., Any], active: Callable[[], bool]) -> None:
         functools.update_wrapper(self, original)
         self._name, self._original, self._active = name, original, active
+        self._last = name.rpartition(".")[2]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._name):
+        if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._last):
             return self._original(*args, **kwargs)
         return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
+
+    def __hash__(self) -> int:
+        return hash(self._original)
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._original
 
     @property
     def _numba_type_(self) -> Any:
@@ -89,16 +148,31 @@ class _Creator:
         return cpu_target.typing_context.resolve_value_type(self._original)
 
 
+class _Indexed:
+    """Stands in for np.r_ and np.c_, which make an array of what is between their brackets."""
+
+    def __init__(self, name: str, original: Any, active: Callable[[], bool]) -> None:
+        self._name, self._original, self._active = name, original, active
+
+    def __getitem__(self, key: Any) -> Any:
+        if not self._active() or _is_library(sys._getframe(1)):
+            return self._original[key]
+        return OPERATIONS.creators[self._name](self._original, key)
+
+
+def _is_library(frame: FrameType) -> bool:
+    return package_of(frame.f_globals) in LIBRARIES or is_internal(frame.f_code)
+
+
 def _is_asked(frame: FrameType, name: str) -> bool:
-    """Whether it is the user's own code that calls numpy.`name`."""
-    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    if package in LIBRARIES or is_internal(frame.f_code):
+    """Whether it is the user's own code that calls a function of that name."""
+    if _is_library(frame):
         return False
     called = _called(frame.f_code, frame.f_lasti)
     # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random
     if called is None or called == name or hasattr(builtins, called):  # list(map(np.array, rows))
         return True
-    return isinstance(frame.f_locals.get(called), _Creator)
+    return isinstance(frame.f_locals.get(called, frame.f_globals.get(called)), _Creator)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -32,7 +32,9 @@ class Operations:
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
-        functions that make arrays, by their name in NumPy: ``(original, *args, **kwargs) -> array``.
+        functions that make arrays, also of lists that hold traced values, or do not ask arrays for their own ones, by
+        their full name ('numpy.zeros', 'scipy.linalg.solve'): ``(original, *args, **kwargs) -> array``; np.r_ and np.c_
+        have the key as their argument.
     """
 
     operators: dict[str, Callable[..., Any]] = field(default_factory=dict)

@@ -212,9 +212,11 @@ class ArrayProtocol:
             "the contents",
             "If a NumPy array is indexed by traced integers, as in a[i]: write staged_ad.numpy.asarray(a)[i] or "
             "staged_ad.numpy.take(a, i), or in a loop scan over the array, scan(f, init, a). If a traced value is "
-            "assigned, as in a[i] = x: write staged_ad.numpy.at(a)[i].set(x). np.array and np.asarray cannot hold "
-            "traced values: write staged_ad.numpy.array(...), or np.stack([...]) for a list of traced values; for a "
-            "library that is not NumPy or scipy.special, the computation must stay outside",
+            "assigned, as in a[i] = x: make the array inside the traced function, a = np.array(a). If a method of "
+            "a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If a function of NumPy or SciPy was "
+            "imported by its own name, as in `from scipy.linalg import solve`: call it as scipy.linalg.solve, or "
+            "import it from staged_ad.scipy.linalg (np.array: staged_ad.numpy). Computations of other libraries "
+            "must stay outside, or go into staged_ad.pure_callback",
             self,
         )
 

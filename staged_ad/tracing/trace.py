@@ -348,7 +348,7 @@ def trace_flat(
         for var, meaning in zip(trace.inputs, meanings, strict=False):
             if meaning is not None:
                 trace.meanings[var] = meaning if isinstance(meaning, Tracer) else np.asarray(meaning, var.type.dtype)
-        with creating(_tracing):
+        with creating(f, _tracing):
             outputs = f(*tracers)
         return trace.finish(outputs, name)
     finally:

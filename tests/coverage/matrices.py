@@ -26,6 +26,11 @@ def definite(a: Any) -> Any:
     return np.matmul(a, np.swapaxes(a, -1, -2)) + 2.0 * np.eye(a.shape[-1], dtype=a.dtype)
 
 
+def positive(a: Any) -> Any:
+    """A matrix with positive eigenvalues that is not symmetric."""
+    return np.matmul(definite(a), definite(np.swapaxes(a, -1, -2)))
+
+
 def symmetric(a: Any) -> Any:
     return a + np.swapaxes(a, -1, -2)
 
@@ -46,8 +51,8 @@ MATRICES: Table = {
     "numpy.linalg.cross": on(numbers(2, 3), numbers(3, low=0.2))(np.linalg.cross),
     "numpy.linalg.det": _both(np.linalg.det),
     "numpy.linalg.diagonal": x(np.linalg.diagonal, lambda x: np.linalg.diagonal(x, offset=1)),
-    "numpy.linalg.eig": _both(lambda a: np.sort(np.linalg.eig(definite(a) @ definite(a.T))[0].real)),
-    "numpy.linalg.eigvals": _both(lambda a: np.sort(np.linalg.eigvals(definite(a) @ definite(a.T)).real)),
+    "numpy.linalg.eig": _both(lambda a: [y.real**2 for y in np.linalg.eig(positive(a))]),
+    "numpy.linalg.eigvals": _both(lambda a: np.sort(np.linalg.eigvals(positive(a)).real)),
     "numpy.linalg.eigh": _both(lambda a: [np.linalg.eigh(symmetric(a))[0], np.linalg.eigh(symmetric(a))[1] ** 2]),
     "numpy.linalg.eigvalsh": _both(lambda a: np.linalg.eigvalsh(symmetric(a))),
     "numpy.linalg.inv": _both(np.linalg.inv),

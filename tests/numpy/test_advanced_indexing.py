@@ -235,11 +235,6 @@ def test_a_table_is_looked_up_in_a_while_loop(mode: str):
 @pytest.mark.parametrize(
     ("f", "error", "advice"),
     [
-        (lambda x: x[x > 0], UnsupportedError, r"np\.where"),
-        (lambda x: np.nonzero(x), UnsupportedError, r"np\.where"),
-        (lambda x: np.flatnonzero(x), UnsupportedError, r"np\.where"),
-        (lambda x: np.argwhere(x), UnsupportedError, r"np\.where"),
-        (lambda x: np.compress(x > 0, x), UnsupportedError, r"np\.where"),
         (lambda x: np.take(x, x), DTypeError, "must be integers"),
         (lambda x: x[[0, 5]], IndexError, "index 5 is out of bounds for axis 0 with size 3"),
         (lambda x: x[np.array([True, False])], IndexError, "boolean index did not match"),

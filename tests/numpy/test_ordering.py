@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import staged_ad as sad
-from staged_ad.numpy.quantiles import METHODS
+from staged_ad.errors import UnsupportedError
+from staged_ad.numpy.quantiles import INTERPOLATIONS
 from tests.backends import MODES, in_mode, through_program
 from tests.checks import assert_derivatives
 from tests.numerics import assert_close, assert_same, directional
@@ -200,7 +201,7 @@ def test_equal_elements_have_the_derivative_of_the_stable_sort():
 @every_mode
 @settings(max_examples=16)
 @given(
-    st.sampled_from(sorted(METHODS)),
+    st.sampled_from(sorted(INTERPOLATIONS)),
     npst.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4),
     st.sampled_from(["float64", "float32", "int64"]),
     st.data(),
@@ -345,6 +346,17 @@ def test_bincount_of_traced_integers_takes_a_length(mode: str):
 
 
 @every_mode
+def test_bincount_of_traced_integers_is_as_long_as_they_need(mode: str):
+    count = in_mode(mode, lambda x: np.bincount(x, minlength=3))
+    for x in ([1, 2, 1], [0, 5], [2, 2], []):
+        assert_same(count(np.array(x, int)), np.bincount(np.array(x, int), minlength=3))
+    with pytest.raises(ValueError, match="negative"):
+        count(np.array([1, -1]))
+    with pytest.raises(UnsupportedError, match=r"staged_ad.numpy.bincount\(x, weights, length=n\)"):
+        in_mode(mode, sad.vmap(lambda x: np.bincount(x, minlength=3)))(np.array([[1, 2], [0, 1]]))
+
+
+@every_mode
 @settings(max_examples=15)
 @given(arrays(least=1, dims=2), st.integers(1, 8))
 def test_unique_with_a_size_gives_the_first_distinct_elements(mode: str, case: Any, size: int):
@@ -376,7 +388,6 @@ def test_what_has_a_length_of_its_own_says_what_to_write(function: Any):
     [
         (lambda x: np.histogram(x, 0), ValueError, "positive"),
         (lambda x: np.histogram(x, weights=np.ones(3)), ValueError, "same shape"),
-        (lambda x: np.bincount(x.astype(int)), NotImplementedError, "length=n"),
         (lambda x: np.bincount(np.array([1, -1]), x[:2]), ValueError, "negative"),
         (lambda x: np.bincount(np.array([1, 1]), x), ValueError, "same length"),
         (lambda x: np.bincount(x), TypeError, "safe"),

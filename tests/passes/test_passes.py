@@ -15,6 +15,7 @@ from staged_ad.passes.assemble import assemble
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.fold import fold
+from staged_ad.passes.forward import forward
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.simplify import simplify
 
@@ -44,6 +45,17 @@ def test_cse_computes_equal_expressions_once() -> None:
 def test_fold_computes_literals() -> None:
     zeros = np.zeros(3)
     assert after(fold, lambda x: x + sad.numpy.array(np.exp(zeros)) * 2.0, np.ones(3)) == ["add"]
+
+
+def written(x: Any) -> Any:
+    y = x.copy()
+    for k in range(3):
+        y[k + 1 :] = y[k + 1 :] / y[k]
+    return y
+
+
+def test_forward_writes_no_empty_part() -> None:
+    assert after(forward, written, np.arange(1.0, 4.0)).count("update") == 2
 
 
 def test_inline_leaves_no_call() -> None:

@@ -16,26 +16,33 @@ import scipy.linalg
 from tests.primitives.row import Row, generator
 
 SQUARE = ((2, 3, 3), (10, 10), (1, 1), (0, 0))
-RECTANGULAR = ((3, 4), (2, 3, 2), (10, 4), (3, 0))
+RECTANGULAR = ((3, 4), (2, 3, 2), (3, 0))
+STACK = SQUARE[0]
+ONE_OF_EACH = (STACK, *RECTANGULAR, (0, 0))
+"""For what is LAPACK's work whatever the size is."""
 DIFFERENTIABLE = 50
 """Elements up to which rows are compared with finite differences; larger ones show that sizes do not matter."""
 
 
 def matrix(name: str, shape: tuple[int, ...], dtype: str = "float64") -> Any:
     """Well conditioned, with singular values apart."""
-    x = generator(f"{name}{shape}").uniform(-1, 1, shape)
+    rng = generator(f"{name}{shape}")
+    x = rng.uniform(-1, 1, shape)
+    if np.dtype(dtype).kind == "c":
+        x = x + 1j * rng.uniform(-1, 1, shape)
     spread = np.diag(np.arange(3.0, 3.0 + 2 * max(shape[-2:]), 2.0))[: shape[-2], : shape[-1]]
     return (x + spread).astype(dtype)
 
 
 def symmetric(x: Any) -> Any:
-    return (x + np.swapaxes(x, -1, -2)) / 2 if np.ndim(x) > 1 else x
+    """The symmetric or hermitian part of matrices."""
+    return (x + np.conj(np.swapaxes(x, -1, -2))) / 2 if np.ndim(x) > 1 else x
 
 
 def multiples(x: Any) -> Any:
     """Multiples of a matrix are as regular as it is; permutations stay what they are."""
     x = np.asarray(x)
-    return np.stack([x, x * 2, x * 3]) if x.dtype.kind == "f" else np.stack([x] * 3)
+    return np.stack([x, x * 2, x * 3]) if x.dtype.kind in "fc" else np.stack([x] * 3)
 
 
 def vectorised(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,20 +118,16 @@ def _solved(lu: Any, order: Any, a: Any, b: Any, *, trans: bool) -> Any:
 
 
 def _systems() -> Iterator[Row]:
+    ways = ((True, False, False), (False, True, False), (True, True, True), (False, False, True))
     for shape in SQUARE:
         a, label = matrix("solve", shape), str(list(shape))
         b = generator(f"right{shape}").uniform(-1, 1, (*shape[:-1], 2))
-        for lower, trans, unit in (
-            (True, False, False),
-            (False, True, False),
-            (True, True, True),
-            (False, False, True),
-        ):
+        for lower, trans, unit in ways if shape == STACK else ways[:1]:
             params = {"lower": lower, "trans": trans, "unit": unit}
             scaled = a / 10 if unit else a  # the diagonal is not read then
             yield from rows("triangular_solve", label, (scaled, b), _triangular, ((1,),), **params)
         lu, _, order = _factored(a)
-        for trans in (False, True):
+        for trans in (False, True) if max(shape) > 1 else (False,):
             yield from rows("lu_solve", label, (lu, order, a, b), _solved, ((3,),), smooth=False, trans=trans)
         yield from rows("lu", label, (a,), _factored)
         spd = symmetric(a) + shape[-1] * np.eye(shape[-1])
@@ -164,24 +167,30 @@ def _eigh(a: Any, *, vectors: bool, lower: bool) -> list[Any]:
     return list(np.linalg.eigh(a, uplo)) if vectors else [np.linalg.eigvalsh(a, uplo)]
 
 
+def _eig(a: Any, *, vectors: bool) -> list[Any]:
+    found = list(np.linalg.eig(a)) if vectors else [np.linalg.eigvals(a)]
+    return [x.astype(np.result_type(x, np.complex64)) for x in found]
+
+
 def _svd(a: Any, *, vectors: bool, full: bool) -> list[Any]:
     return list(np.linalg.svd(a, full_matrices=full)) if vectors else [np.linalg.svd(a, compute_uv=False)]
 
 
 def _factorisations() -> Iterator[Row]:
-    for shape in (*SQUARE, *RECTANGULAR):
+    for shape in ONE_OF_EACH:
         a, label = matrix("factors", shape), str(list(shape))
-        for complete in (False, True):
-            smooth = not complete or shape[-2] <= shape[-1]
-            if smooth:
-                yield from rows("qr", label, (a,), _qr, complete=complete)
+        yield from rows("qr", label, (a,), _qr, complete=False)
         yield from rows("svd", label, (a,), _svd, vectors=True, full=False)
-        yield from rows("svd", label, (a,), _svd, vectors=False, full=False)
-    for shape in SQUARE:
-        a = symmetric(matrix("eigh", shape))
-        for vectors, lower in ((True, True), (True, False), (False, True)):
+    a = matrix("factors", (3, 4))
+    yield from rows("qr", "[3, 4]", (a,), _qr, complete=True)
+    yield from rows("svd", "[3, 4]", (a,), _svd, vectors=False, full=False)
+    for shape in (STACK, (0, 0)):
+        a, label = matrix("eigh", shape), str(list(shape))
+        for vectors, lower in ((True, True), (True, False), (False, True))[: 3 if shape == STACK else 1]:
             params = {"vectors": vectors, "lower": lower}
-            yield from rows("eigh", str(list(shape)), (a,), _eigh, direction=symmetric, **params)
+            yield from rows("eigh", label, (symmetric(a),), _eigh, direction=symmetric, **params)
+        for vectors in (True, False):
+            yield from rows("eig", label, (a,), _eig, vectors=vectors)
     for name, f in (("qr", _qr), ("svd", _svd), ("eigh", _eigh)):
         params = {"qr": {"complete": False}, "svd": {"vectors": True, "full": False}}.get(
             name, {"vectors": True, "lower": True}
@@ -204,7 +213,7 @@ def _cofactor(a: Any) -> Any:
 
 def _gap_quotient(x: Any, w: Any, *, skew: bool, total: bool) -> Any:
     d = w[None, :] + w[:, None] if total else w[None, :] - w[:, None] + np.eye(len(w))
-    part = (x - x.T if skew else x + x.T) / 2
+    part = (x - x.conj().T if skew else x + x.conj().T) / 2
     return part / d * (1 if total else 1 - np.eye(len(w)))
 
 
@@ -212,12 +221,11 @@ def _compositions() -> Iterator[Row]:
     for shape in SQUARE:
         a, label = matrix("det", shape), str(list(shape))
         yield from rows("det", label, (a,), np.linalg.det)
-        yield from rows("pinv", label, (a,), _pinv, rtol=1e-15, hermitian=False)
-        yield from rows("pinv", label, (symmetric(a),), _pinv, direction=symmetric, rtol=1e-15, hermitian=True)
-    for shape in RECTANGULAR:
+    a = symmetric(matrix("det", STACK))
+    yield from rows("pinv", str(list(STACK)), (a,), _pinv, direction=symmetric, rtol=1e-15, hermitian=True)
+    for shape in ONE_OF_EACH:
         yield from rows("pinv", str(list(shape)), (matrix("pinv", shape),), _pinv, rtol=1e-15, hermitian=False)
-    for n in (4, 5):
-        yield from rows("cofactor", f"{n}", (matrix("cofactor", (n, n)),), _cofactor)
+    yield from rows("cofactor", "4", (matrix("cofactor", (4, 4)),), _cofactor)
     a, x, w = matrix("tangent", (4, 4)), matrix("moved", (4, 4)), np.array([1.0, 2.0, 4.0, 5.0])
     yield from rows("cofactor_tangent", "4", (a, x), lambda a, x: _directional(_cofactor, a, x), ((1,),))
     for skew, total in ((False, False), (True, False), (True, True)):
@@ -248,4 +256,47 @@ def _functions() -> Iterator[Row]:
         yield from rows("row_order", str(pivots), (np.array(pivots, np.int32),), _row_order)
 
 
-LINALG: list[Row] = [*_systems(), *_checks(), *_factorisations(), *_compositions(), *_functions()]
+def _difference_quotient(x: Any, w: Any) -> Any:
+    d = w[None, :] - w[:, None]
+    return x / np.where(np.eye(len(w)), np.max(np.abs(w)), d)
+
+
+def _complex() -> Iterator[Row]:
+    """Phases of the vectors of eigh, svd and eig are no functions of the matrix: tests/numpy/test_linalg_complex.py."""
+    for dtype, shape in (("complex128", STACK), ("complex64", (3, 3))):
+        a, b = matrix("complex", shape, dtype), matrix("right", (*shape[:-1], 2), dtype)
+        yield from rows("triangular_solve", dtype, (a, b), _triangular, ((1,),), lower=True, trans=True, unit=False)
+        lu, _, order = _factored(a)
+        yield from rows("lu_solve", dtype, (lu, order, a, b), _solved, ((3,),), smooth=False, trans=True)
+        yield from rows("lu", dtype, (a,), _factored)
+        spd = symmetric(a) + 3 * np.eye(3, dtype=dtype)
+        yield from rows("cholesky", dtype, (spd,), np.linalg.cholesky, direction=symmetric)
+        yield from rows("qr", dtype, (a,), _qr, complete=False)
+        yield from rows("svd", dtype, (a,), _svd, smooth=False, vectors=True, full=False)
+        yield from rows("eigh", dtype, (symmetric(a),), _eigh, smooth=False, vectors=True, lower=True)
+        yield from rows("eig", dtype, (a,), _eig, smooth=False, vectors=True)
+    a, x, w = matrix("one", (3, 3), "complex128"), matrix("moved", (3, 3), "complex128"), np.array([1.0, 2.0, 4.0])
+    yield from rows("svd", "complex", (a,), _svd, vectors=False, full=False)
+    yield from rows("eigh", "complex", (symmetric(a),), _eigh, direction=symmetric, vectors=False, lower=False)
+    yield from rows("det", "complex", (a,), np.linalg.det)
+    yield from rows("pinv", "complex", (a[:2],), _pinv, rtol=1e-15, hermitian=False)
+    yield from rows("cofactor", "complex", (a,), _cofactor)
+    yield from rows("cofactor_tangent", "complex", (a, x), lambda a, x: _directional(_cofactor, a, x), ((1,),))
+    for skew in (False, True):
+        yield from rows("gap_quotient", "complex", (x, w), _gap_quotient, ((0,),), skew=skew, total=skew)
+    yield from rows("column_quotient", "complex", (x, w), lambda x, s: x / s, ((0,),))
+    yield from rows("grouped", "complex", (x, w), lambda x, w, **params: x, ((0,),), check=True, zeros=0)
+    yield from rows("difference_quotient", "complex", (x, w + 1j), _difference_quotient, ((0,),), smooth=False)
+    yield from rows("require", "complex", (x, np.array([True])), lambda x, ok, error: x, ((0,),), error="singular")
+    order = np.array([2, 0, 1])
+    yield from rows("permute_rows", "complex", (x, order), _permuted, ((0,),), inverse=True)
+
+
+LINALG: list[Row] = [
+    *_systems(),
+    *_checks(),
+    *_factorisations(),
+    *_compositions(),
+    *_functions(),
+    *_complex(),
+]

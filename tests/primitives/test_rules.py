@@ -267,6 +267,6 @@ def test_transposing_what_is_not_linear_says_so(name: str):
 
 
 def test_stop_gradient_has_derivative_zero():
-    row = next(row for row in ROWS if row.primitive == "stop_gradient")
+    row = next(row for row in ROWS if row.primitive == "stop_gradient" and row.arguments[0].dtype == float)
     _, y_dot = evaluate(jvp_program(row.program, [True]), *row.arguments, np.ones(3))
     np.testing.assert_array_equal(y_dot, np.zeros(3))

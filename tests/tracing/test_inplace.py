@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -235,6 +237,19 @@ def test_arrays_are_made_however_numpy_is_called():
 
     assert sad.jit(f)(2.0) == f(2.0) == 12.0
     assert sad.grad(f)(2.0) == 7.0
+
+
+def test_functions_of_scipy_take_traced_arrays():
+    def f(a: Any, b: Any) -> Any:
+        factor = scipy.linalg.cho_factor(a @ a.T + 3 * np.eye(2))
+        return scipy.special.logsumexp(scipy.linalg.cho_solve(factor, b)) + np.sum(scipy.special.softmax(b) ** 2)
+
+    a, b = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([1.0, 3.0])
+    np.testing.assert_allclose(sad.jit(f)(a, b), f(a, b), rtol=1e-14)
+    np.testing.assert_allclose(
+        np.sum(sad.grad(f)(a, b)), np.sum([f(a + h, b) - f(a - h, b) for h in (1e-6,)]) / 2e-6, rtol=1e-7
+    )
+    assert not isinstance(scipy.linalg.solve(np.eye(2), b), sad.tracing.Tracer)
 
 
 def test_dtypes_without_programs_stay_numpys():

@@ -1,0 +1,89 @@
+"""The table of the NumPy protocols is filled: what each module has to offer, by its name in NumPy.
+
+Invariant: a module says in FUNCTIONS, METHODS and PROPERTIES what it offers; of two that offer the same, the later
+counts.
+Start at ``MODULES``.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from staged_ad.numpy import (
+    assignment,
+    counting,
+    creation,
+    diagonals,
+    dtypes,
+    floats,
+    fourier,
+    histograms,
+    indexing,
+    inplace,
+    interpolating,
+    joining,
+    linalg_norms,
+    multiplying,
+    nan_reducing,
+    of_lists,
+    ordering,
+    padding,
+    polynomials,
+    products,
+    quantiles,
+    reducing,
+    refusing,
+    scanning,
+    selecting,
+    shaping,
+    spacing,
+    special,
+    statistics,
+    taking,
+    ufunc_methods,
+    ufuncs,
+    windows,
+)
+from staged_ad.tracing.operations import OPERATIONS
+
+MODULES: tuple[ModuleType, ...] = (
+    refusing,
+    ufuncs,
+    shaping,
+    taking,
+    scanning,
+    ordering,
+    counting,
+    quantiles,
+    special,
+    fourier,
+    reducing,
+    multiplying,
+    linalg_norms,
+    interpolating,
+    joining,
+    histograms,
+    diagonals,
+    padding,
+    spacing,
+    selecting,
+    nan_reducing,
+    products,
+    polynomials,
+    dtypes,
+    floats,
+    statistics,
+    windows,
+    creation,
+)
+
+for _module in MODULES:
+    OPERATIONS.functions.update(getattr(_module, "FUNCTIONS", {}))
+    OPERATIONS.methods.update(getattr(_module, "METHODS", {}))
+    OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
+OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
+OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
+OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
+OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
+OPERATIONS.views.update(inplace.VIEWS)
+OPERATIONS.changes.update(inplace.CHANGES)
