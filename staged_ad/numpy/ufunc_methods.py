@@ -110,6 +110,8 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
     elif len(x) == 0:
         raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
     found = _in_pairs(ufunc, x) if not parts else _in_order(ufunc, parts)
+    if len(x) == 1:
+        found = found.astype(ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])
     return found.reshape(shape) if keepdims else found
 
 
