@@ -37,6 +37,17 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.linspace(k > 1, np.float32(2.5), 4), K),
     (lambda x: np.linspace(x, 1.0, 3), V.astype("float32")),
     (lambda x: np.logspace(x, 1.0, 3), V.astype("float32")),
+    *[(lambda x, f=f: getattr(np, f)(V, where=x > 0), V) for f in ("sum", "prod", "any", "all", "nansum")],
+    *[(lambda x, f=f: getattr(np, f)(V, where=x > 0, initial=1.0), V) for f in ("max", "min")],
+    *[(lambda x, f=f: getattr(np, f)(V, where=x > 0), V) for f in ("mean", "var", "std")],
+    *[(lambda x, f=f: getattr(np, f)(x, dtype="complex64"), N) for f in ("nanmean", "nanvar", "nanstd")],
+    (lambda x: np.nanstd(x, dtype="int8"), K),
+    (lambda x: (x > 0).conj(), V),
+    (lambda x: np.correlate(x > 0, x > 1), V),
+    (lambda z: 0**z, np.array([2 + 0j, 1j, -1 + 2j, 0j])),
+    (lambda x: np.logical_xor.reduce(x[:1]), V),
+    (lambda k: np.divide.reduce(k[:1]), K),
+    (lambda k: np.allclose(k, -1), K.astype("uint16")),
     (lambda z: np.geomspace(z, 2.0 - 1j, 4), Z[::2]),
     (lambda k: np.angle(k, deg=True), K.astype("int16")),
 ]
@@ -59,6 +70,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: x.copy().sort(axis=None), V),
     (lambda x: x.copy().partition(1, None), V),
     (lambda x: x.copy().fill(x), V),
+    (lambda k: np.copyto(k.copy(), 1.5), K),
+    (lambda x: np.gradient(x > 0), V),
 ]
 
 

@@ -29,7 +29,8 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
     value = array(src) if isinstance(src, list | tuple) else as_value(src)
     found, wanted = typeof(value), typeof(as_value(dst))
-    if not found.weak and not np.can_cast(found.dtype, wanted.dtype, casting):  # type: ignore[arg-type]  # the user's
+    given = found.dtype if not found.weak or found.dtype.kind in "fc" else wanted.dtype  # Python integers only fit
+    if not np.can_cast(given, wanted.dtype, casting):  # type: ignore[arg-type]  # the user's
         raise DTypeError(
             f"Cannot cast array data from {found.dtype!r} to {wanted.dtype!r} according to the rule {casting!r} (at "
             f"{location(user_source())}); cast it with astype, or pass casting='unsafe'"

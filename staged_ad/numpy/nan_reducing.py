@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.errors import DTypeError
 from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy.arrays import asarray, refuse
+from staged_ad.numpy.promotion import to_float
 from staged_ad.tracing.source import location, user_source
 
 
@@ -123,17 +124,18 @@ def nanvar(
     if x.dtype.kind not in "fc":
         return np.var(x, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
     _check_dtype("nanvar", dtype)
-    x = x if dtype is None else x.astype(dtype)
-    center = nanmean(x, axis, keepdims=True, where=where) if mean is np._NoValue else mean
-    difference = np.where(np.isnan(x), x.dtype.type(0), x - center)
+    center = nanmean(x, axis, dtype, keepdims=True, where=where) if mean is np._NoValue else mean
+    center = center if x.dtype.kind == "c" else np.real(center)
+    difference = np.where(np.isnan(x), x.dtype.type(0), (x - center).astype(x.dtype))
     square = difference**2 if x.dtype.kind == "f" else difference.real**2 + difference.imag**2
     count = _counted(x, axis, keepdims, where)
-    freedom = np.where(count > ddof, count - ddof, np.nan).astype(square.dtype)
-    return np.sum(square, axis=axis, keepdims=keepdims, where=where) / freedom
+    total = np.sum(square, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    return total / np.where(count > ddof, count - ddof, np.nan).astype(total.real.dtype)
 
 
 def nanstd(a: Any, *args: Any, **kwargs: Any) -> Any:
-    return np.sqrt(nanvar(a, *args, **kwargs))
+    found = nanvar(a, *args, **kwargs)
+    return np.sqrt(to_float(found)).astype(found.dtype)
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ShapeError, UnsupportedError
+from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype, to_float, to_shape
@@ -210,6 +210,8 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """np.gradient; the spacings may be traced too."""
+    if typeof(as_value(f)).dtype == BOOL:
+        raise DTypeError(f"np.gradient of booleans is not defined (at {location(user_source())}); cast first")
     value = operand(to_float(f))
     if edge_order not in (1, 2):
         raise ValueError("'edge_order' greater than 2 not supported")

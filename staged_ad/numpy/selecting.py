@@ -83,6 +83,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     x, y = (v if type(v) in (int, float) else asarray(v) for v in (a, b))
+    y = float(y) if type(y) is int else y  # -1 is close to no unsigned integer
     if not isinstance(y, int | float) and y.dtype.kind in "iub":
         y = y.astype(np.result_type(y.dtype, 1.0))
     close = ((np.abs(x - y) <= atol + rtol * np.abs(y)) & np.isfinite(y)) | (x == y)

@@ -13,6 +13,7 @@ import numpy as np
 
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir.types import canonical_dtype
+from staged_ad.numpy import reducing
 from staged_ad.numpy.arrays import along, asarray, axis_of, refuse, static
 from staged_ad.numpy.exponentials import logsumexp
 from staged_ad.numpy.promotion import as_value
@@ -25,13 +26,15 @@ LONGEST = 1000
 
 
 _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-    np.logical_and: np.all,
-    np.logical_or: np.any,
+    np.add: reducing.sum,
+    np.multiply: reducing.prod,
+    np.maximum: reducing.max,
+    np.minimum: reducing.min,
+    np.logical_and: reducing.all,
+    np.logical_or: reducing.any,
 }
+"""Not NumPy's: those come back here where the mask alone is traced."""
+
 _ASSOCIATIVE = {
     *(np.fmax, np.fmin, np.logaddexp2, np.hypot, np.bitwise_and, np.bitwise_or, np.bitwise_xor),
     *(np.logical_xor, np.gcd, np.lcm),
@@ -107,6 +110,8 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
     elif len(x) == 0:
         raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
     found = _in_pairs(ufunc, x) if not parts else _in_order(ufunc, parts)
+    if len(x) == 1:
+        found = found.astype(ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])
     return found.reshape(shape) if keepdims else found
 
 

@@ -124,6 +124,11 @@ def conjugate(x: Any) -> Any:
     return to_dtype(value, resolve(np.conjugate, [typeof(value)])[-1])
 
 
+def conj(x: Any) -> Any:
+    """The method, which leaves booleans as they are; the ufunc makes integers of them."""
+    return conjugate(x) if typeof(x).is_complex else x
+
+
 def real(val: Any) -> Any:
     value = as_value(val)
     return c.real(value) if typeof(value).is_complex else value
@@ -370,5 +375,5 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.isrealobj: lambda x: not typeof(as_value(x)).is_complex,
 }
 """The ufuncs, and functions of complex numbers that are none."""
-METHODS: dict[str, Callable[..., Any]] = {"conj": conjugate, "conjugate": conjugate}
+METHODS: dict[str, Callable[..., Any]] = {"conj": conj, "conjugate": conj}
 PROPERTIES: dict[str, Callable[..., Any]] = {"real": real, "imag": imag}

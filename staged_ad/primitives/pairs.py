@@ -166,8 +166,7 @@ def sqrt(z: Pair) -> Pair:
 def power(z: Pair, w: Pair) -> Pair:
     """exp(w log z), and what NumPy says where the base or the exponent is 0."""
     found = exp(pair_product(mul, w, log(z)))
-    positive = _and(_gt(w.real, 0.0), _eq(w.imag, 0.0))
-    at_zero = chosen(positive, constant(z, 0), constant(z, complex(math.nan, math.nan)))
+    at_zero = chosen(_gt(w.real, 0.0), constant(z, 0), constant(z, complex(math.nan, math.nan)))
     return chosen(is_zero(w), constant(z, 1), chosen(is_zero(z), at_zero, found))
 
 

@@ -284,7 +284,7 @@ def ordering(d: Draw, s: Scope) -> list[str]:
         + d.pick(
             f"np.sort({x}{axis}{d.options(0.2, kind=repr('stable'))})",
             f"np.argsort({x}{axis}, kind='stable')",
-            f"np.partition({x}, 1{axis})[..., 1]",
+            f"np.partition({x}, 1)[..., 1]",
             f"np.median({x}{d.options(axis=d.axis(v, many=True))}{kept})",
             f"np.quantile({x}, {q}{axis}{kept}{d.options(method=method)})",
             f"np.percentile({x}, {q}{axis}{kept}{d.options(method=method)})",

@@ -68,6 +68,7 @@ def close(one: Any, two: Any, slack: Any, low: bool) -> bool:
     """Equality up to rounding, and `slack`."""
     if two.dtype.kind not in "fc":
         return bool(np.array_equal(one, two))
+    one, two = (np.asarray(x, float) if x.dtype == np.float16 else x for x in (one, two))
     narrow = low or two.dtype.name in ("float32", "complex64")
     finite = np.isfinite(two)
     if two.dtype.kind == "c":  # which part of a complex number is not finite, depends on the order of products
