@@ -134,7 +134,7 @@ def _lengths(a: Any, s: Any, axes: Any, halved: bool = False) -> tuple[list[int]
             stacklevel=4,
         )
     count = len(shape) if s is None else len(s)
-    chosen = [check_axis(int(k), len(shape)) for k in (range(len(shape) - count, len(shape)) if axes is None else axes)]
+    chosen = [check_axis(int(k), len(shape)) for k in (range(-count, 0) if axes is None else axes)]
     if s is None:
         lengths = [shape[k] for k in chosen]
         if halved and lengths:

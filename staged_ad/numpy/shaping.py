@@ -300,7 +300,8 @@ def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
             f"np.clip(..., out=...) is not supported on traced values (at {location(user_source())})"
         )
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
-    value = as_value(a_)
+    given = [x for x in (low, high) if x is not None]
+    value = promote_dtypes(as_value(a_), *map(as_value, given))[0] if len(given) > 1 else as_value(a_)
     if low is not None:
         value, bound = promote(value, low)
         value = select(_or_nan(a.lt(value, bound), bound), bound, value)
