@@ -203,7 +203,9 @@ def innermost(values: Iterable[Any]) -> Trace | None:
     for value in values:
         if isinstance(value, Tracer):
             check_open(value)
-            if value.owner.open and (found is None or value.owner.tag > found.tag):  # a constant may be left over
+            if not value.owner.open and isinstance(value.atom, Literal):  # a constant that outlived its function
+                continue
+            if found is None or value.owner.tag > found.tag:
                 found = value.owner
     return found
 
