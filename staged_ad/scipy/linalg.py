@@ -20,7 +20,7 @@ from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
 from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
 from staged_ad.numpy.shaping import concatenate, flip, ravel, stack
-from staged_ad.numpy.ufuncs import conjugate
+from staged_ad.numpy.ufuncs import conjugate, real
 from staged_ad.primitives import linalg as parts
 from staged_ad.primitives import linalg_functions as functions
 from staged_ad.primitives import linalg_minors as minors
@@ -208,7 +208,7 @@ def lu(a: Any, permute_l: bool = False, *, p_indices: bool = False) -> Any:
         shape = (*typeof(order).shape, 1)
         rows = iota(shape, np.dtype("int32"), len(shape) - 2, near=(order,))
         return reshape(permute_rows(rows, order, inverse=True), shape=typeof(order).shape), lower, upper
-    return permute_rows(parts.identity_like(factors, m, m), order, inverse=True), lower, upper
+    return permute_rows(real(parts.identity_like(factors, m, m)), order, inverse=True), lower, upper
 
 
 @_as_in_scipy

@@ -1,0 +1,222 @@
+"""Arrays that NumPy makes inside of a traced function can hold traced values, and share memory as NumPy's do.
+
+Start anywhere: each test stands alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.special
+
+import staged_ad as sad
+from staged_ad.errors import ArgumentError, MutationError
+
+# -- arrays that NumPy makes --------------------------------------------------------------------------------------
+
+
+def test_arrays_made_inside_hold_traced_values():
+    def f(x: Any) -> Any:
+        a, b, c, d = np.zeros(3), np.ones((2, 2)), np.empty(2), np.full(2, 4.0)
+        e, g, h = np.eye(2), np.array([1.0, 2.0]), np.zeros_like(np.arange(3.0))
+        a[1], b[0], c[:], d[1], e[0, 1], g[0], h[2] = x[0], x, x * 2, x[1], x[0], x[1], x[0] * x[1]
+        return [a, b, c, d, e, g, h]
+
+    x = np.array([3.0, 5.0])
+    for found, expected in zip(sad.jit(f)(x), f(x), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype
+
+
+def test_nested_lists_of_traced_values_are_arrays():
+    def f(x: Any) -> Any:
+        return np.array([[x[0], 1.0], [0.0, x[1]]]) @ np.asarray([x[1], 2]) + np.array(x)
+
+    x = np.array([3.0, 5.0])
+    np.testing.assert_array_equal(sad.jit(f)(x), f(x))
+    np.testing.assert_array_equal(sad.jacobian(f)(x), [[6.0, 3.0], [0.0, 3.0]])
+
+
+def test_constants_made_inside_are_known_to_python():
+    def f(x: Any) -> Any:
+        sizes = np.zeros(2, dtype=int)
+        sizes[0] = 3
+        table = np.array([2.0, 4.0])
+        table[1] += 1
+        if table[1] > 4 and sizes[0] == 3:
+            return x * np.ones(sizes[0]) * float(table[1]) * len(range(sizes[0])) + [1, 2, 3][sizes[1]]
+        return x
+
+    np.testing.assert_array_equal(sad.jit(f)(2.0), f(2.0))
+    np.testing.assert_array_equal(sad.vmap(f)(np.ones(2)), np.full((2, 3), 16.0))
+
+
+def test_numpy_is_left_as_it_was():
+    before = np.zeros, np.array
+    sad.grad(lambda x: np.zeros(1)[0] + x)(1.0)
+    with pytest.raises(ZeroDivisionError):
+        sad.grad(lambda x: x / (1 // 0))(1.0)
+    assert (np.zeros, np.array) == before
+    assert type(np.zeros(2)) is np.ndarray
+
+
+def test_libraries_called_inside_get_arrays_of_numpy():
+    def f(x: Any) -> Any:
+        nodes, weights = np.polynomial.legendre.leggauss(5)
+        assert type(nodes) is np.ndarray
+        return np.sum(weights * np.exp(x * nodes))
+
+    np.testing.assert_allclose(sad.grad(f)(0.0), 0.0, atol=1e-15)
+
+
+def test_arrays_are_made_however_numpy_is_called():
+    def f(x: Any) -> Any:
+        rng = np.random.default_rng(7)  # compiled code, which makes arrays of its own
+        make = np.zeros
+        a, b = make(2), np.zeros(3) + rng.normal(size=3)
+        a[1], b[0] = x, x
+        rows = list(map(np.array, [[x, 1.0], [2.0, x]]))
+        c = np.array(
+            [
+                x,
+                a[1],
+            ]
+        ).sum()
+        return a[1] * b[0] + c + sum(np.full(2, 1.0)[0] * row[0] for row in rows)
+
+    assert sad.jit(f)(2.0) == f(2.0) == 12.0
+    assert sad.grad(f)(2.0) == 7.0
+
+
+def test_functions_of_scipy_take_traced_arrays():
+    def f(a: Any, b: Any) -> Any:
+        factor = scipy.linalg.cho_factor(a @ a.T + 3 * np.eye(2))
+        return scipy.special.logsumexp(scipy.linalg.cho_solve(factor, b)) + np.sum(scipy.special.softmax(b) ** 2)
+
+    a, b = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([1.0, 3.0])
+    np.testing.assert_allclose(sad.jit(f)(a, b), f(a, b), rtol=1e-14)
+    np.testing.assert_allclose(
+        np.sum(sad.grad(f)(a, b)), np.sum([f(a + h, b) - f(a - h, b) for h in (1e-6,)]) / 2e-6, rtol=1e-7
+    )
+    assert not isinstance(scipy.linalg.solve(np.eye(2), b), sad.tracing.Tracer)
+
+
+def test_dtypes_without_programs_stay_numpys():
+    def f(x: Any) -> Any:
+        names = np.array(["a", "b"])
+        parts = np.empty(2, dtype=object)
+        parts[0], parts[1] = x, names[1]
+        return parts[0] * 2.0
+
+    assert sad.grad(f)(1.0) == 2.0
+
+
+def test_arrays_without_axes_are_written_to_and_numbers_are_not():
+    def add_to(total: Any, value: Any) -> None:
+        total += value
+
+    def f(x: Any) -> Any:
+        total, number = np.zeros(()), x[0]
+        for value in x:
+            add_to(total, value)
+            add_to(number, value)
+        other = total
+        other *= 2.0
+        return total + number
+
+    x = np.arange(1.0, 5.0)
+    assert sad.jit(f)(x) == f(x) == 21.0
+    np.testing.assert_array_equal(sad.grad(f)(x), [3.0, 2.0, 2.0, 2.0])
+
+
+ALIASES: list[Any] = [
+    lambda y: +y,
+    lambda y: np.asarray(y, copy=True),
+    lambda y: np.array(y),
+    lambda y: np.asarray(y),
+    lambda y: y.astype(float, copy=False),
+    lambda y: np.array(y, copy=None),
+    lambda y: np.tile(y, (2, 1)),
+    lambda y: np.repeat(y[None], 2, 0),
+    lambda y: np.meshgrid(y, y)[0],
+    lambda y: np.positive(y),
+    lambda y: y.reshape(2, 2),
+]
+
+
+@pytest.mark.parametrize("alias", ALIASES, ids=range(len(ALIASES)))
+def test_results_share_memory_where_numpys_do(alias: Any):
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        z = alias(y)
+        z[0] = 5.0
+        y[1] = 7.0
+        return np.concatenate([np.ravel(y), np.ravel(z)])
+
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(sad.jit(f)(x), f(x))
+
+
+def test_constants_made_inside_outlive_the_function():
+    @functools.lru_cache
+    def matrix(n: int) -> Any:
+        made = np.zeros((n, n))
+        made[0, 0] = 2.0
+        return made
+
+    def f(x: Any) -> Any:
+        return np.sum((matrix(2) @ x) ** 2)
+
+    x = np.array([1.0, 3.0])
+    for _ in range(2):
+        np.testing.assert_array_equal(sad.grad(f)(x), [8.0, 0.0])
+        assert sad.jit(f)(x) == f(x) == 4.0
+    with pytest.raises(MutationError):
+        matrix(2)[0, 0] = 1.0
+
+
+def test_functions_of_constants_alone_are_numpys():
+    def f(x: Any) -> Any:
+        codes, counts = np.unique(np.array([1, 2, 2]), return_counts=True)
+        order = np.random.default_rng(0).permutation(np.ones(3))
+        text = f"{np.array([1.0, 2.0])[1]:.2f} {np.array([1.0]).nbytes}"
+        assert text == "2.00 8"
+        return x * codes.size * counts[1] * np.roots(np.array([1.0, -3.0]))[0] * order.sum()
+
+    assert sad.jit(f)(2.0) == pytest.approx(f(2.0))
+
+
+@pytest.mark.parametrize("kind", [lambda x: x, sad.jit, lambda f: lambda x: sad.jvp(f, (x,), (x,))[0]])
+def test_masks_choose_what_is_assigned(kind: Any):
+    def f(x: Any) -> Any:
+        y = x.copy()
+        y[y < 0] *= 0.5
+        mask = x > 0
+        y[mask] = np.sqrt(x[mask])
+        y[mask] += 1.0
+        return y
+
+    x = np.array([4.0, -2.0, 9.0])
+    np.testing.assert_array_equal(kind(f)(x), [3.0, -1.0, 4.0])
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_masked_arrays_and_matrices_are_refused():
+    for other in (np.ma.array([1.0, 2.0], mask=[0, 1]), np.matrix([[1.0, 2.0]])):
+        with pytest.raises(ArgumentError, match=r"np\.asarray"):
+            sad.jit(lambda x, other=other: np.sum(x * other))(np.ones(2))
+
+
+def test_the_function_of_an_associative_scan_does_not_change_what_it_is_given():
+    def combine(a: Any, b: Any) -> Any:
+        a *= b
+        return a
+
+    x = np.arange(1.0, 5.0)
+    with pytest.raises((MutationError, ValueError)):
+        sad.associative_scan(combine, x)
+    np.testing.assert_array_equal(x, [1, 2, 3, 4])
