@@ -18,7 +18,7 @@ from staged_ad.lowering.calls import FAILED, Failure
 from staged_ad.lowering.entry import InputSpec, make_entry
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.native import NativeCode, compile_ir
-from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque
+from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.report import loops_text
 from staged_ad.passes import optimize
 
@@ -58,8 +58,8 @@ class Compiled:
             match step.region:
                 case MatrixProduct():
                     return True
-                case Nest() as nest:
-                    points += math.prod(nest.domain)
+                case Nest() | Rows():
+                    points += sum(math.prod(plan.nest.domain) for plan in step.schedules)
                 case Opaque() as region if region.equation.params.get("length", 0) is None or region.blocks[1:]:
                     return True  # nobody knows how long it runs
                 case _:
