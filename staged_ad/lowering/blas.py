@@ -13,14 +13,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
-
-import numba.extending
-import scipy
-import scipy.linalg.cython_blas
+from typing import Any, Final
 
 from staged_ad.lowering import blas_code, native, runtime
 from staged_ad.lowering.once import once
+from staged_ad.tracing.libraries import Late, numba
+from staged_ad.tracing.source import package_folder
 
 NAMES: Final = ("sgemm_", "dgemm_", "sgemv_", "dgemv_")
 
@@ -70,10 +68,11 @@ def lapack_address(name: str) -> int:
     library = _private_openblas()
     if library is not None and hasattr(library, f"scipy_{name}_"):
         return ctypes.cast(getattr(library, f"scipy_{name}_"), ctypes.c_void_p).value or 0
-    module = "cython_blas" if hasattr(scipy.linalg.cython_blas, name) else "cython_lapack"
+    module = "cython_blas" if hasattr(_cython_blas, name) else "cython_lapack"
     return int(numba.extending.get_cython_function_address(f"scipy.linalg.{module}", name))
 
 
+_cython_blas: Any = Late("scipy.linalg.cython_blas")
 _kept: Final[list[native.NativeCode]] = []
 
 
@@ -84,7 +83,7 @@ def _private_openblas() -> ctypes.CDLL | None:
     SciPy's copy has a pool of threads that spin while they wait: beside another pool, or on a machine that
     others use, products take up to fifty times as long. Its setting is the user's, so we do not change it.
     """
-    folder = Path(scipy.__file__).parent.parent / "scipy.libs"
+    folder = Path(package_folder("scipy")).parent / "scipy.libs"
     candidates = sorted(folder.glob("libscipy_openblas-*.so"))
     if not candidates:
         return None

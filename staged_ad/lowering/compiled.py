@@ -7,15 +7,15 @@ Start at ``compile_program``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType, Program
-from staged_ad.lowering.calls import FAILED, Failure
 from staged_ad.lowering.entry import InputSpec, make_entry
+from staged_ad.lowering.failures import raise_status
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.native import NativeCode, compile_ir
 from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque, Rows
@@ -92,14 +92,6 @@ class Compiled:
                 return self.native.assembly
             case _:
                 raise ValueError(f"no stage {stage!r}; there are 'program', 'loops', 'llvm' and 'asm'")
-
-
-def raise_status(status: int, failures: Sequence[Failure]) -> NoReturn:
-    """Raise what a status means that is no failed guard; `failures` are those of the module."""
-    if FAILED <= status < FAILED + len(failures):
-        failure = failures[status - FAILED]
-        raise failure.make(*failure.arguments)
-    raise StagedADError(f"compiled code stopped with status {status}")
 
 
 def _spec(kind: type, type: ArrayType) -> InputSpec:
