@@ -21,8 +21,11 @@ from staged_ad.api.calling import Traced, argument_name, function_name, leaf_typ
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
 from staged_ad.lowering.calls import FAILED
+from staged_ad.lowering.compiling import outside_names
+from staged_ad.lowering.linking import NativeCode, load_object
 from staged_ad.lowering.module import Module, emit
-from staged_ad.lowering.native import NativeCode, compile_ir
+from staged_ad.lowering.native import object_code
+from staged_ad.lowering.symbols import addresses
 from staged_ad.passes import optimize
 from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.trees import flatten
@@ -69,8 +72,9 @@ def numba_function(f: Callable[..., Any], *args: Any) -> Any:
     """
     traced = _traced(f, args)
     program = traced.program  # complex at its border, where the optimised one has pairs in the same memory
-    module = emit(optimize(program), serial=True)
-    native = compile_ir(module.text, module.symbols)
+    module = emit(optimize(program))
+    code = object_code(module.text)
+    native = load_object(code, {**addresses(outside_names(module, code), serial=True), **module.symbols})
     _kept.append((native, module))
     scope: dict[str, Any] = {
         "np": np,
