@@ -7,7 +7,7 @@ holds as constants is not part of it. Start at ``Artifact``.
 from __future__ import annotations
 
 import importlib
-import json
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from staged_ad.ir import Source
-from staged_ad.lowering.calls import Failure
+from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.identity import Identity, content_of
 
 INLINE: Final = 1 << 20
@@ -68,13 +68,13 @@ def encode(artifact: Artifact, identity: Identity) -> bytes | None:
         "failures": failures,
         "sizes": [len(part) for part in tail],
     }
-    text = json.dumps(head).encode()
+    text = marshal.dumps(head, 2)
     return b"".join([len(text).to_bytes(8, "little"), text, *tail])
 
 
 def decode(content: bytes, identity: Identity) -> Artifact:
     start = 8 + int.from_bytes(content[:8], "little")
-    head = json.loads(content[8:start])
+    head = marshal.loads(content[8:start])
     tail = []
     for size in head["sizes"]:
         tail.append(content[start : start + size])

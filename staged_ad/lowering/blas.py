@@ -9,21 +9,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
-
-import numba.extending
-import scipy
-import scipy.linalg.cython_blas
+from typing import Any, Final
 
 from staged_ad.lowering import blas_code, runtime
 from staged_ad.lowering.copies import copied
 from staged_ad.lowering.linking import NativeCode
 from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
+from staged_ad.tracing.libraries import Late, numba
+from staged_ad.tracing.source import package_folder
 
 NAMES: Final = ("sgemm_", "dgemm_", "sgemv_", "dgemv_")
 
@@ -63,10 +59,11 @@ def lapack_address(name: str) -> int:
     library = _private_openblas()
     if library is not None and hasattr(library, f"scipy_{name}_"):
         return ctypes.cast(getattr(library, f"scipy_{name}_"), ctypes.c_void_p).value or 0
-    module = "cython_blas" if hasattr(scipy.linalg.cython_blas, name) else "cython_lapack"
+    module = "cython_blas" if hasattr(_cython_blas, name) else "cython_lapack"
     return int(numba.extending.get_cython_function_address(f"scipy.linalg.{module}", name))
 
 
+_cython_blas: Any = Late("scipy.linalg.cython_blas")
 _kept: Final[list[NativeCode]] = []
 
 
@@ -77,7 +74,7 @@ def _private_openblas() -> ctypes.CDLL | None:
     SciPy's copy has a pool of threads that spin while they wait: beside another pool, or on a machine that
     others use, products take up to fifty times as long. Its setting is the user's, so we do not change it.
     """
-    folder = Path(scipy.__file__).parent.parent / "scipy.libs"
+    folder = Path(package_folder("scipy")).parent / "scipy.libs"
     candidates = sorted(folder.glob("libscipy_openblas-*.so"))
     if not candidates:
         return None
@@ -114,6 +111,9 @@ def _copy(source: Path) -> Iterator[str]:
         finally:
             os.close(handle)
     else:
+        import shutil  # here: they take longer to load than all of this, and Linux needs neither
+        import tempfile  # see above
+
         with tempfile.TemporaryDirectory() as folder:
             yield shutil.copy(source, folder)
 

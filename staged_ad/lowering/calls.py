@@ -14,6 +14,7 @@ from typing import Any
 from staged_ad.ir import Atom, Equation
 from staged_ad.ir.lowerings import Check
 from staged_ad.lowering.blocks import Step
+from staged_ad.lowering.failures import FAILED, Failure
 from staged_ad.lowering.matrices import product_text
 from staged_ad.lowering.nest import REGION, NestWriter
 from staged_ad.lowering.plan import KernelPlan
@@ -27,18 +28,6 @@ QUICK = 1000
 """Nanoseconds of a step up to which it may run after a guard has failed: a branch costs more to compile."""
 STATUS, ARENA = Place("%status"), Place("%arena")
 """Where loops report that they failed, and what their ragged arrays are allocated from."""
-
-
-FAILED = 1 << 40
-"""Statuses from here on stand for exceptions; those below are guards."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exception that machine code cannot raise itself."""
-
-    make: Callable[..., Exception]
-    arguments: tuple[Any, ...]
 
 
 @dataclass(slots=True)

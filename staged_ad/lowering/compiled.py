@@ -6,21 +6,20 @@ Start at ``compile_program``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType, Program
-from staged_ad.lowering import native
-from staged_ad.lowering.calls import FAILED, Failure
 from staged_ad.lowering.entry import InputSpec, make_entry
+from staged_ad.lowering.failures import raise_status
 from staged_ad.lowering.machine import machine_code
-from staged_ad.lowering.module import Module, emit
-from staged_ad.lowering.report import loops_text
-from staged_ad.passes import optimize
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.module import Module
 
 
 class Compiled:
@@ -39,11 +38,15 @@ class Compiled:
     @cached_property
     def program(self) -> Program:
         """The optimised program."""
+        from staged_ad.passes import optimize  # the compiler, which stored code does without
+
         return optimize(self.traced)
 
     @cached_property
     def module(self) -> Module:
         """The program as text; made for those who ask, since stored code is loaded without it."""
+        from staged_ad.lowering.module import emit  # the compiler, which stored code does without
+
         return emit(self.program, self._precise)
 
     def entry(self, kinds: tuple[type, ...]) -> Callable[..., Any]:
@@ -73,25 +76,19 @@ class Compiled:
 
     def text(self, stage: str) -> str:
         """``program``, ``loops``, ``llvm`` or ``asm``."""
+        from staged_ad.lowering import native, report  # the compiler, which stored code does without
+
         match stage:
             case "program":
                 return str(self.program)
             case "loops":
-                return loops_text(self.module)
+                return report.loops_text(self.module)
             case "llvm":
                 return native.optimised_ir(self.module.text)
             case "asm":
                 return native.assembly(self.module.text)
             case _:
                 raise ValueError(f"no stage {stage!r}; there are 'program', 'loops', 'llvm' and 'asm'")
-
-
-def raise_status(status: int, failures: Sequence[Failure]) -> NoReturn:
-    """Raise what a status means that is no failed guard; `failures` are those of the module."""
-    if FAILED <= status < FAILED + len(failures):
-        failure = failures[status - FAILED]
-        raise failure.make(*failure.arguments)
-    raise StagedADError(f"compiled code stopped with status {status}")
 
 
 def _spec(kind: type, type: ArrayType) -> InputSpec:

@@ -9,7 +9,6 @@ Start at ``copied``.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -62,4 +61,4 @@ def _open(folder: int, name: str) -> int | None:
 
 def _identity(handle: int) -> bytes:
     found = os.fstat(handle)
-    return json.dumps([found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]).encode()
+    return repr((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)).encode()

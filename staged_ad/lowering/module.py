@@ -14,7 +14,8 @@ from itertools import pairwise
 from staged_ad.ir import Program
 from staged_ad.lowering import native
 from staged_ad.lowering.blocks import Block, make_block
-from staged_ad.lowering.calls import ARENA, STATUS, Calls, Failure, Functions
+from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions
+from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.storage import Storage, assign
 from staged_ad.lowering.tape import ARENA_WORDS, CLEAR

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
-
-import llvmlite.binding as llvm
+from typing import Any, NamedTuple
 
 from staged_ad.lowering.linking import ENTRY, NativeCode, load_object
 from staged_ad.lowering.once import LOCK, once
+from staged_ad.tracing.libraries import Late
+
+llvm: Any = Late("llvmlite.binding")
 
 _AVX512 = ("avx512f", "avx512dq", "avx512bw", "avx512vl")
 

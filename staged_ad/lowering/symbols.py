@@ -9,9 +9,13 @@ Start at ``address``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from staged_ad.lowering import blas, linking, runtime, sweep_calls, vecmath
+from staged_ad.lowering import blas, linking, runtime, vecmath
 from staged_ad.lowering.tape import tape_symbols
+from staged_ad.tracing.libraries import Late
+
+_sweep_calls: Any = Late("staged_ad.lowering.sweep_calls")
 
 
 def addresses(names: Iterable[str], serial: bool = False) -> Mapping[str, int]:
@@ -37,6 +41,6 @@ def address(name: str, serial: bool = False) -> int | None:
         case _ if name.startswith("staged_tape"):
             return tape_symbols()[name]
         case _ if name.startswith("staged_sweep"):
-            return sweep_calls.symbols()[name]
+            return int(_sweep_calls.symbols()[name])
         case _:
             return vecmath.library_address(name) or linking.address_of(name)

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import numpy as np
-import scipy.special
 
 from staged_ad.lowering import native
 from staged_ad.lowering.linking import ENTRY, NativeCode
 from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
+from staged_ad.tracing.libraries import scipy_special
 
 Item = Literal["float", "double"]
 Symbol = tuple[str, int]
@@ -62,9 +62,9 @@ def special_function(name: str, item: Item, result: int = 0) -> Symbol | None:
     ufunc's own inner loop, so results are those of SciPy to the last bit. Of several results it gives one.
     """
     # scipy.special.zeta is a Python function around the ufunc _zeta.
-    ufunc = getattr(scipy.special, name, None)
+    ufunc = getattr(scipy_special, name, None)
     if not isinstance(ufunc, np.ufunc):
-        ufunc = getattr(scipy.special._ufuncs, "_" + name, None)
+        ufunc = getattr(scipy_special._ufuncs, "_" + name, None)
     loop = _inner_loop(ufunc, item) if isinstance(ufunc, np.ufunc) else None
     if ufunc is None or loop is None:
         return None

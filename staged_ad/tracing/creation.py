@@ -25,8 +25,12 @@ from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import is_internal
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _depth = 0
+"""How many functions are being traced, in all threads."""
+_plain = 0
+"""How many ask for the modules as they were imported meanwhile."""
+_active: Callable[[], bool] = bool
 _originals: dict[str, dict[str, Any]] = {}
 _stand_ins: dict[str, dict[str, Any]] = {}
 """Functions by module and name: those of the modules as imported, and what stands in for them."""
@@ -42,12 +46,12 @@ def creating(f: Callable[..., Any], active: Callable[[], bool]) -> Iterator[None
 
     So they do under the names that the user's modules, as far as `f` reaches them, have for them.
     """
-    global _depth
+    global _active, _depth
     with _lock:
+        _active = active
         _depth += 1
-        if _depth == 1:
-            _prepare(active)
-            _install(_stand_ins)
+        if _depth == 1 and not _plain:
+            _stand_in_for_all()
         changed = [_replace(namespace) for namespace in list(namespaces(f))]
     try:
         yield
@@ -56,7 +60,7 @@ def creating(f: Callable[..., Any], active: Callable[[], bool]) -> Iterator[None
             for number in changed:
                 _restore(number)
             _depth -= 1
-            if _depth == 0:
+            if _depth == 0 and not _plain:
                 _install(_originals)
 
 
@@ -82,13 +86,28 @@ def _restore(number: int) -> None:
 @contextmanager
 def as_imported() -> Iterator[None]:
     """Within it, the modules are as they were imported, for all threads: it is to be short."""
+    global _plain
     with _lock:
-        _install(_originals)
-        try:
-            yield
-        finally:
-            if _depth:
-                _install(_stand_ins)
+        _plain += 1
+        if _depth:
+            _install(_originals)
+    try:
+        yield
+    finally:
+        with _lock:
+            _plain -= 1
+            if _depth and not _plain:
+                _stand_in_for_all()
+
+
+def is_tracing() -> bool:
+    """Whether a function is being traced, in any thread."""
+    return _depth > 0
+
+
+def _stand_in_for_all() -> None:
+    _prepare()
+    _install(_stand_ins)
 
 
 def _install(functions: dict[str, dict[str, Any]]) -> None:
@@ -96,14 +115,14 @@ def _install(functions: dict[str, dict[str, Any]]) -> None:
         vars(sys.modules[module]).update(named)
 
 
-def _prepare(active: Callable[[], bool]) -> None:
+def _prepare() -> None:
     """Stand-ins for the functions that the modules have now."""
     for module, names in _names(tuple(OPERATIONS.creators)).items():
         namespace = vars(sys.modules[module])
         present = {name: namespace[name] for name in names}
         if _originals.get(module) != present:
             _originals[module] = present
-            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, active) for name, f in present.items()}
+            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, _active) for name, f in present.items()}
             _replacing.update((id(f), _stand_ins[module][name]) for name, f in present.items())
 
 

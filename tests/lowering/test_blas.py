@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from staged_ad.lowering import blas, runtime
+from staged_ad.lowering import blas, threads
 
 Array = npt.NDArray[Any]
 KINDS = {"f32": np.float32, "f64": np.float64}
@@ -42,11 +42,11 @@ def integers(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def each_count_of_threads(compute: Any) -> list[Array]:
-    before, results = runtime.get_num_threads(), []
+    before, results = threads.get_num_threads(), []
     for count in sorted({1, numba.config.NUMBA_NUM_THREADS}):
-        runtime.set_num_threads(count)
+        threads.set_num_threads(count)
         results.append(compute())
-    runtime.set_num_threads(before)
+    threads.set_num_threads(before)
     return results
 
 
