@@ -12,18 +12,17 @@ Start at ``creating``.
 from __future__ import annotations
 
 import builtins
-import dis
 import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import is_internal
+from staged_ad.tracing.source import called_name, is_internal
 
 _lock = threading.Lock()
 _depth = 0
@@ -168,7 +167,7 @@ def _is_asked(frame: FrameType, name: str) -> bool:
     """Whether it is the user's own code that calls a function of that name."""
     if _is_library(frame):
         return False
-    called = _called(frame.f_code, frame.f_lasti)
+    called = called_name(frame.f_code, frame.f_lasti)
     # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random
     if called == name:
         return True
@@ -178,25 +177,3 @@ def _is_asked(frame: FrameType, name: str) -> bool:
     if hasattr(builtins, called):  # list(map(np.array, rows))
         return name in names
     return isinstance(frame.f_locals.get(called, frame.f_globals.get(called)), _Creator)
-
-
-@functools.lru_cache(maxsize=4096)
-def _called(code: CodeType, position: int) -> str | None:
-    """The last name of the function that the call at `position` of a code object calls; None where nobody knows.
-
-    Of all that is loaded at the place where the text of the call begins, it is what ends last before the call does.
-    """
-    instructions = list(dis.get_instructions(code))
-    call = next((i.positions for i in instructions if i.offset == position), None)
-    if call is None or call.end_col_offset is None:
-        return None
-    name, longest = None, (-1, -1)
-    for instruction in instructions:
-        found = instruction.positions
-        if found is None or not instruction.opname.startswith("LOAD_") or not isinstance(instruction.argval, str):
-            continue
-        end: Any = found.end_lineno, found.end_col_offset
-        begins = (found.lineno, found.col_offset) == (call.lineno, call.col_offset)
-        if begins and longest < end < (call.end_lineno, call.end_col_offset):
-            name, longest = instruction.argval, end
-    return name

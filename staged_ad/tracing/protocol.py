@@ -15,6 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ConcretizationError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
+from staged_ad.tracing.advice import concretization_error, contents_error, no_single_value, number_error
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
@@ -45,21 +46,6 @@ def _in_place(name: str) -> Callable[..., Any]:
         return _into(self, OPERATIONS.operators[name](self, other), name)
 
     return operator
-
-
-def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
-    return ConcretizationError(
-        f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
-        f"at {location(user_source())}). {advice}"
-    )
-
-
-def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
-    return ConcretizationError(
-        f"{kind} of a traced value is not one number here (value of type {tracer.type}, at "
-        f"{location(user_source())}): it differs between the slices of a vmap, the iterations of a staged loop, or the "
-        f"points at which a linear function will be used. {advice}"
-    )
 
 
 class ArrayProtocol:
@@ -96,7 +82,7 @@ class ArrayProtocol:
         getitem = OPERATIONS.operators["getitem"]
         found = getitem(self, index)
         if not is_basic(index, self.ndim):
-            return _apart(found, (self,))
+            return _number(_apart(found, (self,)))
         known = without_tracers(index)
 
         def look(base: Any) -> Any:
@@ -156,13 +142,7 @@ class ArrayProtocol:
     def __float__(self: Any) -> float:
         if self.array is not None:
             return float(self.array)
-        raise concretization_error(
-            "float()",
-            "Leave the float() away, and write np.sin for math.sin: traced 0-d arrays work as numbers. If a traced "
-            "value is assigned to an element of an array, as in y[0] = x, make the array of its parts: "
-            "np.stack([...]) or np.concatenate([...])",
-            self,
-        )
+        raise number_error("float()", self)
 
     def __int__(self) -> int:
         if self.shape:
@@ -195,12 +175,7 @@ class ArrayProtocol:
     def __complex__(self: Any) -> complex:
         if self.array is not None:
             return complex(self.array)
-        raise concretization_error(
-            "complex()",
-            "Leave the complex() away, and write np.exp for cmath.exp: traced 0-d arrays work as numbers; "
-            "x.astype(complex) makes a real one complex",
-            self,
-        )
+        raise number_error("complex()", self)
 
     def item(self: Any, *args: Any) -> Any:
         if self.array is not None:
@@ -215,17 +190,7 @@ class ArrayProtocol:
     def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
         if self.array is not None:
             return np.array(self.array, dtype)
-        raise concretization_error(
-            "the contents",
-            "If a NumPy array is indexed by traced integers, as in a[i]: write staged_ad.numpy.asarray(a)[i] or "
-            "staged_ad.numpy.take(a, i), or in a loop scan over the array, scan(f, init, a). If a traced value is "
-            "assigned, as in a[i] = x: make the array inside the traced function, a = np.array(a). If a method of "
-            "a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If a function of NumPy or SciPy was "
-            "imported by its own name, as in `from scipy.linalg import solve`: call it as scipy.linalg.solve, or "
-            "import it from staged_ad.scipy.linalg (np.array: staged_ad.numpy). Computations of other libraries "
-            "must stay outside, or go into staged_ad.pure_callback",
-            self,
-        )
+        raise contents_error(self)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if method == "at":
@@ -335,6 +300,12 @@ def _apart(results: Any, operands: Sequence[Any]) -> Any:
             if found is operand or (isinstance(operand, list | tuple) and any(found is x for x in operand)):
                 return found.handle()
     return results
+
+
+def _number(found: Any) -> Any:
+    """An element that is known as the number that NumPy would give."""
+    known = found.array if isinstance(found, ArrayProtocol) and not found.shape else None
+    return found if known is None or found.type.weak else known[()]
 
 
 def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
