@@ -58,10 +58,10 @@ _MAKING = [
 _JOINING = ["concatenate", "concat", "stack", "vstack", "hstack", "dstack", "column_stack"]
 
 _DRAWING = (
-    "rand randn random random_sample ranf sample uniform normal standard_normal lognormal exponential gamma beta laplace "
-    "standard_exponential standard_gamma standard_cauchy standard_t chisquare logistic weibull rayleigh triangular "
-    "multivariate_normal dirichlet permutation choice"
-).split()
+    "rand randn random random_sample ranf sample uniform normal standard_normal lognormal exponential gamma beta "
+    "laplace standard_exponential standard_gamma standard_cauchy standard_t chisquare logistic weibull rayleigh "
+    "triangular multivariate_normal dirichlet permutation choice"
+)
 
 
 def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -154,7 +154,7 @@ CREATORS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_ORDINARY, _of_lists),
     **dict.fromkeys(_MAKING, _making),
     **dict.fromkeys(_JOINING, _joining),
-    **{f"random.{name}": _making for name in _DRAWING},
+    **{f"random.{name}": _making for name in _DRAWING.split()},
     "fromiter": _fromiter,
     "block": _block,
     "mgrid": _grid,
