@@ -101,6 +101,11 @@ def _copy(original: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
     return a.handle() if isinstance(a, Tracer) else made(original(a, *args, **kwargs))
 
 
+def _isscalar(original: Any, element: Any) -> Any:
+    """A number that was read from an array is a scalar, an array without axes is none."""
+    return (not element.shape and element.number) if isinstance(element, Tracer) else original(element)
+
+
 def _an_array(create: Callable[..., Any]) -> Callable[..., Any]:
     """What these make is an array also where it has no axes, and can be written to."""
 
@@ -127,6 +132,7 @@ CREATORS: dict[str, Callable[..., Any]] = {
     "asanyarray": _an_array(_asarray),
     "ascontiguousarray": _an_array(_asarray),
     "copy": _an_array(_copy),
+    "isscalar": _isscalar,
 }
 """By the name of NumPy's function; each takes it first, then its arguments."""
 

@@ -141,7 +141,7 @@ _NAMES = [
 ]
 
 VIEWS: dict[str | Callable[..., Any], bool] = {
-    **dict.fromkeys(("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel"), True),
+    **dict.fromkeys(("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel", "view"), True),
     **{getattr(np, name): True for name in _NAMES if hasattr(np, name)},
     **dict.fromkeys((np.broadcast_to, np.broadcast_arrays, np.diagonal, np.diag), False),
     **dict.fromkeys(("diagonal", "real", "imag"), False),

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from staged_ad.numpy import (
     assignment,
+    attributes,
     counting,
     creation,
     diagonals,
@@ -26,6 +27,7 @@ from staged_ad.numpy import (
     multiplying,
     nan_reducing,
     of_lists,
+    of_math,
     ordering,
     padding,
     polynomials,
@@ -75,6 +77,7 @@ MODULES: tuple[ModuleType, ...] = (
     statistics,
     windows,
     creation,
+    attributes,
 )
 
 for _module in MODULES:
@@ -85,5 +88,6 @@ OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
+OPERATIONS.creators.update(of_math.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)

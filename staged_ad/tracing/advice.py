@@ -6,13 +6,9 @@ Start at ``contents_error`` and ``number_error``.
 
 from __future__ import annotations
 
-import cmath
-import math
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
-
-import numpy as np
 
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import Source
@@ -29,6 +25,8 @@ _CALLED = (
     "scipy.linalg import solve`: call it as scipy.linalg.solve, or import it from staged_ad.scipy.linalg (np.array: "
     "staged_ad.numpy). Computations of other libraries must stay outside, or go into staged_ad.pure_callback"
 )
+DTYPES = ("float64", "float32", "double", "single", "int64", "int32", "int_", "bool_", "complex128", "complex64")
+"""Names of NumPy's types of numbers, which people call to convert."""
 _MESSAGE = "setting an array element with a sequence"
 """How NumPy's error begins that hides the one which a traced value has raised."""
 
@@ -61,26 +59,26 @@ def contents_error(tracer: Any) -> ConcretizationError:
     doing = _doing()
     if doing.startswith("STORE_"):
         return _stored_error(location(user_source()))
+    frame = user_frame()
+    called = called_name(frame.f_code, frame.f_lasti) if frame is not None else None
+    if called in DTYPES:
+        return concretization_error(f"np.{called}()", f"Write x.astype(np.{called})", tracer)
     return concretization_error("the contents", INDEXED if doing == "BINARY_SUBSCR" else _CALLED, tracer)
 
 
 _LEAVE = {
-    "float()": "write np.sin for math.sin: traced 0-d arrays work as numbers",
+    "float()": "write np.sin for a function of another library: traced 0-d arrays work as numbers",
     "complex()": (
-        "write np.exp for cmath.exp: traced 0-d arrays work as numbers; x.astype(complex) makes a real one complex"
+        "write np.exp for a function of another library: traced 0-d arrays work as numbers; x.astype(complex) makes a "
+        "real one complex"
     ),
 }
 
 
 def number_error(kind: str, tracer: Any) -> ConcretizationError:
     """What to raise where a traced value is asked for its 'float()' or 'complex()'."""
-    frame = user_frame()
-    if frame is not None and _doing().startswith("STORE_"):
+    if _doing().startswith("STORE_"):
         return _stored_error(location(user_source()))
-    called = called_name(frame.f_code, frame.f_lasti) if frame is not None else None
-    if called is not None and (hasattr(math, called) or hasattr(cmath, called)):
-        name = f"np.{called}" if hasattr(np, called) else "the function of NumPy or scipy.special"
-        return concretization_error(f"what math.{called} needs", f"Write {name}, which takes traced values", tracer)
     return concretization_error(kind, f"Leave the {kind} away, and {_LEAVE[kind]}", tracer)
 
 

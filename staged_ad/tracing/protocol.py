@@ -31,6 +31,15 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return forward, reflected
 
 
+def _equality(name: str) -> Callable[..., Any]:
+    def operator(self: ArrayProtocol, other: Any) -> Any:
+        if other is None or isinstance(other, str | dict):  # no array equals these: if x == None, if mode == "same"
+            return np.full(self.shape, name == "ne")[()]
+        return OPERATIONS.operators[name](self, other)
+
+    return operator
+
+
 def _unary(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol) -> Any:
         return _apart(OPERATIONS.operators[name](self), (self,))
@@ -70,8 +79,7 @@ class ArrayProtocol:
     __rshift__, __rrshift__ = _binary("rshift")
     __lt__, __gt__ = _binary("lt")
     __le__, __ge__ = _binary("le")
-    __eq__ = _binary("eq")[0]
-    __ne__ = _binary("ne")[0]
+    __eq__, __ne__ = map(_equality, ("eq", "ne"))
     __neg__, __pos__, __abs__, __invert__ = map(_unary, ("neg", "pos", "abs", "invert"))
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
@@ -164,6 +172,24 @@ class ArrayProtocol:
             "argument (jit(f, static_argnums=...)) or compute it from shapes",
         )
 
+    def __round__(self, digits: int | None = None) -> Any:
+        if self.shape:
+            raise ConcretizationError(
+                f"round() takes one number, got {self.type} (at {location(user_source())}); write np.round(x, decimals)"
+            )
+        if digits is not None:
+            return OPERATIONS.methods["round"](self, digits)
+        return OPERATIONS.functions[np.rint](self)._integer("round()", "Write np.round(x) for a traced number")
+
+    def __floor__(self) -> int:
+        return OPERATIONS.functions[np.floor](self)._integer("math.floor()", "Write np.floor(x) for a traced number")
+
+    def __ceil__(self) -> int:
+        return OPERATIONS.functions[np.ceil](self)._integer("math.ceil()", "Write np.ceil(x) for a traced number")
+
+    def __trunc__(self) -> int:
+        return OPERATIONS.functions[np.trunc](self)._integer("math.trunc()", "Write np.trunc(x) for a traced number")
+
     def _integer(self, kind: str, advice: str) -> int:
         if self.dtype.kind == "c":
             raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
@@ -176,16 +202,6 @@ class ArrayProtocol:
         if self.array is not None:
             return complex(self.array)
         raise number_error("complex()", self)
-
-    def item(self: Any, *args: Any) -> Any:
-        if self.array is not None:
-            return self.array.item(*args)
-        raise concretization_error("item()", "Leave the .item() away: traced 0-d arrays work as numbers", self)
-
-    def tolist(self: Any) -> Any:
-        if self.array is not None:
-            return self.array.tolist()
-        raise concretization_error("tolist()", "Iterate over the traced array instead: [row for row in x]", self)
 
     def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
         if self.array is not None:

@@ -7,6 +7,7 @@ Start at ``REFUSED``.
 from __future__ import annotations
 
 import copy
+import math
 import operator
 from typing import Any
 
@@ -38,8 +39,10 @@ REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: np.clip(x + 1j, 0, 1), DTypeError, "no order"),
     (lambda x: np.real_if_close(x + 0j), UnsupportedError, "real_if_close"),
     (lambda x: np.arctan2(x + 1j, x), DTypeError, "arctan2"),
-    (lambda x: x[0].item(), ConcretizationError, "Leave the .item() away"),
-    (lambda x: x.tolist(), ConcretizationError, "Iterate"),
+    (lambda x: np.float64(x[0]), ConcretizationError, "x.astype(np.float64)"),
+    (lambda x: round(x, 2), ConcretizationError, "np.round(x, decimals)"),
+    (lambda x: math.sqrt(x), ConcretizationError, "the function of NumPy"),
+    (lambda x: x.view(np.int64), UnsupportedError, "x.astype"),
     (lambda x: operator.setitem(x, 0, 1.0), MutationError, "x.copy()"),
     (lambda x: np.add(x, x, out=X), MutationError, "y = np.array(y)"),
     (lambda x: np.add(x, x, where=np.array([True, False])), UnsupportedError, "np.where"),
