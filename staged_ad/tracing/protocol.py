@@ -40,6 +40,25 @@ def _equality(name: str) -> Callable[..., Any]:
     return operator
 
 
+def _attribute(name: str) -> property:
+    """One that can be assigned to: z.real = x."""
+
+    def get(self: Any) -> Any:
+        return self.__getattr__(name)
+
+    def assign(self: Any, value: Any) -> None:
+        view = value.window if isinstance(value, ArrayProtocol) else None
+        if view is None or view.base is not self or view.index != name:  # else z.real += x ends so
+            found = get(self)
+            if not isinstance(found, ArrayProtocol):  # the imaginary parts of real numbers
+                raise DTypeError(
+                    f"{self.type} has no parts to set (at {location(user_source())}); write y = y + 0j before"
+                )
+            found[...] = value
+
+    return property(get, assign)
+
+
 def _unary(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol) -> Any:
         return _apart(OPERATIONS.operators[name](self), (self,))
@@ -84,6 +103,7 @@ class ArrayProtocol:
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__, __ilshift__, __irshift__ = map(_in_place, ("and", "or", "xor", "lshift", "rshift"))
+    real, imag, flat = map(_attribute, ("real", "imag", "flat"))
     __hash__ = None  # type: ignore[assignment]  # as for ndarray
 
     def __getitem__(self, index: Any) -> Any:
@@ -348,7 +368,8 @@ def _views(
     def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
         if not shares(base, look):
             return _apart(result, (base,))
-        return _view(result, base, look, put_by_place(look) if writable else None)
+        put = put_by_place(look) if writable is True else writable or None
+        return _view(result, base, look, put, name)
 
     if not isinstance(results, tuple | list):
         return linked(results, bases[0], look) if bases else results

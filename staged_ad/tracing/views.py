@@ -72,7 +72,9 @@ def shares(base: Any, look: Look) -> bool:
 
 def layout(tracer: Any) -> Any:
     """An array without meaning whose memory is laid out as NumPy's would be, were all that is no view in C order."""
-    return np.empty(tracer.shape, np.bool_) if tracer.window is None else tracer.window.look(layout(tracer.window.base))
+    if tracer.window is not None:
+        return tracer.window.look(layout(tracer.window.base))
+    return np.empty(tracer.shape, np.complex64 if tracer.dtype.kind == "c" else np.bool_)  # z.real looks into z
 
 
 def put_by_place(look: Look) -> Callable[[Any, Any], Any]:
