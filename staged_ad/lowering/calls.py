@@ -102,9 +102,22 @@ class Calls:
         self._guarded = False  # whether a guard may have failed since the last check
         self._serial = 0
         self._widest = 0
+        self._ends = [0]  # where the lines of each step end
 
     def add(self, step: Step, storage: Places) -> None:
         """Append the call of one step; `storage` gives the places of what it reads and writes."""
+        self._append(step, storage)
+        self._ends.append(len(self.lines))
+
+    def cuts(self, length: int) -> list[int]:
+        """The lines in pieces of at least `length` with no register across: where they begin and end."""
+        cuts = [0]
+        for end in self._ends:
+            if end - cuts[-1] >= length:
+                cuts.append(end)
+        return cuts if cuts[-1] == self._ends[-1] else [*cuts, self._ends[-1]]
+
+    def _append(self, step: Step, storage: Places) -> None:
         region = step.region
         # behind a guard that failed, a loop might not end, and a kernel fail in its turn
         apart = isinstance(region, Opaque) and (bool(region.blocks) or isinstance(region.plan, KernelPlan))

@@ -14,6 +14,7 @@ from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
 from staged_ad.lowering import alternating
+from staged_ad.lowering.bases import rebased
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import NODES, Affine
 from staged_ad.lowering.memory import Memory
@@ -34,13 +35,13 @@ class NestWriter:
 
     def __init__(self, schedule: Schedule, storage: Places, externals: Externals, partials: dict[Var, Var]) -> None:
         self.schedule = schedule
-        self.nest = schedule.nest
+        self.nest, first = rebased(schedule.nest, frozenset(partials))
         self.partials = partials
         self.depth = len(schedule.loops)
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
         self.code = Code(externals, schedule.lanes, self.depth + 2)
-        self.memory = Memory(self.code, storage, schedule.vector)
+        self.memory = Memory(self.code, storage, schedule.vector, first)
         for k, dim in enumerate(schedule.loops):
             self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
         self.chunk_dim = len(self.nest.domain)
