@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -133,6 +134,9 @@ class _Creator:
             return self._original(*args, **kwargs)
         return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return _imported, (self._name,)
+
     def __hash__(self) -> int:
         return hash(self._original)
 
@@ -157,6 +161,15 @@ class _Indexed:
         if not self._active() or _is_library(sys._getframe(1)):
             return self._original[key]
         return OPERATIONS.creators[self._name](self._original, key)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return _imported, (self._name,)
+
+
+def _imported(name: str) -> Any:
+    """What has that full name; pickles hold it, so that other processes get NumPy's own functions."""
+    module, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(module), last)
 
 
 def _is_library(frame: FrameType) -> bool:
