@@ -16,6 +16,8 @@ from staged_ad.numpy import (
     creation,
     diagonals,
     dtypes,
+    elements,
+    flat,
     floats,
     fourier,
     histograms,
@@ -78,6 +80,7 @@ MODULES: tuple[ModuleType, ...] = (
     windows,
     creation,
     attributes,
+    flat,
 )
 
 for _module in MODULES:
@@ -88,6 +91,6 @@ OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
-OPERATIONS.creators.update(of_math.CREATORS)
+OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)

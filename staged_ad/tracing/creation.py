@@ -92,14 +92,24 @@ def as_imported() -> Iterator[None]:
 
 
 def _install(functions: dict[str, dict[str, Any]]) -> None:
-    for module, named in functions.items():
-        vars(sys.modules[module]).update(named)
+    for path, named in functions.items():
+        holder = _holder(path)
+        for name, value in named.items():
+            setattr(holder, name, value)
+
+
+def _holder(path: str) -> Any:
+    """A module, or a class in one."""
+    if path in sys.modules:
+        return sys.modules[path]
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules[module], name)
 
 
 def _prepare(active: Callable[[], bool]) -> None:
     """Stand-ins for the functions that the modules have now."""
     for module, names in _names(tuple(OPERATIONS.creators)).items():
-        namespace = vars(sys.modules[module])
+        namespace = vars(_holder(module))
         present = {name: namespace[name] for name in names}
         if _originals.get(module) != present:
             _originals[module] = present
@@ -117,8 +127,22 @@ def _names(creators: tuple[str, ...]) -> dict[str, list[str]]:
     return found
 
 
-def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> _Creator | _Indexed:
+def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> Any:
+    if name.endswith("__"):
+        return _method(name, original, active)
     return _Creator(name, original, active) if callable(original) else _Indexed(name, original, active)
+
+
+def _method(name: str, original: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
+    """Stands in for a method of a class of NumPy."""
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not active() or package_of(sys._getframe(1).f_globals) in LIBRARIES:
+            return original(self, *args, **kwargs)
+        return OPERATIONS.creators[name](original, self, *args, **kwargs)
+
+    return call
 
 
 class _Creator:

@@ -51,7 +51,7 @@ def _attribute(name: str) -> property:
         view = value.window if isinstance(value, ArrayProtocol) else None
         if view is None or view.base is not self or view.index != name:  # else z.real += x ends so
             found = get(self)
-            if not isinstance(found, ArrayProtocol):  # the imaginary parts of real numbers
+            if isinstance(found, np.ndarray | np.generic):  # the imaginary parts of real numbers
                 raise DTypeError(
                     f"{self.type} has no parts to set (at {location(user_source())}); write y = y + 0j before"
                 )
