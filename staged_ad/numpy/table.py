@@ -11,10 +11,13 @@ from types import ModuleType
 
 from staged_ad.numpy import (
     assignment,
+    attributes,
     counting,
     creation,
     diagonals,
     dtypes,
+    elements,
+    flat,
     floats,
     fourier,
     histograms,
@@ -26,6 +29,7 @@ from staged_ad.numpy import (
     multiplying,
     nan_reducing,
     of_lists,
+    of_math,
     ordering,
     padding,
     polynomials,
@@ -73,6 +77,8 @@ MODULES: tuple[ModuleType, ...] = (
     statistics,
     windows,
     creation,
+    attributes,
+    flat,
 )
 
 for _module in MODULES:
@@ -83,5 +89,6 @@ OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
+OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)

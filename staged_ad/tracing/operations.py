@@ -28,8 +28,8 @@ class Operations:
     ufunc_methods
         by name ('reduce', 'outer', ...); the ufunc is the first argument.
     views
-        names and callables whose result looks into the memory of the array they are given, and False where it cannot
-        be written to.
+        names and callables whose result looks into the memory of the array they are given: False where it cannot be
+        written to, ``(array, elements) -> array`` where the elements of the result are no elements of the array.
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
@@ -43,7 +43,7 @@ class Operations:
     properties: dict[str, Callable[..., Any]] = field(default_factory=dict)
     functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    views: dict[str | Callable[..., Any], bool] = field(default_factory=dict)
+    views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     creators: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
