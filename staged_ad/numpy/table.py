@@ -21,11 +21,12 @@ from staged_ad.numpy import (
     floats,
     fourier,
     histograms,
-    indexing,
     inplace,
     interpolating,
     joining,
     linalg_norms,
+    masked,
+    masked_functions,
     multiplying,
     nan_reducing,
     of_lists,
@@ -86,9 +87,10 @@ for _module in MODULES:
     OPERATIONS.methods.update(getattr(_module, "METHODS", {}))
     OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
-OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
+OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)
+OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)
