@@ -11,13 +11,20 @@ from typing import Any as _Any
 import scipy.linalg as _linalg
 import scipy.special as _special
 
+from staged_ad.numpy.creation import holds_tracers as _holds_tracers
+from staged_ad.numpy.shaping import array as _array
 from staged_ad.scipy import linalg as linalg
 from staged_ad.scipy import special as special
 from staged_ad.tracing.operations import OPERATIONS as _OPERATIONS
 
 
 def _instead(function: _Callable[..., _Any]) -> _Callable[..., _Any]:
-    return lambda original, *args, **kwargs: function(*args, **kwargs)
+    return lambda original, *args, **kwargs: function(*map(_listed, args), **kwargs)
+
+
+def _listed(value: _Any) -> _Any:
+    """An array where lists hold traced values; tuples, as those of cho_factor, stay."""
+    return _array(value) if isinstance(value, list) and _holds_tracers(value) else value
 
 
 for _theirs, _ours in ((_linalg, linalg.FUNCTIONS), (_special, special.FUNCTIONS)):
