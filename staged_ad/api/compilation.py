@@ -25,19 +25,23 @@ from staged_ad.api.calling import (
     static_arguments,
     trace_prepared,
 )
+from staged_ad.api.lowered import Lowered
+from staged_ad.api.routes import Reader, Route, make_reader
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
-from staged_ad.ir import ArrayType, Program, Source, evaluate
+from staged_ad.ir import ArrayType, Source, evaluate
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 from staged_ad.transforms.call import call
 
 if TYPE_CHECKING:
-    from staged_ad.lowering.compiled import Compiled
+    pass
 
 KEPT = 256
 """Signatures kept per function; the least recently used one goes first."""
+ROUTES = 8
+"""Routes that a call tries before its arguments are looked at."""
 FLIPS = 16
 """Times that one call is traced anew, because machine code saw a guard otherwise than NumPy."""
 
@@ -64,20 +68,18 @@ class Jitted:
         self._precise = precise_math
         self._variants: OrderedDict[Any, Variants] = OrderedDict()
         self._traced: OrderedDict[Any, Traced] = OrderedDict()
-        # the native function of the last call whose arguments and result were plain arrays, and where it came from
+        # what recent calls found, the latest first, and its native function, where that takes and gives what calls do
+        self._routes: tuple[Route, ...] = ()
         self._last: Callable[..., Any] = _never
-        self._recent: tuple[Variants, Variant, tuple[type, ...]] | None = None
         self._warned: set[Source] = set()
         _jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            result = self._last(*args)
-            if type(result) is int:  # a guard failed; results are arrays and NumPy scalars
-                result = self._other_path(result, args)
-            if result is not NotImplemented:
-                return result
-        return self._miss(args, kwargs)
+        last = _never if kwargs else self._last
+        result = last(*args)
+        if result is NotImplemented or type(result) is int:  # a failed guard: results are NumPy's
+            return self._again(last, result, args, kwargs)
+        return result
 
     def __repr__(self) -> str:
         return f"<jit of {function_name(self._f)}>"
@@ -131,21 +133,48 @@ class Jitted:
 
     # -- the slow path ------------------------------------------------------------------------------------------
 
-    def _other_path(self, status: int, args: tuple[Any, ...]) -> Any:
-        """The result by another variant, after a guard of the last one failed; NotImplemented where none fits."""
-        recent = self._recent
-        if recent is None:  # another thread cleared it
-            return NotImplemented
-        variants, failed, kinds = recent
+    def _again(self, tried: Callable[..., Any], found: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result by a route that an earlier call took; the entry that was `tried` already has `found` that."""
+        for route in self._routes:
+            leaves = route.read(args, kwargs)
+            if leaves is not None:
+                result = found if route.entry is tried else route.entry(*leaves)
+                if result is not NotImplemented:
+                    break
+        else:
+            return self._converted(args, kwargs)
+        if type(result) is int:
+            route, result = self._other_path(route, result, leaves)
+        if result is NotImplemented:
+            return self._miss(args, kwargs)
+        if route is not self._routes[0]:
+            self._prefer(route)
+        return route.variant.restore(result)
+
+    def _converted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result by such a route with arrays that machine code cannot take as they are: strided ones, say."""
+        for route in self._routes:
+            leaves = route.read(args, kwargs)
+            if leaves is not None and route.fits(leaves):
+                result = route.variant.compiled.run(*leaves)
+                if type(result) is not int:
+                    return route.variant.restore(result)
+        return self._miss(args, kwargs)
+
+    def _other_path(self, route: Route, status: int, leaves: Sequence[Any]) -> tuple[Route, Any]:
+        """The route to another variant, after a guard of one failed, and the result; NotImplemented where none fits."""
+        variants, failed, kinds = route.variants, route.variant, route.kinds
         among = rivals(variants.known, failed, failed.failed_guard(status))
-        found = variants.first(lambda variant: variant.compiled.entry(kinds)(*args), {}, among)
-        if found is None or found[1] is NotImplemented:
-            return NotImplemented
-        variant, result = found
-        if variant.plain_result:
-            self._recent = variants, variant, kinds
-            self._last = variant.compiled.entry(kinds)
-        return variant.restore(result)
+        found = variants.first(lambda variant: variant.compiled.entry(kinds)(*leaves), {}, among)
+        if found is None:
+            return route, NotImplemented
+        return route.with_variant(found[0]), found[1]
+
+    def _prefer(self, route: Route) -> None:
+        """Let the next call try this route first."""
+        others = [r for r in self._routes if r.variants is not route.variants or r.kinds != route.kinds]
+        self._routes = (route, *others[: ROUTES - 1])
+        self._last = route.entry if route.direct else _never
 
     def _miss(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         prepared = self._prepare(args, kwargs)
@@ -171,9 +200,9 @@ class Jitted:
         variant, result = found
         if variant is None:
             return result
-        if direct and prepared.plain and variant.plain_result and kinds == tuple(map(type, args)):
-            self._recent = self._variants.get(prepared.key, Variants()), variant, kinds
-            self._last = variant.compiled.entry(kinds)
+        variants = self._variants.get(prepared.key)
+        if direct and variants is not None and variants.read is not None:
+            self._prefer(Route(variants.read, variant.compiled.entry(kinds), variants, variant, kinds))
         return variant.restore(result)
 
     def _new_path(
@@ -224,8 +253,7 @@ class Jitted:
             hash(key)
         except TypeError:
             raise ArgumentError(f"static arguments of {function_name(f)} must be hashable, got {static!r}") from None
-        plain = not named and not static and len(leaves) == len(args)
-        return _Prepared(key, leaves, spec, types, static, plain)
+        return _Prepared(key, leaves, spec, types, positions, static)
 
     def _trace(self, prepared: _Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
         known = self._traced.get(prepared.key)
@@ -264,7 +292,7 @@ class Jitted:
         with LOCK:
             variants = self._variants.get(prepared.key)
             if variants is None:
-                variants = Variants()
+                variants = Variants(prepared.reader(), prepared.types)
                 _remember(self._variants, prepared.key, variants)
             variant = variants.find(traced.outcomes)
             if variant is None:
@@ -291,8 +319,8 @@ class Jitted:
         with LOCK:
             self._variants.clear()
             self._traced.clear()
+            self._routes = ()
             self._last = _never
-            self._recent = None
 
 
 class _BoundMethod:
@@ -314,7 +342,7 @@ class _BoundMethod:
 class _Prepared:
     """A call, flattened and typed."""
 
-    __slots__ = ("key", "leaves", "plain", "spec", "static", "types")
+    __slots__ = ("key", "leaves", "positions", "spec", "static", "types")
 
     def __init__(
         self,
@@ -322,31 +350,21 @@ class _Prepared:
         leaves: list[Any],
         spec: TreeSpec,
         types: tuple[ArrayType, ...],
+        positions: Sequence[int],
         static: tuple[tuple[int | str, Any], ...],
-        plain: bool,
     ) -> None:
         self.key = key
         self.leaves = leaves
         self.spec = spec
         self.types = types
+        self.positions = positions
         self.static = static
-        self.plain = plain
 
-
-class Lowered:
-    """What a function became: ``text("program" | "loops" | "llvm" | "asm")``."""
-
-    def __init__(self, compiled: Compiled) -> None:
-        self._compiled = compiled
-
-    @property
-    def program(self) -> Program:
-        """The optimised program."""
-        return self._compiled.program
-
-    def text(self, stage: str = "program") -> str:
-        """The text of one stage: the program, its fused loops, the LLVM code, or the assembly."""
-        return self._compiled.text(stage)
+    def reader(self) -> Reader | None:
+        """What takes the leaves from another call of the same signature."""
+        arguments, named = self.spec.children()
+        plain = not self.static and not named.num_children and all(child.is_leaf() for child in arguments.children())
+        return make_reader(self.spec, self.positions, self.static, plain)
 
 
 def _never(*args: Any) -> Any:
