@@ -6,6 +6,7 @@ would take the path that was traced. Start at ``Jitted.__call__``; what is slow 
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 import weakref
@@ -25,14 +26,17 @@ from staged_ad.api.calling import (
     static_arguments,
     trace_prepared,
 )
+from staged_ad.api.explaining import explain_miss
 from staged_ad.api.lowered import Lowered
-from staged_ad.api.routes import Reader, Route, make_reader
+from staged_ad.api.prepared import Key, Prepared
+from staged_ad.api.routes import Route
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
-from staged_ad.ir import ArrayType, Source, evaluate
+from staged_ad.ir import Source, evaluate
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
-from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
+from staged_ad.tracing.source import user_source
+from staged_ad.tracing.trees import flatten, unflatten
 from staged_ad.transforms.call import call
 
 if TYPE_CHECKING:
@@ -61,13 +65,15 @@ class Jitted:
         static_argnums: int | Sequence[int] = (),
         static_argnames: str | Sequence[str] = (),
         precise_math: bool = False,
+        made: Source | None = None,
     ) -> None:
         update_wrapper(self, f, updated=())
         self._f = f
         self._static, self._static_names = static_arguments(f, static_argnums, static_argnames)
         self._precise = precise_math
-        self._variants: OrderedDict[Any, Variants] = OrderedDict()
-        self._traced: OrderedDict[Any, Traced] = OrderedDict()
+        self._made = made or user_source()
+        self._variants: OrderedDict[Key, Variants] = OrderedDict()
+        self._traced: OrderedDict[Key, Traced] = OrderedDict()
         # what recent calls found, the latest first, and its native function, where that takes and gives what calls do
         self._routes: tuple[Route, ...] = ()
         self._last: Callable[..., Any] = _never
@@ -104,8 +110,11 @@ class Jitted:
                 return function(reference(), *args, **kwargs)
 
             update_wrapper(method, function, updated=())
+            with suppress(TypeError, ValueError):
+                signature = inspect.signature(function)
+                method.__signature__ = signature.replace(parameters=[*signature.parameters.values()][1:])  # type: ignore[attr-defined]  # no self
             static = [k - 1 for k in self._static if k > 0]
-            bound[number] = Jitted(method, static, tuple(self._static_names), self._precise)
+            bound[number] = Jitted(method, static, tuple(self._static_names), self._precise, self._made)
         return _BoundMethod(instance, bound[number])
 
     def __reduce__(self) -> Any:
@@ -206,7 +215,7 @@ class Jitted:
         return variant.restore(result)
 
     def _new_path(
-        self, prepared: _Prepared, attempt: Callable[[Variant], Any], tried: dict[Variant, int]
+        self, prepared: Prepared, attempt: Callable[[Variant], Any], tried: dict[Variant, int]
     ) -> tuple[Variant | None, Any]:
         """Trace along the path that Python takes at these values; the new variant and its result.
 
@@ -235,7 +244,7 @@ class Jitted:
                 return None, unflatten(first.out_spec, evaluate(first.program, *prepared.leaves))
             seen.add(forced)
 
-    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
         f = self._f
         dynamic = [a for k, a in enumerate(args) if k not in self._static]
         named = {k: v for k, v in kwargs.items() if k not in self._static_names}
@@ -253,9 +262,9 @@ class Jitted:
             hash(key)
         except TypeError:
             raise ArgumentError(f"static arguments of {function_name(f)} must be hashable, got {static!r}") from None
-        return _Prepared(key, leaves, spec, types, positions, static)
+        return Prepared(key, leaves, spec, types, positions, static)
 
-    def _trace(self, prepared: _Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
+    def _trace(self, prepared: Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
         known = self._traced.get(prepared.key)
         if known is not None:
             return known
@@ -269,7 +278,7 @@ class Jitted:
             _remember(self._traced, prepared.key, traced)
         return traced
 
-    def _applied(self, prepared: _Prepared) -> Callable[..., Any]:
+    def _applied(self, prepared: Prepared) -> Callable[..., Any]:
         f = self._f
         fixed = {k: v for k, v in prepared.static if isinstance(k, int)}
         named_fixed = {k: v for k, v in prepared.static if isinstance(k, str)}
@@ -287,7 +296,7 @@ class Jitted:
         """Inside of a trace: one call equation."""
         return unflatten(traced.out_spec, call(traced.program, *traced.captures, *leaves))
 
-    def _joined(self, prepared: _Prepared, traced: Traced) -> Variant:
+    def _joined(self, prepared: Prepared, traced: Traced) -> Variant:
         """The variant for a traced path, compiled where it is new."""
         with LOCK:
             variants = self._variants.get(prepared.key)
@@ -296,6 +305,7 @@ class Jitted:
                 _remember(self._variants, prepared.key, variants)
             variant = variants.find(traced.outcomes)
             if variant is None:
+                explain_miss(self, self._f, self._made, list(self._variants), prepared, variants, traced)
                 # LLVM, and what writes code for it, are loaded by the first function that is compiled
                 from staged_ad.lowering.compiled import compile_program  # see above
 
@@ -337,34 +347,6 @@ class _BoundMethod:
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         return self._jitted.lower(*args, **kwargs)
-
-
-class _Prepared:
-    """A call, flattened and typed."""
-
-    __slots__ = ("key", "leaves", "positions", "spec", "static", "types")
-
-    def __init__(
-        self,
-        key: Any,
-        leaves: list[Any],
-        spec: TreeSpec,
-        types: tuple[ArrayType, ...],
-        positions: Sequence[int],
-        static: tuple[tuple[int | str, Any], ...],
-    ) -> None:
-        self.key = key
-        self.leaves = leaves
-        self.spec = spec
-        self.types = types
-        self.positions = positions
-        self.static = static
-
-    def reader(self) -> Reader | None:
-        """What takes the leaves from another call of the same signature."""
-        arguments, named = self.spec.children()
-        plain = not self.static and not named.num_children and all(child.is_leaf() for child in arguments.children())
-        return make_reader(self.spec, self.positions, self.static, plain)
 
 
 def _never(*args: Any) -> Any:
