@@ -22,8 +22,8 @@ from staged_ad.tracing.libraries import numba
 from staged_ad.tracing.trees import flatten
 
 if TYPE_CHECKING:
+    from staged_ad.lowering.linking import NativeCode
     from staged_ad.lowering.module import Module
-    from staged_ad.lowering.native import NativeCode
 
 _kept: list[tuple[NativeCode, Module]] = []
 """The machine code of every function made here: the user's Numba code holds its address, and nobody knows how long."""
@@ -66,14 +66,18 @@ def numba_function(f: Callable[..., Any], *args: Any) -> Any:
     1.0
     """
     # LLVM, and what writes code for it, are loaded by the first function that is compiled
+    from staged_ad.lowering.compiling import outside_names  # see above
+    from staged_ad.lowering.linking import load_object  # see above
     from staged_ad.lowering.module import emit  # see above
-    from staged_ad.lowering.native import compile_ir  # see above
+    from staged_ad.lowering.native import object_code  # see above
+    from staged_ad.lowering.symbols import addresses  # see above
     from staged_ad.passes import optimize  # see above
 
     traced = _traced(f, args)
     program = traced.program  # complex at its border, where the optimised one has pairs in the same memory
-    module = emit(optimize(program), serial=True)
-    native = compile_ir(module.text, module.symbols)
+    module = emit(optimize(program))
+    code = object_code(module.text)
+    native = load_object(code, {**addresses(outside_names(module, code), serial=True), **module.symbols})
     _kept.append((native, module))
     scope: dict[str, Any] = {
         "np": np,

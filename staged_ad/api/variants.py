@@ -44,7 +44,7 @@ class Variant:
     def failed_guard(self, status: int) -> int:
         """The number of the guard that a status means; raises for statuses that mean another failure."""
         if not 0 < status < FAILED:
-            raise_status(status, self.compiled.module.failures)
+            raise_status(status, self.compiled.failures)
         return status - 1
 
     def restore(self, result: Any) -> Any:

@@ -15,7 +15,9 @@ from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from typing import Any, Final
 
-from staged_ad.lowering import native, threads
+from staged_ad.lowering import threads
+from staged_ad.lowering.linking import NativeCode
+from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
 from staged_ad.tracing.libraries import Late, numba
 from staged_ad.tracing.source import package_folder
@@ -31,13 +33,14 @@ def runtime_symbols() -> Mapping[str, int]:
     """
     pool = _pool()
     words = ctypes.addressof(threads.state)
-    text = native.header() + _PARALLEL.format(limit=words + 8 * threads.LIMIT, busy=words + 8 * threads.BUSY)
     symbols = {
+        "staged_limit": words + 8 * threads.LIMIT,
+        "staged_busy": words + 8 * threads.BUSY,
         "numba_parallel_for": pool.parallel_for,
         "numba_get_threads": pool.get_num_threads,
         "numba_set_threads": pool.set_num_threads,
     }
-    code = native.compile_ir(text, symbols)
+    code = shared_code("parallel", lambda: _PARALLEL, symbols)
     _kept.append(code)
     return {"staged_parallel": code.address}
 
@@ -45,12 +48,12 @@ def runtime_symbols() -> Mapping[str, int]:
 @once
 def serial_symbols() -> Mapping[str, int]:
     """Address of a ``staged_parallel`` that runs all chunks in the calling thread, which may be one of Numba's pool."""
-    code = native.compile_ir(native.header() + _SERIAL, {})
+    code = shared_code("serial", lambda: _SERIAL, {})
     _kept.append(code)
     return {"staged_parallel": code.address}
 
 
-_kept: Final[list[native.NativeCode]] = []
+_kept: Final[list[NativeCode]] = []
 
 
 @once
@@ -109,13 +112,15 @@ define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {
 # The pool leaves its own count of threads changed in the calling thread: the user's numba.get_num_threads().
 # One task per thread takes chunks from a shared counter, so a thread that starts late delays nobody.
 _PARALLEL: Final = """
+@staged_limit = external global i64
+@staged_busy = external global i64
 declare void @numba_parallel_for(ptr, ptr, ptr, ptr, ptr, i64, i64, i32)
 declare i32 @numba_get_threads()
 declare void @numba_set_threads(i32)
 declare i64 @llvm.smin.i64(i64, i64)
-%job = type {{ ptr, i64, ptr, i64 }}
+%job = type { ptr, i64, ptr, i64 }
 
-define internal void @work(ptr %items, ptr %shape, ptr %strides, ptr %job) nounwind {{
+define internal void @work(ptr %items, ptr %shape, ptr %strides, ptr %job) nounwind {
 start:
   %chunks.p = getelementptr %job, ptr %job, i64 0, i32 1
   %data.p = getelementptr %job, ptr %job, i64 0, i32 2
@@ -134,23 +139,21 @@ run:
   br label %take
 done:
   ret void
-}}
+}
 
-define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {{
+define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {
 start:
   %job = alloca %job, align 64
   %shape = alloca i64
   %items = alloca ptr
   %stride = alloca i64
-  %limit.p = inttoptr i64 {limit} to ptr
-  %busy.p = inttoptr i64 {busy} to ptr
-  %limit = load atomic i64, ptr %limit.p monotonic, align 8
+  %limit = load atomic i64, ptr @staged_limit monotonic, align 8
   %threads = call i64 @llvm.smin.i64(i64 %limit, i64 %chunks)
   %several = icmp sgt i64 %threads, 1
   br i1 %several, label %lock, label %serial
 lock:
-  %pair = cmpxchg ptr %busy.p, i64 0, i64 1 acquire monotonic
-  %mine = extractvalue {{ i64, i1 }} %pair, 1
+  %pair = cmpxchg ptr @staged_busy, i64 0, i64 1 acquire monotonic
+  %mine = extractvalue { i64, i1 } %pair, 1
   br i1 %mine, label %fork, label %serial
 fork:
   %chunks.p = getelementptr %job, ptr %job, i64 0, i32 1
@@ -167,10 +170,10 @@ fork:
   %before = call i32 @numba_get_threads()
   call void @numba_parallel_for(ptr @work, ptr %items, ptr %shape, ptr %stride, ptr %job, i64 0, i64 1, i32 %count)
   call void @numba_set_threads(i32 %before)
-  store atomic i64 0, ptr %busy.p release, align 8
+  store atomic i64 0, ptr @staged_busy release, align 8
   ret void
 serial:
   call void %task(i64 0, i64 %chunks, ptr %data)
   ret void
-}}
+}
 """

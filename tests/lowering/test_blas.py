@@ -22,7 +22,7 @@ def gemm(kind: str, a: Array, b: Array, trans_a: int, trans_b: int) -> Array:
     n = b.shape[0] if trans_b else b.shape[1]
     c = np.full((m, n), np.nan, a.dtype)
     function = ctypes.CFUNCTYPE(None, INT, INT, INT, INT, INT, PTR, INT, PTR, INT, PTR, INT)(
-        blas.product_symbols()[f"staged_gemm_{kind}"]
+        blas.product_address(f"staged_gemm_{kind}")
     )
     function(trans_a, trans_b, m, n, k, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], c.ctypes.data, n)
     return c
@@ -31,7 +31,7 @@ def gemm(kind: str, a: Array, b: Array, trans_a: int, trans_b: int) -> Array:
 def gemv(kind: str, a: Array, x: Array, trans: int) -> Array:
     m, n = a.shape
     y = np.full(n if trans else m, np.nan, a.dtype)
-    function = ctypes.CFUNCTYPE(None, INT, INT, INT, PTR, INT, PTR, PTR)(blas.product_symbols()[f"staged_gemv_{kind}"])
+    function = ctypes.CFUNCTYPE(None, INT, INT, INT, PTR, INT, PTR, PTR)(blas.product_address(f"staged_gemv_{kind}"))
     function(trans, m, n, a.ctypes.data, n, x.ctypes.data, y.ctypes.data)
     return y
 
