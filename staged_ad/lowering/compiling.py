@@ -13,7 +13,7 @@ from staged_ad.lowering import native
 from staged_ad.lowering.artifact import Artifact
 from staged_ad.lowering.blocks import Block
 from staged_ad.lowering.module import Module, emit
-from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque
+from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque, Rows
 from staged_ad.passes import optimize
 
 QUICK = 2000
@@ -49,8 +49,8 @@ def _slow(block: Block) -> bool:
         match step.region:
             case MatrixProduct():
                 return True
-            case Nest() as nest:
-                points += math.prod(nest.domain)
+            case Nest() | Rows():
+                points += sum(math.prod(plan.nest.domain) for plan in step.schedules)
             case Opaque() as region if region.equation.params.get("length", 0) is None or region.blocks[1:]:
                 return True  # nobody knows how long it runs
             case _:
