@@ -16,6 +16,8 @@ import pytest
 import staged_ad as sad
 from staged_ad.errors import CacheWarning, IndexingError
 from staged_ad.lowering import disk, environment, objects
+from staged_ad.lowering.artifact import Artifact, decode, encode
+from staged_ad.lowering.identity import identity
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -138,6 +140,32 @@ def test_code_from_disk_gives_the_same_bits(name: str, cache: Path, compilations
     fresh = sad.jit(f)(X)
     assert len(compilations) == compiled + 1
     np.testing.assert_array_equal(fresh, expected)
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [
+        np.zeros((0, 3)),
+        np.full((4, 5), -2.5),
+        np.array([[0.0, -0.0, np.nan]]),
+        np.array([True, False]),
+        np.arange(6, dtype=np.int32).reshape(3, 1, 2),
+    ],
+    ids=["empty", "filled", "signs", "booleans", "integers"],
+)
+def test_constants_come_back_as_they_were(constant: np.ndarray[Any, Any]) -> None:
+    own = np.linspace(0.0, 1.0, 200_000)
+    known = identity(sad.trace(lambda x: x * own)(own))
+    assert known is not None
+    content = encode(Artifact(b"code", ["f"], [constant, own], 64, True, []), known)
+    assert content is not None
+    assert len(content) < 1000
+    found = decode(content, known)
+    assert (found.code, list(found.names), found.workspace, found.slow) == (b"code", ["f"], 64, True)
+    for one, other in zip(found.constants, [constant, own], strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
+        assert one.flags.c_contiguous
+        assert one.flags.aligned
 
 
 def test_functions_of_scipy_are_found_again(cache: Path, compilations: list[str]) -> None:
