@@ -29,16 +29,19 @@ STATUS, ARENA = Place("%status"), Place("%arena")
 """Where loops report that they failed, and what their ragged arrays are allocated from."""
 
 
-FAILED = 1 << 40
+FOUND = 25
+"""The bits of a status that say what failed; those above may hold a number that was found there."""
+FAILED = 1 << (FOUND - 1)
 """Statuses from here on stand for exceptions; those below are guards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exception that machine code cannot raise itself."""
+    """An exception that machine code cannot raise itself; `reads` where its last argument is what was found there."""
 
     make: Callable[..., Exception]
     arguments: tuple[Any, ...]
+    reads: bool = False
 
 
 @dataclass(slots=True)
@@ -74,12 +77,12 @@ class Functions:
             self.texts.append(text.replace(f"@{REGION}", f"@{name}"))
         return name
 
-    def failure(self, make: Callable[..., Exception], *arguments: Any) -> int:
+    def failure(self, make: Callable[..., Exception], *arguments: Any, reads: bool = False) -> int:
         """The status with which the body asks for the exception ``make(*arguments)``."""
-        found = Failure(make, arguments)
-        if found not in self.failures:
-            self.failures.append(found)
-        return FAILED + self.failures.index(found)
+        wanted = Failure(make, arguments, reads)
+        if wanted not in self.failures:
+            self.failures.append(wanted)
+        return FAILED + self.failures.index(wanted)
 
     def task(self, name: str) -> str:
         """``name.task(first, last, arrays)``: a range of chunks one after another."""

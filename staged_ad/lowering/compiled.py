@@ -14,7 +14,7 @@ import numpy as np
 
 from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType, Program
-from staged_ad.lowering.calls import FAILED, Failure
+from staged_ad.lowering.calls import FAILED, FOUND, Failure
 from staged_ad.lowering.entry import InputSpec, make_entry
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.native import NativeCode, compile_ir
@@ -96,9 +96,10 @@ class Compiled:
 
 def raise_status(status: int, failures: Sequence[Failure]) -> NoReturn:
     """Raise what a status means that is no failed guard; `failures` are those of the module."""
-    if FAILED <= status < FAILED + len(failures):
-        failure = failures[status - FAILED]
-        raise failure.make(*failure.arguments)
+    number, found = status & (2 * FAILED - 1), status >> FOUND
+    if FAILED <= number < FAILED + len(failures):
+        failure = failures[number - FAILED]
+        raise failure.make(*failure.arguments, *[found] * failure.reads)
     raise StagedADError(f"compiled code stopped with status {status}")
 
 

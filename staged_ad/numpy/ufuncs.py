@@ -183,7 +183,7 @@ def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
             return e.sqrt(to_dtype(base, dtype, weak))
         if float(y).is_integer() and abs(y) <= 64:
             if dtype.kind not in "fc" and y < 0:
-                raise ValueError("Integers to negative integer powers are not allowed.")
+                raise DTypeError("Integers to negative integer powers are not allowed; write x.astype(float) ** n")
             return a.integer_pow(to_dtype(base, dtype, weak), n=int(y))
     return apply_ufunc(np.power, e.power, (x, y), keep_weak)
 

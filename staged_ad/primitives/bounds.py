@@ -56,15 +56,17 @@ def _evaluate_fits(low: Any, high: Any, *, bound: int, axis: int) -> Any:
     return INT64.type(bound)
 
 
-def _out_of_bounds(bound: int, axis: int, place: str) -> Exception:
-    return IndexingError(f"an index is out of bounds for axis {axis} with size {bound} (at {place})")
+def _out_of_bounds(bound: int, axis: int, place: str, index: int) -> Exception:
+    return IndexingError(f"index {index} is out of bounds for axis {axis} with size {bound} (at {place})")
 
 
 def _emit_fits(kernel: Any, *, bound: int, axis: int) -> None:
     low, high = (kernel.value(f"load i64, ptr {buffer.name}") for buffer in kernel.inputs)
     below = kernel.value(f"icmp slt i64 {low}, {-bound}")
     above = kernel.value(f"icmp sge i64 {high}, {bound}")
-    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, bound, axis, kernel.equation.place)
+    index = kernel.value(f"select i1 {below}, i64 {low}, i64 {high}")
+    outside = kernel.value(f"or i1 {below}, {above}")
+    kernel.fail_if(outside, _out_of_bounds, bound, axis, kernel.equation.place, found=index)
     kernel.line(f"store i64 {bound}, ptr {kernel.outputs[0].name}")
 
 

@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
+from staged_ad.frames import is_internal
 from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import is_internal
 
 _lock = threading.Lock()
 _depth = 0

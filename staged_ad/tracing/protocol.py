@@ -13,10 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError, DTypeError, MutationError, ShapeError, UnsupportedError
+from staged_ad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
+from staged_ad.tracing.refusals import (
+    PLAIN,
+    concretization_error,
+    contents_error,
+    no_single_value,
+    not_ours,
+    raise_located,
+)
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
 
@@ -48,21 +56,6 @@ def _in_place(name: str) -> Callable[..., Any]:
     return operator
 
 
-def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
-    return ConcretizationError(
-        f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
-        f"at {location(user_source())}). {advice}"
-    )
-
-
-def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
-    return ConcretizationError(
-        f"{kind} of a traced value is not one number here (value of type {tracer.type}, at "
-        f"{location(user_source())}): it differs between the slices of a vmap, the iterations of a staged loop, or the "
-        f"points at which a linear function will be used. {advice}"
-    )
-
-
 class ArrayProtocol:
     """Base of Tracer: makes it behave as an ndarray does, by looking operations up in OPERATIONS."""
 
@@ -91,7 +84,12 @@ class ArrayProtocol:
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__, __ilshift__, __irshift__ = map(_in_place, ("and", "or", "xor", "lshift", "rshift"))
-    __hash__ = None  # type: ignore[assignment]  # as for ndarray
+
+    def __hash__(self) -> int:
+        raise ArgumentError(
+            "unhashable type: a traced array is no key of a dict, no element of a set and no argument of a cached "
+            "function (functools.lru_cache), as an ndarray is not"
+        )
 
     def __getitem__(self, index: Any) -> Any:
         getitem = OPERATIONS.operators["getitem"]
@@ -128,12 +126,12 @@ class ArrayProtocol:
     def __len__(self) -> int:
         shape = self.shape
         if not shape:
-            raise TypeError("len() of unsized object")
+            raise ArgumentError("len() of unsized object: an array without axes")
         return int(shape[0])
 
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
-            raise TypeError("iteration over a 0-d array")
+            raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
     def __bool__(self) -> bool:
@@ -187,7 +185,7 @@ class ArrayProtocol:
 
     def _integer(self, kind: str, advice: str) -> int:
         if self.dtype.kind == "c":
-            raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
+            raise ArgumentError("int() of a complex traced value; write int(z.real)")
         found = self.owner.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
@@ -216,19 +214,16 @@ class ArrayProtocol:
     def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
         if self.array is not None:
             return np.array(self.array, dtype)
-        raise concretization_error(
-            "the contents",
-            "If a NumPy array is indexed by traced integers, as in a[i]: write staged_ad.numpy.asarray(a)[i] or "
-            "staged_ad.numpy.take(a, i), or in a loop scan over the array, scan(f, init, a). If a traced value is "
-            "assigned, as in a[i] = x: make the array inside the traced function, a = np.array(a). If a method of "
-            "a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If a function of NumPy or SciPy was "
-            "imported by its own name, as in `from scipy.linalg import solve`: call it as scipy.linalg.solve, or "
-            "import it from staged_ad.scipy.linalg (np.array: staged_ad.numpy). Computations of other libraries "
-            "must stay outside, or go into staged_ad.pure_callback",
-            self,
-        )
+        raise contents_error(self)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        try:
+            return self._applied(ufunc, method, *inputs, **kwargs)
+        except PLAIN as error:
+            raise_located(error, f"np.{ufunc.__name__}")
+            raise
+
+    def _applied(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if method == "at":
             return _change(partial(OPERATIONS.operators["at"], ufunc), f"np.{ufunc.__name__}.at", inputs, kwargs)
         if any(isinstance(x, Deferring) for x in inputs):
@@ -263,6 +258,9 @@ class ArrayProtocol:
             if values is None:
                 raise
             return function(*values[0], **values[1])
+        except PLAIN as error:
+            raise_located(error, f"np.{function.__name__}")
+            raise
 
     def _called(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         name = f"{function.__module__}.{function.__name__}"
@@ -298,7 +296,14 @@ class ArrayProtocol:
             + (", although ndarray has: it is not supported" if hasattr(np.ndarray, name) else "")
         )
 
-    def _method(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    def _method(self, name: str, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._called_as(name, method, *args, **kwargs)
+        except PLAIN as error:
+            raise_located(error, f"x.{name}")
+            raise
+
+    def _called_as(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
         found = method(self, *args, **kwargs)
@@ -382,7 +387,7 @@ def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: 
     """What ``np.copyto(x, y)``, ``np.add.at(x, i, y)`` and the like do to their first argument."""
     target, *rest = args
     if not isinstance(target, ArrayProtocol):
-        raise _not_ours(name)
+        raise not_ours(name)
     target.check_writable()
     write(target, method(target, *rest, **kwargs))
 
@@ -400,7 +405,7 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
     if out is None:
         return value
     if not isinstance(out, ArrayProtocol):
-        raise _not_ours(name)
+        raise not_ours(name)
     target: Any = out
     target.check_writable()
     if not np.can_cast(value.dtype, target.dtype, "same_kind"):
@@ -417,14 +422,6 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
         value = np.where(where, value, target)
     write(target, OPERATIONS.operators["setitem"](target, ..., value))
     return target
-
-
-def _not_ours(name: str) -> MutationError:
-    return MutationError(
-        f"{name} cannot write a traced value into this NumPy array (at {location(user_source())}): it was made outside "
-        "of the traced function, or computed from such arrays alone. Write y = y + x instead of y += x, or make the "
-        "array inside the function, as in y = np.array(y)"
-    )
 
 
 def _values(arguments: Any) -> Any:
