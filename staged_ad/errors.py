@@ -51,6 +51,10 @@ class LeakedTracerError(StagedADError, RuntimeError):
     """A traced value was used after the function that it belongs to had returned."""
 
 
+class InvalidValueError(StagedADError, ValueError):
+    """An argument of a function of NumPy has a value that is not allowed."""
+
+
 class OutOfRangeError(StagedADError, OverflowError):
     """A Python integer does not fit into the dtype that it meets."""
 
@@ -99,6 +103,10 @@ class GuardFailure(StagedADError, AssertionError):  # noqa: N818  # not the user
 
 class VariantsWarning(UserWarning):
     """A jitted function is compiled again and again, because what ``if``, ``while`` or ``range`` read varies."""
+
+
+class CacheWarning(UserWarning):
+    """Compiled code cannot be kept for the next process: the directory is not the user's alone, full, or read-only."""
 
 
 class TapeOverflowError(StagedADError, MemoryError):

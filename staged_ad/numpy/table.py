@@ -11,10 +11,13 @@ from types import ModuleType
 
 from staged_ad.numpy import (
     assignment,
+    attributes,
     counting,
     creation,
     diagonals,
     dtypes,
+    elements,
+    flat,
     floats,
     fourier,
     histograms,
@@ -27,6 +30,7 @@ from staged_ad.numpy import (
     multiplying,
     nan_reducing,
     of_lists,
+    of_math,
     ordering,
     padding,
     polynomials,
@@ -38,7 +42,6 @@ from staged_ad.numpy import (
     selecting,
     shaping,
     spacing,
-    special,
     statistics,
     taking,
     ufunc_methods,
@@ -56,7 +59,6 @@ MODULES: tuple[ModuleType, ...] = (
     ordering,
     counting,
     quantiles,
-    special,
     fourier,
     reducing,
     multiplying,
@@ -76,6 +78,8 @@ MODULES: tuple[ModuleType, ...] = (
     statistics,
     windows,
     creation,
+    attributes,
+    flat,
 )
 
 for _module in MODULES:
@@ -86,6 +90,7 @@ OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
+OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)
 OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError
+from staged_ad.errors import DTypeError, InvalidValueError
 from staged_ad.ir import Literal, filled
 from staged_ad.ir.types import BOOL, FLOAT64
 from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype, to_float
@@ -138,7 +138,11 @@ def imag(val: Any) -> Any:
     """Of real numbers zeros."""
     value = as_value(val)
     type = typeof(value)
-    return c.imag(value) if type.is_complex else np.zeros(type.shape, type.dtype)[()]
+    if type.is_complex:
+        return c.imag(value)
+    zeros = np.zeros(type.shape, type.dtype)
+    zeros.flags.writeable = False
+    return zeros[()]
 
 
 def angle(z: Any, deg: bool = False) -> Any:
@@ -183,7 +187,9 @@ def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
             return e.sqrt(to_dtype(base, dtype, weak))
         if float(y).is_integer() and abs(y) <= 64:
             if dtype.kind not in "fc" and y < 0:
-                raise DTypeError("Integers to negative integer powers are not allowed; write x.astype(float) ** n")
+                raise InvalidValueError(
+                    "Integers to negative integer powers are not allowed; write x.astype(float) ** n"
+                )
             return a.integer_pow(to_dtype(base, dtype, weak), n=int(y))
     return apply_ufunc(np.power, e.power, (x, y), keep_weak)
 

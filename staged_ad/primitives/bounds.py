@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import DTypeError, IndexingError
-from staged_ad.ir import ArrayType, Primitive
+from staged_ad.ir import UNKNOWN, ArrayType, Primitive, Source
 from staged_ad.ir.lowerings import Bounded, Kernel
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import INT64
@@ -56,7 +56,7 @@ def _evaluate_fits(low: Any, high: Any, *, bound: int, axis: int) -> Any:
     return INT64.type(bound)
 
 
-def _out_of_bounds(bound: int, axis: int, place: str, index: int) -> Exception:
+def _out_of_bounds(bound: int, axis: int, place: Source | str, index: int) -> Exception:
     return IndexingError(f"index {index} is out of bounds for axis {axis} with size {bound} (at {place})")
 
 
@@ -66,7 +66,8 @@ def _emit_fits(kernel: Any, *, bound: int, axis: int) -> None:
     above = kernel.value(f"icmp sge i64 {high}, {bound}")
     index = kernel.value(f"select i1 {below}, i64 {low}, i64 {high}")
     outside = kernel.value(f"or i1 {below}, {above}")
-    kernel.fail_if(outside, _out_of_bounds, bound, axis, kernel.equation.place, found=index)
+    where = kernel.equation.source or UNKNOWN
+    kernel.fail_if(outside, _out_of_bounds, bound, axis, where, found=index)
     kernel.line(f"store i64 {bound}, ptr {kernel.outputs[0].name}")
 
 

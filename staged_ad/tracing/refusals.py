@@ -6,14 +6,12 @@ Start at ``raise_located``.
 
 from __future__ import annotations
 
-from typing import Any
-
-from staged_ad.errors import ArgumentError, ConcretizationError, IndexingError, MutationError, ShapeError, StagedADError
+from staged_ad.errors import ArgumentError, IndexingError, InvalidValueError, MutationError, StagedADError
 from staged_ad.frames import is_internal
 from staged_ad.tracing.source import location, user_source
 
 _OURS: dict[type[Exception], type[StagedADError]] = {
-    ValueError: ShapeError,
+    ValueError: InvalidValueError,
     TypeError: ArgumentError,
     IndexError: IndexingError,
 }
@@ -29,37 +27,6 @@ def raise_located(error: Exception, name: str) -> None:
         trace = trace.tb_next
     if kind is not None and trace is not None and is_internal(trace.tb_frame.f_code):  # no function of the user
         raise kind(f"{name}: {error}") from error
-
-
-def concretization_error(kind: str, advice: str, tracer: Any) -> Exception:
-    tracer.check_open()
-    return ConcretizationError(
-        f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
-        f"at {location(user_source())}). {advice}"
-    )
-
-
-def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
-    return ConcretizationError(
-        f"{kind} of a traced value is not one number here (value of type {tracer.type}, at "
-        f"{location(user_source())}): it differs between the slices of a vmap, the iterations of a staged loop, or the "
-        f"points at which a linear function will be used. {advice}"
-    )
-
-
-def contents_error(tracer: Any) -> Exception:
-    index, k = ("a traced mask", "mask") if tracer.dtype == bool else ("traced integers", "i")
-    return concretization_error(
-        "the contents",
-        f"If a NumPy array is indexed by {index}, as in a[{k}]: write staged_ad.numpy.asarray(a)[{k}], or in a "
-        "loop scan over the array, scan(f, init, a). If a traced value is assigned, as in a[i] = x: make the "
-        "array inside the traced function, a = np.array(a). If a method of a NumPy array is given one, as in "
-        "a.dot(x): write np.dot(a, x). If a function of NumPy or SciPy was imported by its own name, as in `from "
-        "scipy.linalg import solve`: call it as scipy.linalg.solve, or import it from staged_ad.scipy.linalg "
-        "(np.array: staged_ad.numpy). Computations of other libraries must stay outside, or go into "
-        "staged_ad.pure_callback",
-        tracer,
-    )
 
 
 def not_ours(name: str) -> MutationError:

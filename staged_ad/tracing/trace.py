@@ -19,6 +19,7 @@ import numpy as np
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
+from staged_ad.tracing.advice import hidden_in
 from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
 from staged_ad.tracing.snapshots import literal_of
@@ -362,6 +363,11 @@ def trace_flat(
         with creating(f, _tracing):
             outputs = f(*tracers)
         return trace.finish(outputs, name)
+    except (TypeError, ValueError) as error:
+        hidden = hidden_in(error)
+        if hidden is None:
+            raise
+        raise hidden from None
     finally:
         trace.close()
         OPEN.reset(opened)

@@ -65,16 +65,16 @@ def write(tracer: Any, value: Any) -> None:
 
 def shares(base: Any, look: Look) -> bool:
     """Whether NumPy would look into the memory of `base`; reshape and ravel now and then copy it."""
-    memory = _layout(base)
+    memory = layout(base)
     found = look(memory)  # traced where other traced arrays are among the arguments, as in np.broadcast_arrays(x, y)
     return isinstance(found, np.ndarray) and np.may_share_memory(found, memory)
 
 
-def _layout(tracer: Any) -> Any:
-    """An array without meaning whose memory is laid out as NumPy's would be."""
-    return (
-        np.empty(tracer.shape, np.bool_) if tracer.window is None else tracer.window.look(_layout(tracer.window.base))
-    )
+def layout(tracer: Any) -> Any:
+    """An array without meaning whose memory is laid out as NumPy's would be, were all that is no view in C order."""
+    if tracer.window is not None:
+        return tracer.window.look(layout(tracer.window.base))
+    return np.empty(tracer.shape, np.complex64 if tracer.dtype.kind == "c" else np.bool_)  # z.real looks into z
 
 
 def put_by_place(look: Look) -> Callable[[Any, Any], Any]:
