@@ -20,6 +20,8 @@ import numpy as np
 
 from staged_ad.api.calling import (
     Traced,
+    argument_name,
+    check_callable,
     describe_arguments,
     function_name,
     leaf_type,
@@ -33,6 +35,7 @@ from staged_ad.api.routes import Route
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
 from staged_ad.ir import Source, evaluate
+from staged_ad.ir.types import describe
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.source import user_source
@@ -261,7 +264,7 @@ class Jitted:
         try:
             hash(key)
         except TypeError:
-            raise ArgumentError(f"static arguments of {function_name(f)} must be hashable, got {static!r}") from None
+            raise ArgumentError(_unhashable(f, static)) from None
         return Prepared(key, leaves, spec, types, positions, static)
 
     def _trace(self, prepared: Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
@@ -409,9 +412,22 @@ def jit(
     """
     if f is None:
         return lambda g: Jitted(g, static_argnums, static_argnames, precise_math)
-    if not callable(f):
-        raise ArgumentError(f"jit needs a function, got {type(f).__name__}")
+    check_callable("jit", f)
     return Jitted(f, static_argnums, static_argnames, precise_math)
+
+
+def _unhashable(f: Callable[..., Any], static: Sequence[tuple[Any, Any]]) -> str:
+    """What is wrong with the first static argument that has no hash."""
+    for key, value in static:
+        try:
+            hash(value)
+        except TypeError:
+            name = argument_name(f, key) if isinstance(key, int) else f"argument {key} of {function_name(f)}"
+            return (
+                f"{name} is {describe(value)}: static arguments must be hashable, such as numbers, strings and tuples; "
+                "arrays, lists of them and dicts are arguments that are not static"
+            )
+    return f"static arguments of {function_name(f)} must be hashable"
 
 
 def clear_caches() -> None:

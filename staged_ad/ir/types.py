@@ -7,13 +7,14 @@ Start at ``ArrayType`` and ``type_of``.
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError, ShapeError
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -167,8 +168,11 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def check_axis(axis: int, ndim: int) -> int:
-    """`axis` counted from the front. Raises ShapeError when it is out of range."""
+def check_axis(axis: Any, ndim: int) -> int:
+    """`axis` counted from the front; ShapeError when it is out of range, ArgumentError when it is no integer."""
+    if not hasattr(axis, "__index__"):
+        raise ArgumentError(f"an axis must be an integer, got {describe(axis)}")
+    axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise ShapeError(f"axis {axis} is out of bounds for an array with {ndim} dimensions")
     return axis % ndim

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ArgumentError, DTypeError, ShapeError
+from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import DTYPES, FLOAT64, canonical_dtype, describe, is_other_kind
 from staged_ad.primitives.makers import Operation, typeof
@@ -44,7 +44,9 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     try:
         return literal_of(x)
     except DTypeError as error:
-        raise ArgumentError(f"{what} is {describe(x)} (at {location(user_source())}): {error}") from None
+        if isinstance(x, np.ndarray | np.generic | int):
+            raise ArgumentError(f"{what} is {describe(x)}: {error.said}") from None
+        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}") from None
 
 
 def _leaves(x: Any) -> Any:
@@ -116,7 +118,9 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
         if not bounds.min <= x.value.item() <= bounds.max:  # NaN is not between them
             if x.type.dtype.kind == "f":
                 raise DTypeError(f"the number {x.value} does not fit into {type.dtype} (at {location(user_source())})")
-            raise OverflowError(f"Python integer {x.value} out of bounds for {type.dtype}")
+            raise OutOfRangeError(
+                f"Python integer {x.value} out of bounds for {type.dtype}; write np.{type.dtype}(...) or x.astype(int)"
+            )
     return Literal(x.value.astype(type.dtype), type)
 
 

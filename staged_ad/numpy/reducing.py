@@ -29,8 +29,8 @@ Axis = int | Sequence[int] | None
 def normalize_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
-    axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
-    found = [check_axis(int(k), ndim) for k in axes]
+    axes = list(axis) if isinstance(axis, list | tuple | np.ndarray) and np.ndim(axis) else [axis]
+    found = [check_axis(k, ndim) for k in axes]
     if len(set(found)) != len(found):
         raise ShapeError("duplicate value in 'axis'")
     return tuple(sorted(found))

@@ -45,7 +45,7 @@ def along(a_: Any, axis: int | None) -> tuple[Any, int]:
     type = typeof(value)
     if axis is None or (type.ndim == 0 and axis in (0, -1)):
         return reshape(value, -1), 0
-    return to_dtype(value, type.dtype), check_axis(int(axis), type.ndim)
+    return to_dtype(value, type.dtype), check_axis(axis, type.ndim)
 
 
 def operand(x: Any) -> Any:
@@ -244,7 +244,7 @@ def _listed_axes(axis: Any, ndim: int) -> list[int]:
     normalize_axes(axis, ndim)
     if axis is None:
         return list(range(ndim))
-    return [check_axis(int(k), ndim) for k in np.atleast_1d(axis)]
+    return [check_axis(k, ndim) for k in np.atleast_1d(axis)]
 
 
 def _spacings(given: Sequence[Any], axes: Sequence[int], shape: Sequence[int]) -> list[Any]:

@@ -77,7 +77,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     ndim = typeof(value).ndim
     if typeof(positions).ndim != ndim:
         raise ShapeError(f"`indices` and `arr` must have the same number of dimensions {where_here()}")
-    axis = check_axis(int(axis), ndim)
+    axis = check_axis(axis, ndim)
     beside = [k for k in range(ndim) if k != axis]
     shape, own = typeof(value).shape, typeof(positions).shape
     lead = np.broadcast_shapes(tuple(shape[k] for k in beside), tuple(own[k] for k in beside))
@@ -150,7 +150,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     value = as_value(arr)
     if axis is None:
         value, axis = ravel(value), 0
-    axis = check_axis(int(axis), typeof(value).ndim)
+    axis = check_axis(axis, typeof(value).ndim)
     n = typeof(value).shape[axis]
     fixed = isinstance(obj, slice) or (isinstance(obj, list) and not obj)  # an empty array would be of floats
     places = obj if fixed else _known("delete", obj, "write np.where with a mask of what stays")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DomainError, DTypeError, IndexingError
+from staged_ad.errors import DTypeError, IndexingError, InvalidValueError
 from staged_ad.ir import UNKNOWN, ArrayType, Primitive, Source
 from staged_ad.ir.lowerings import Bounded, Kernel
 from staged_ad.ir.primitive import not_linear
@@ -56,16 +56,18 @@ def _evaluate_fits(low: Any, high: Any, *, bound: int, axis: int) -> Any:
     return INT64.type(bound)
 
 
-def _out_of_bounds(bound: int, axis: int, place: Source | str) -> Exception:
-    return IndexingError(f"an index is out of bounds for axis {axis} with size {bound} (at {place})")
+def _out_of_bounds(bound: int, axis: int, place: Source | str, index: int) -> Exception:
+    return IndexingError(f"index {index} is out of bounds for axis {axis} with size {bound} (at {place})")
 
 
 def _emit_fits(kernel: Any, *, bound: int, axis: int) -> None:
     low, high = (kernel.value(f"load i64, ptr {buffer.name}") for buffer in kernel.inputs)
     below = kernel.value(f"icmp slt i64 {low}, {-bound}")
     above = kernel.value(f"icmp sge i64 {high}, {bound}")
+    index = kernel.value(f"select i1 {below}, i64 {low}, i64 {high}")
+    outside = kernel.value(f"or i1 {below}, {above}")
     where = kernel.equation.source or UNKNOWN
-    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, bound, axis, where)
+    kernel.fail_if(outside, _out_of_bounds, bound, axis, where, found=index)
     kernel.line(f"store i64 {bound}, ptr {kernel.outputs[0].name}")
 
 
@@ -97,7 +99,7 @@ def _abstract_natural(low: ArrayType) -> ArrayType:
 
 def _negative_power(place: Source | str | None = None) -> Exception:
     where = "" if place is None else f" (at {place})"
-    return DomainError(f"Integers to negative integer powers are not allowed{where}; make the base a float")
+    return InvalidValueError(f"Integers to negative integer powers are not allowed{where}; make the base a float")
 
 
 def _evaluate_natural(low: Any) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ConcretizationError
+from staged_ad.frames import is_internal, user_frame
 from staged_ad.ir import Source
-from staged_ad.tracing.source import called_name, instruction_at, is_internal, location, user_frame, user_source
+from staged_ad.tracing.source import called_name, instruction_at, location, user_source
 
 INDEXED = (
     "A NumPy array cannot be indexed by it: write staged_ad.numpy.asarray(a)[i] or staged_ad.numpy.take(a, i), or in a "
@@ -36,6 +37,7 @@ _MESSAGE = "setting an array element with a sequence"
 
 
 def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
+    tracer.check_open()
     return ConcretizationError(
         f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
         f"at {location(user_source())}). {advice}"

@@ -21,9 +21,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from staged_ad.frames import is_internal
 from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import called_name, is_internal
+from staged_ad.tracing.source import called_name
 
 _lock = threading.RLock()
 _depth = 0
