@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench import checks, document, environment, loops, modes, starts, table
+from bench import checks, dispatch, document, environment, loops, modes, starts, table
 from bench.comparison import compare
 from bench.libraries import PEERS, peers, this_project
 from bench.picture import draw
@@ -34,7 +34,7 @@ CLOSER = [
     ("--compile", modes.compile_time, "compile time against the number of equations"),
     ("--scan", loops.compile_time, "compile time of a loop of 10 steps beside one of a million"),
     ("--memory", loops.peak_memory, "peak memory and time of a loop's gradient, with and without checkpoints"),
-    ("--dispatch", modes.dispatch_time, "time of a call on a vector of two"),
+    ("--dispatch", dispatch.dispatch_time, "time of a call on vectors of two: one, many, and nests of them"),
     ("--imports", starts.start_time, "time of the import, and from a new process to its first gradient"),
 ]
 
