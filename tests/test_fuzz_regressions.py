@@ -124,6 +124,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.polyder(np.stack([x, x, x]), 1), V),
     (lambda x: np.polymul(x, x[:, None]), V),
     (lambda x: np.polyder(x[0], 0), V),
+    (lambda x: np.correlate(x[0], x[0]), V),
+    (lambda x: np.greater.reduce(x), V),
     (lambda x: np.putmask(np.array(x, "float32"), x > 0, x), V),
     (lambda x: np.median(x[:0], axis=(), keepdims=True), V),
     (lambda k: k ** np.array([-1]), K),
@@ -149,3 +151,11 @@ def test_orders_of_bessel_functions_that_are_cut_down_are_so_in_derivatives(f: A
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SciPy tells of the cut
         assert_same(sad.grad(lambda x: f(2.66, x))(1.5), sad.grad(lambda x: f(2, x))(1.5))
+
+
+def test_a_constant_without_elements_is_compiled_and_kept():
+    rows = np.zeros((3, 0))
+    found = sad.jit(lambda x: sad.scan(lambda count, row: (count + 1, np.sum(row)), 0, x)[1])(rows)
+    assert_same(found, np.zeros(3))
+    found = sad.jit(lambda x: sad.scan(lambda count, row: (count + 1, np.average(row)), 0, x)[1])(rows)
+    assert_same(found, np.full(3, np.nan))

@@ -25,7 +25,9 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v)).conj()
+    a, v = asarray(a), asarray(v).conj()
+    if not (a.ndim and v.ndim):
+        raise ShapeError(f"object of too small depth for desired array: correlate (at {location(user_source())})")
     if len(v) > len(a):
         return np.flip(_slid(v, a, mode))
     return _slid(a, v, mode)
