@@ -22,6 +22,7 @@ from staged_ad.api.derivatives import linearize as linearize
 from staged_ad.api.derivatives import trace as trace
 from staged_ad.api.derivatives import value_and_grad as value_and_grad
 from staged_ad.api.derivatives import vjp as vjp
+from staged_ad.api.explaining import explain_cache_misses as explain_cache_misses
 from staged_ad.api.foreign import ShapeDtypeStruct as ShapeDtypeStruct
 from staged_ad.api.foreign import numba_call as numba_call
 from staged_ad.api.foreign import pure_callback as pure_callback
@@ -38,7 +39,8 @@ from staged_ad.api.mapping import vmap as vmap
 from staged_ad.api.numba_functions import numba_function as numba_function
 from staged_ad.control.budget import get_tape_limit as get_tape_limit
 from staged_ad.control.budget import set_tape_limit as set_tape_limit
-from staged_ad.lowering.runtime import get_num_threads as get_num_threads
-from staged_ad.lowering.runtime import set_num_threads as set_num_threads
+from staged_ad.lowering.disk import configure_cache as configure_cache
+from staged_ad.lowering.threads import get_num_threads as get_num_threads
+from staged_ad.lowering.threads import set_num_threads as set_num_threads
 
 __version__ = "0.1.0"

@@ -1,13 +1,16 @@
 """Settings of the whole suite.
 
 Tests run in several processes, by pytest-xdist; -n0 or -p no:xdist run them in this one, for a debugger.
-Hypothesis has no deadline, since a first call compiles; where CI is set it draws the same examples every time.
+Hypothesis has no deadline, since a first call compiles; where CI is set it draws the same examples every time. Nothing
+is read from the user's cache of compiled code, or written to it: what is tested is compiled by the code under test.
 """
 
 import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+os.environ["STAGED_AD_CACHE"] = "0"
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 

@@ -7,6 +7,7 @@ Start at ``ArrayType`` and ``type_of``.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class ArrayType:
     """The type of one value.
 
     ``weak`` marks values born from Python scalars: in a promotion they take the dtype of their
-    partner (NEP 50).
+    partner (NEP 50). Booleans of Python have that of NumPy's, and are numbers among Python's own.
     """
 
     shape: Shape
@@ -142,7 +143,7 @@ def type_of(value: Any) -> ArrayType:
     if isinstance(value, np.ndarray | np.generic):
         return ArrayType(value.shape, canonical_dtype(value.dtype))
     if isinstance(value, bool):
-        return ArrayType((), BOOL)
+        return ArrayType((), BOOL, weak=True)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise DTypeError(f"the Python integer {value} does not fit into int64; write float({value})")
@@ -152,6 +153,12 @@ def type_of(value: Any) -> ArrayType:
     if isinstance(value, complex):
         return ArrayType((), COMPLEX128, weak=True)
     raise DTypeError(f"expected an array or a number, got {describe(value)}")
+
+
+def is_other_kind(value: Any) -> bool:
+    """Whether a value is an array whose operations are not those of arrays: masked, or a matrix."""
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())  # NumPy loads it when somebody asks for it
+    return isinstance(value, (np.matrix, masked))
 
 
 def describe(value: Any) -> str:

@@ -16,6 +16,7 @@ from staged_ad.numpy import assignment
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
+from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
@@ -70,6 +71,12 @@ def putmask(a: Any, mask: Any, values: Any) -> Any:
     value = as_value(a)
     type = typeof(value)
     values = array(values) if isinstance(values, list | tuple) else as_value(values)
+    given = typeof(values)
+    if given.ndim and not np.can_cast(given.dtype, type.dtype, "safe"):
+        raise DTypeError(
+            f"np.putmask cannot cast {given.dtype} to {type.dtype} by the rule 'safe' (at {location(user_source())}); "
+            f"write values.astype({type.dtype})"
+        )
     new = reshape(_repeated(to_dtype(values, type.dtype), type.size), type.shape)
     return choose(mask, new, value).astype(type.dtype)
 
@@ -140,10 +147,26 @@ _NAMES = [
     *("split", "array_split", "hsplit", "vsplit", "dsplit", "unstack"),
 ]
 
-VIEWS: dict[str | Callable[..., Any], bool] = {
-    **dict.fromkeys(("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel"), True),
+
+def put_real(z: Any, parts: Any) -> Any:
+    """`z` with other real parts."""
+    return complex_(parts, OPERATIONS.properties["imag"](z)) if typeof(z).is_complex else parts
+
+
+def put_imag(z: Any, parts: Any) -> Any:
+    """`z` with other imaginary parts."""
+    return complex_(OPERATIONS.properties["real"](z), parts)
+
+
+VIEWS: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(
+        ("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel", "view", "conj", "conjugate"), True
+    ),
     **{getattr(np, name): True for name in _NAMES if hasattr(np, name)},
     **dict.fromkeys((np.broadcast_to, np.broadcast_arrays, np.diagonal, np.diag), False),
-    **dict.fromkeys(("diagonal", "real", "imag"), False),
+    "diagonal": False,
+    **dict.fromkeys(("real", np.real), put_real),
+    **dict.fromkeys(("imag", np.imag), put_imag),
 }
-"""Names of methods and properties, and functions, that look into memory; False where NumPy's result is read-only."""
+"""Names of methods and properties, and functions, that look into memory; False where NumPy's result is read-only.
+Of real numbers the conjugate is the array itself."""

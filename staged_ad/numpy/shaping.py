@@ -21,8 +21,9 @@ from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
-from staged_ad.tracing import traced_constant
+from staged_ad.tracing import Tracer, traced_constant
 from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.views import layout
 
 
 def _plain(x: Any) -> Any:
@@ -89,11 +90,6 @@ def copy(a: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy: Any = None) -> Any:
-    if order not in "CA":
-        raise UnsupportedError(
-            f"reshape(order={order!r}) is not supported on traced values (at {location(user_source())}); "
-            "transpose before and after"
-        )
     value = as_value(a)
     target = shape[0] if len(shape) == 1 else shape
     target = (target,) if isinstance(target, int | np.integer) else tuple(int(n) for n in target)
@@ -105,7 +101,47 @@ def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy
         if rest == 0 or size % rest:
             raise ShapeError(f"cannot reshape array of size {size} into shape {target}")
         target = tuple(size // rest if n == -1 else n for n in target)
-    return p.reshape(value, shape=tuple(int(n) for n in target))
+    target = tuple(int(n) for n in target)
+    if order in ("K", "k"):
+        raise ValueError("order 'K' is not permitted for reshaping")
+    axes = _reading(value, order)
+    if axes == tuple(range(len(axes))):
+        return p.reshape(value, shape=target)
+    found = p.reshape(p.transpose(value, permutation=axes), shape=target[::-1])
+    return p.transpose(found, permutation=tuple(range(len(target)))[::-1])
+
+
+def _reading(value: Any, order: Any) -> tuple[int, ...]:
+    """The axes from the one along which places change most slowly to the fastest, where `order` says so.
+
+    A traced array is in C order, and a view as NumPy's view of such an array would be.
+    """
+    forwards = tuple(range(typeof(value).ndim))
+    letter = str(order or "C").upper()
+    if letter not in ("C", "F", "A", "K"):
+        raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
+    if letter == "F":
+        return forwards[::-1]
+    if letter == "C" or not isinstance(value, Tracer) or value.window is None:
+        return forwards
+    memory = layout(value)
+    if letter == "A":
+        return forwards[::-1] if memory.flags.fnc else forwards
+    return _by_stride([abs(stride) for stride in memory.strides])
+
+
+def _by_stride(strides: list[int]) -> tuple[int, ...]:
+    """Axes by falling strides; as in NumPy's iterators an axis without one passes no other, nor is it passed alone."""
+    order: list[int] = []  # from the fastest axis
+    for axis in reversed(range(len(strides))):
+        place = len(order)
+        for k in reversed(range(len(order))):
+            if strides[axis] and strides[order[k]]:
+                if strides[order[k]] <= strides[axis]:
+                    break
+                place = k
+        order.insert(place, axis)
+    return tuple(order[::-1])
 
 
 def _reshape_function(a: Any, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
@@ -113,7 +149,8 @@ def _reshape_function(a: Any, shape: Any = None, order: str = "C", *, copy: Any 
 
 
 def ravel(a: Any, order: str = "C") -> Any:
-    return reshape(a, -1, order=order)
+    value = as_value(a)
+    return p.reshape(p.transpose(value, permutation=_reading(value, order)), shape=(typeof(value).size,))
 
 
 def transpose(a: Any, *axes: Any) -> Any:
@@ -163,6 +200,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     shape = typeof(value).shape
     if axis is None:
         return p.reshape(value, shape=tuple(n for n in shape if n != 1))
+    if not shape and isinstance(axis, int | np.integer) and -1 <= axis <= 0:
+        return value
     axes = {check_axis(k, len(shape)) for k in _listed(axis)}
     if any(shape[k] != 1 for k in axes):
         raise ShapeError("cannot select an axis to squeeze out which has size not equal to one")
@@ -301,7 +340,8 @@ def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
         )
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
     given = [x for x in (low, high) if x is not None]
-    value = promote_dtypes(as_value(a_), *map(as_value, given))[0] if len(given) > 1 else as_value(a_)
+    value = to_dtype(as_value(a_), typeof(as_value(a_)).dtype)
+    value = promote_dtypes(value, *map(as_value, given))[0] if len(given) > 1 else value
     if low is not None:
         value, bound = promote(value, low)
         value = select(_or_nan(a.lt(value, bound), bound), bound, value)
