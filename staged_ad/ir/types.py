@@ -7,6 +7,7 @@ Start at ``ArrayType`` and ``type_of``.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +136,14 @@ def _dtype_advice(dtype: np.dtype[Any]) -> str:
             return "; cast with x.astype(np.float32) or x.astype(np.float64)"
         case _:
             return ""
+
+
+def is_other_array(value: Any) -> bool:
+    """Whether it is a masked array or a matrix of NumPy, whose operations are not those of arrays."""
+    if type(value) is np.ndarray:
+        return False
+    masked = sys.modules.get("numpy.ma")  # NumPy itself imports it when it is first asked for
+    return isinstance(value, (np.matrix, getattr(masked, "MaskedArray", np.matrix)))
 
 
 def type_of(value: Any) -> ArrayType:
