@@ -33,6 +33,10 @@ class LeakedTracerError(StagedADError, RuntimeError):
     """A traced value was used after the function that it belongs to had returned."""
 
 
+class DomainError(StagedADError, ValueError):
+    """A value is not one that the operation is defined for."""
+
+
 class IndexingError(StagedADError, IndexError):
     """An index is out of bounds or of a kind that is not supported."""
 

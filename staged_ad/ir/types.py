@@ -47,7 +47,7 @@ class ArrayType:
     """The type of one value.
 
     ``weak`` marks values born from Python scalars: in a promotion they take the dtype of their
-    partner (NEP 50).
+    partner (NEP 50). Booleans of Python have that of NumPy's, and are numbers among Python's own.
     """
 
     shape: Shape
@@ -138,20 +138,12 @@ def _dtype_advice(dtype: np.dtype[Any]) -> str:
             return ""
 
 
-def is_other_array(value: Any) -> bool:
-    """Whether it is a masked array or a matrix of NumPy, whose operations are not those of arrays."""
-    if type(value) is np.ndarray:
-        return False
-    masked = sys.modules.get("numpy.ma")  # NumPy itself imports it when it is first asked for
-    return isinstance(value, (np.matrix, getattr(masked, "MaskedArray", np.matrix)))
-
-
 def type_of(value: Any) -> ArrayType:
     """The type of a NumPy array, NumPy scalar or Python scalar. Raises DTypeError on anything else."""
     if isinstance(value, np.ndarray | np.generic):
         return ArrayType(value.shape, canonical_dtype(value.dtype))
     if isinstance(value, bool):
-        return ArrayType((), BOOL)
+        return ArrayType((), BOOL, weak=True)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise DTypeError(f"the Python integer {value} does not fit into int64; write float({value})")
@@ -161,6 +153,12 @@ def type_of(value: Any) -> ArrayType:
     if isinstance(value, complex):
         return ArrayType((), COMPLEX128, weak=True)
     raise DTypeError(f"expected an array or a number, got {describe(value)}")
+
+
+def is_other_kind(value: Any) -> bool:
+    """Whether a value is an array whose operations are not those of arrays: masked, or a matrix."""
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())  # NumPy loads it when somebody asks for it
+    return isinstance(value, (np.matrix, masked))
 
 
 def describe(value: Any) -> str:

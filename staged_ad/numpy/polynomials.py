@@ -57,7 +57,19 @@ def polyval(p: Any, x: Any) -> Any:
 def _aligned(a1: Any, a2: Any) -> tuple[Any, Any]:
     a1, a2 = np.atleast_1d(asarray(a1)), np.atleast_1d(asarray(a2))
     n = max(len(a1), len(a2))
-    return np.pad(a1, (n - len(a1), 0)), np.pad(a2, (n - len(a2), 0))
+    return _longer(a1, n), _longer(a2, n)
+
+
+def _longer(a: Any, n: int) -> Any:
+    return np.concatenate([np.zeros(n - len(a), a.dtype), a]) if n > len(a) else a
+
+
+def _coefficients(a: Any) -> Any:
+    """A vector of at least one coefficient."""
+    a = np.atleast_1d(asarray(a))
+    if a.ndim > 1:
+        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {a.shape})")
+    return a if len(a) else np.zeros(1, a.dtype)
 
 
 def polyadd(a1: Any, a2: Any) -> Any:
@@ -70,11 +82,13 @@ def polysub(a1: Any, a2: Any) -> Any:
 
 def polymul(a1: Any, a2: Any) -> Any:
     """np.polymul, save that leading coefficients which happen to be zero are kept."""
-    return convolve(a1, a2)
+    return convolve(_coefficients(a1), _coefficients(a2))
 
 
 def polyder(p: Any, m: int = 1) -> Any:
     p = asarray(p)
+    if p.ndim != 1:
+        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {p.shape})")
     if m < 0:
         raise ValueError("Order of derivative must be positive (see polyint)")
     for _ in range(int(m)):
