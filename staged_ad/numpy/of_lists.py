@@ -64,12 +64,12 @@ _DRAWING = (
 )
 
 
-def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
+def of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
     return original(*map(_as_array, args), **{name: _as_array(value) for name, value in kwargs.items()})
 
 
 def _making(original: Any, *args: Any, **kwargs: Any) -> Any:
-    return _own(_of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
+    return _own(of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
 
 
 def _joining(original: Any, arrays: Any, *args: Any, **kwargs: Any) -> Any:
@@ -151,7 +151,7 @@ def _grid(original: Any, key: Any) -> Any:
 
 
 CREATORS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(_ORDINARY, _of_lists),
+    **dict.fromkeys(_ORDINARY, of_lists),
     **dict.fromkeys(_MAKING, _making),
     **dict.fromkeys(_JOINING, _joining),
     **{f"random.{name}": _making for name in _DRAWING.split()},

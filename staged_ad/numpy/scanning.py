@@ -148,8 +148,8 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
     refuse_out(f"{ufunc.__name__}.accumulate", out)
     if typeof(as_value(array)).ndim == 0:
         raise ShapeError("cannot accumulate on a scalar")
-    if ufunc is np.add or ufunc is np.multiply:
-        return (cumsum if ufunc is np.add else cumprod)(array, axis, dtype)
+    if ufunc == np.add or ufunc == np.multiply:
+        return (cumsum if ufunc == np.add else cumprod)(array, axis, dtype)
     if ufunc not in _ACCUMULATIONS:
         known = ", ".join(f.__name__ for f in (np.add, np.multiply, *_ACCUMULATIONS))
         raise UnsupportedError(
@@ -159,7 +159,7 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
     value, k = along(array, axis)
     if dtype is not None:
         value = to_dtype(value, canonical_dtype(dtype))
-    if ufunc is np.logaddexp:
+    if ufunc == np.logaddexp:
         value = to_float(value)
     elif ufunc in (np.logical_or, np.logical_and):
         value = value if typeof(value).dtype == BOOL else not_equal(value, 0)
