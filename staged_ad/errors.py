@@ -33,6 +33,10 @@ class LeakedTracerError(StagedADError, RuntimeError):
     """A traced value was used after the function that it belongs to had returned."""
 
 
+class DomainError(StagedADError, ValueError):
+    """A value is not one that the operation is defined for."""
+
+
 class IndexingError(StagedADError, IndexError):
     """An index is out of bounds or of a kind that is not supported."""
 
@@ -77,6 +81,10 @@ class GuardFailure(StagedADError, AssertionError):  # noqa: N818  # not the user
 
 class VariantsWarning(UserWarning):
     """A jitted function is compiled again and again, because what ``if``, ``while`` or ``range`` read varies."""
+
+
+class CacheWarning(UserWarning):
+    """Compiled code cannot be kept for the next process: the directory is not the user's alone, full, or read-only."""
 
 
 class TapeOverflowError(StagedADError, MemoryError):

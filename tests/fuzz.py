@@ -36,6 +36,8 @@ LIMIT = 90.0
 
 ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError)
 
+PRODUCTS = re.compile(r"prod\(|multiply\.(reduce|accumulate)")
+
 
 def judge(case: Case) -> tuple[str, str]:
     """A verdict ('same', 'both raise', 'refused', 'failed') and what is to be said of it."""
@@ -53,6 +55,11 @@ def judge(case: Case) -> tuple[str, str]:
     if wrong is not None:
         if error is None and isinstance(wrong, AttributeError):
             return "both raise", ""  # numbers of Python lack what arrays have
+        if error is None and isinstance(wrong, np.linalg.LinAlgError):
+            with checks.unfailing():  # what nothing uses is not computed, so it does not fail: docs/linalg.md
+                expected, still = _attempt(case.expected, space, args, [])
+            if still is None and checks.free_of_nan(expected) and difference(found, expected, list, False) is None:
+                return "same", ""
         if error is None:
             return "failed", f"no error instead of {type(wrong).__name__}: {wrong}"
         good = isinstance(error, (StagedADError, type(wrong), *ORDINARY)) and not isinstance(error, VerificationError)
@@ -68,7 +75,10 @@ def judge(case: Case) -> tuple[str, str]:
         return "same", ""
     narrow = re.compile("float32|complex64|int8|int16")  # ufuncs of short integers give float32
     low = any(map(narrow.search, (case.source, *case.args)))
-    said = difference(found, expected, lambda: [_perturbed(case, space, args, low, k) for k in range(4)], low)
+    slack = (1e-6 if low else 1e-14) if "slogdet" in case.source else 0.0  # the logarithm of what is nearly 1
+    said = difference(found, expected, lambda: [_perturbed(case, space, args, low, k) for k in range(4)], low, slack)
+    if said is not None and case.tamed() != case and (PRODUCTS.search(case.source) or _rounded(expected, args)):
+        return judge(case.tamed())  # products overflow, and sums lose digits, as their operands are ordered
     return ("same", "") if said is None else ("failed", said)
 
 
@@ -81,6 +91,12 @@ def _attempt(text: str, space: dict[str, Any], args: Any, seen: list[str]) -> tu
             return None, error
         finally:
             seen += [str(w.message) for w in caught]
+
+
+def _rounded(y: Any, args: Any) -> bool:
+    """Whether results are floats of integers that no float holds."""
+    large = any(x.dtype.kind in "iu" and np.any(abs(x.astype(float)) > 2.0**53) for x in map(np.asarray, args))
+    return large and any(leaf.dtype.kind in "fc" for leaf in checks.leaves(y))
 
 
 def _perturbed(case: Case, space: dict[str, Any], args: Any, low: bool, seed: int) -> Any:
@@ -186,6 +202,7 @@ def main() -> int:
 def report(seed: int, minutes: float, workers: int) -> int:
     verdicts: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
+    first: dict[str, int] = {}
     end = time.monotonic() + 60 * minutes
     running = [Worker(seed, k, workers) for k in range(workers)]
     while time.monotonic() < end:
@@ -194,11 +211,13 @@ def report(seed: int, minutes: float, workers: int) -> int:
                 verdicts[verdict] += 1
                 if verdict == "refused":
                     refusals[kind(said)] += 1
+                    first.setdefault(kind(said), number)
                 if verdict == "failed":
                     print(f"-- case {number}: {said[:600]}\n{draw_case(seed * 10_000_019 + number).script}", flush=True)
     for worker in running:
         worker.stop()
-    print("refusals:", *(f"{count:6} {text}" for text, count in refusals.most_common(40)), sep="\n")
+    common = refusals.most_common(60)
+    print("refusals:", *(f"{count:6} {text} (case {first[text]})" for text, count in common), sep="\n")
     print(f"seed {seed}: {sum(verdicts.values())} cases, {dict(verdicts)}")
     return 1 if verdicts["failed"] else 0
 

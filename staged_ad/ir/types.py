@@ -46,7 +46,7 @@ class ArrayType:
     """The type of one value.
 
     ``weak`` marks values born from Python scalars: in a promotion they take the dtype of their
-    partner (NEP 50).
+    partner (NEP 50). Booleans of Python have that of NumPy's, and are numbers among Python's own.
     """
 
     shape: Shape
@@ -142,7 +142,7 @@ def type_of(value: Any) -> ArrayType:
     if isinstance(value, np.ndarray | np.generic):
         return ArrayType(value.shape, canonical_dtype(value.dtype))
     if isinstance(value, bool):
-        return ArrayType((), BOOL)
+        return ArrayType((), BOOL, weak=True)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise DTypeError(f"the Python integer {value} does not fit into int64; write float({value})")

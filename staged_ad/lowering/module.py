@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from staged_ad.ir import Program
-from staged_ad.lowering import blas, native, runtime
+from staged_ad.lowering import native
 from staged_ad.lowering.blocks import Block, make_block
-from staged_ad.lowering.calls import ARENA, STATUS, Calls, Failure, Functions
+from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions
+from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.storage import Storage, assign
-from staged_ad.lowering.tape import ARENA_WORDS, CLEAR, GROW, tape_symbols
+from staged_ad.lowering.tape import ARENA_WORDS, CLEAR
 from staged_ad.lowering.values import Externals
 
 LONG = 1000
@@ -26,7 +27,7 @@ LONG = 1000
 
 @dataclass(slots=True)
 class Module:
-    """The text, the addresses of what it calls, and what the entry has to provide.
+    """The text, the addresses of what only this process can call, and what the entry has to provide.
 
     `failures` are the exceptions that statuses from ``FAILED`` on stand for.
     """
@@ -38,8 +39,7 @@ class Module:
     failures: list[Failure]
 
 
-def emit(program: Program, precise: bool = False, serial: bool = False) -> Module:
-    """`serial` code runs in the calling thread alone, which may be one of Numba's pool."""
+def emit(program: Program, precise: bool = False) -> Module:
     block = make_block(program)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals({}, {}, {}, precise), opaque_text)
@@ -47,7 +47,7 @@ def emit(program: Program, precise: bool = False, serial: bool = False) -> Modul
     for step in block.steps:
         calls.add(step, storage)
     text = _text(calls, functions)
-    return Module(text, _symbols(functions.externals, serial), storage, block, functions.failures)
+    return Module(text, functions.externals.symbols, storage, block, functions.failures)
 
 
 def _text(calls: Calls, functions: Functions) -> str:
@@ -103,14 +103,3 @@ def _parts(calls: Calls) -> tuple[list[str], list[str]]:
             f"after.{name}:",
         ]
     return lines, parts
-
-
-def _symbols(externals: Externals, serial: bool) -> Mapping[str, int]:
-    found = dict(externals.symbols)
-    if "staged_parallel" in externals.declarations:
-        found.update(runtime.serial_symbols() if serial else runtime.runtime_symbols())
-    if any(name.startswith("staged_gem") for name in externals.declarations):
-        found.update(blas.serial_product_symbols() if serial else blas.product_symbols())
-    if CLEAR in externals.declarations or GROW in externals.declarations:
-        found.update(tape_symbols())
-    return found

@@ -7,6 +7,7 @@ Start at ``NestWriter.text``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -208,7 +209,8 @@ class NestWriter:
         if vector is None or self.memory.unguarded:
             return None
         length = self.nest.domain[vector]
-        if length % (schedule.lanes * schedule.copies) == 0:
+        whole = math.gcd(length, schedule.chunk) if schedule.chunked == vector else length
+        if whole % (schedule.lanes * schedule.copies) == 0:
             return None
         end = self.end if schedule.chunked == vector else self.code.constant(length, INT64)
         return self.memory.lanes_below(vector, end)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError
-from staged_ad.numpy.arrays import asarray, refuse
+from staged_ad.numpy.arrays import asarray, is_traced, refuse
 from staged_ad.primitives.shearing import windows
 from staged_ad.tracing.source import location, user_source
 
@@ -57,7 +57,19 @@ def polyval(p: Any, x: Any) -> Any:
 def _aligned(a1: Any, a2: Any) -> tuple[Any, Any]:
     a1, a2 = np.atleast_1d(asarray(a1)), np.atleast_1d(asarray(a2))
     n = max(len(a1), len(a2))
-    return np.pad(a1, (n - len(a1), 0)), np.pad(a2, (n - len(a2), 0))
+    return _longer(a1, n), _longer(a2, n)
+
+
+def _longer(a: Any, n: int) -> Any:
+    return np.concatenate([np.zeros(n - len(a), a.dtype), a]) if n > len(a) else a
+
+
+def _coefficients(a: Any) -> Any:
+    """A vector of at least one coefficient."""
+    a = np.atleast_1d(asarray(a))
+    if a.ndim > 1:
+        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {a.shape})")
+    return a if len(a) else np.zeros(1, a.dtype)
 
 
 def polyadd(a1: Any, a2: Any) -> Any:
@@ -70,11 +82,13 @@ def polysub(a1: Any, a2: Any) -> Any:
 
 def polymul(a1: Any, a2: Any) -> Any:
     """np.polymul, save that leading coefficients which happen to be zero are kept."""
-    return convolve(a1, a2)
+    return convolve(_coefficients(a1), _coefficients(a2))
 
 
 def polyder(p: Any, m: int = 1) -> Any:
     p = asarray(p)
+    if p.ndim != 1:
+        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {p.shape})")
     if m < 0:
         raise ValueError("Order of derivative must be positive (see polyint)")
     for _ in range(int(m)):
@@ -126,6 +140,21 @@ def polyfit(
     return (solution.T / scale).T
 
 
+def poly1d(original: Callable[..., Any], self: Any, c_or_r: Any, r: bool = False, variable: Any = None) -> None:
+    """The constructor of np.poly1d, which its methods call, too."""
+    if not is_traced(c_or_r):
+        return original(self, c_or_r, r, variable)
+    given = asarray(c_or_r)
+    if given.array is not None:
+        return original(self, given.array, r, variable)
+    coefficients = np.poly(given) if r else np.atleast_1d(given)
+    if coefficients.ndim > 1:
+        raise ValueError("Polynomial must be 1d only.")
+    original(self, [1.0], False, variable)
+    self._coeffs = coefficients
+    return None
+
+
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.convolve: convolve,
     np.correlate: correlate,
@@ -138,3 +167,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.poly: poly,
     np.polyfit: polyfit,
 }
+
+CREATORS: dict[str, Callable[..., Any]] = {"poly1d.__init__": poly1d}
+"""By the name of NumPy's function; each takes it first, then its arguments."""

@@ -60,7 +60,7 @@ _WEAK = {"i": int, "f": float, "c": complex}
 
 def _spec(type: ArrayType) -> Any:
     """What NumPy's promotion functions take for a type: a dtype, or int, float or complex for weak ones."""
-    return _WEAK[type.dtype.kind] if type.weak else type.dtype
+    return _WEAK.get(type.dtype.kind, type.dtype) if type.weak else type.dtype
 
 
 @lru_cache(maxsize=4096)
@@ -87,8 +87,8 @@ def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any],
 def result_dtype(types: Sequence[ArrayType]) -> tuple[np.dtype[Any], bool]:
     """The common dtype of several values, and whether it is weak."""
     if all(t.weak for t in types):
-        return max((t.dtype for t in types), key=lambda d: "ifc".index(d.kind)), True
-    examples = [_WEAK[t.dtype.kind]() if t.weak else t.dtype for t in types]
+        return max((t.dtype for t in types), key=lambda d: "bifc".index(d.kind)), True
+    examples = [t.dtype.type(0).item() if t.weak else t.dtype for t in types]
     return canonical_dtype(np.result_type(*examples)), False
 
 
@@ -113,7 +113,7 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
         return Literal(value, type)
     if x.type.weak and type.dtype.kind in "iu":  # a Python number must fit, as in NumPy
         bounds = np.iinfo(type.dtype)
-        if not bounds.min <= x.value <= bounds.max:  # NaN is not between them
+        if not bounds.min <= x.value.item() <= bounds.max:  # NaN is not between them
             if x.type.dtype.kind == "f":
                 raise DTypeError(f"the number {x.value} does not fit into {type.dtype} (at {location(user_source())})")
             raise OverflowError(f"Python integer {x.value} out of bounds for {type.dtype}")

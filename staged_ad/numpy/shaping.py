@@ -200,6 +200,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     shape = typeof(value).shape
     if axis is None:
         return p.reshape(value, shape=tuple(n for n in shape if n != 1))
+    if not shape and isinstance(axis, int | np.integer) and -1 <= axis <= 0:
+        return value
     axes = {check_axis(k, len(shape)) for k in _listed(axis)}
     if any(shape[k] != 1 for k in axes):
         raise ShapeError("cannot select an axis to squeeze out which has size not equal to one")
@@ -338,7 +340,8 @@ def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
         )
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
     given = [x for x in (low, high) if x is not None]
-    value = promote_dtypes(as_value(a_), *map(as_value, given))[0] if len(given) > 1 else as_value(a_)
+    value = to_dtype(as_value(a_), typeof(as_value(a_)).dtype)
+    value = promote_dtypes(value, *map(as_value, given))[0] if len(given) > 1 else value
     if low is not None:
         value, bound = promote(value, low)
         value = select(_or_nan(a.lt(value, bound), bound), bound, value)

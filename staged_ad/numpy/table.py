@@ -21,11 +21,12 @@ from staged_ad.numpy import (
     floats,
     fourier,
     histograms,
-    indexing,
     inplace,
     interpolating,
     joining,
     linalg_norms,
+    masked,
+    masked_functions,
     multiplying,
     nan_reducing,
     of_lists,
@@ -39,16 +40,15 @@ from staged_ad.numpy import (
     refusing,
     scanning,
     selecting,
-    series,
     shaping,
     spacing,
-    special,
     statistics,
     taking,
     ufunc_methods,
     ufuncs,
     windows,
 )
+from staged_ad.tracing.libraries import when_imported
 from staged_ad.tracing.operations import OPERATIONS
 
 MODULES: tuple[ModuleType, ...] = (
@@ -60,7 +60,6 @@ MODULES: tuple[ModuleType, ...] = (
     ordering,
     counting,
     quantiles,
-    special,
     fourier,
     reducing,
     multiplying,
@@ -89,9 +88,13 @@ for _module in MODULES:
     OPERATIONS.methods.update(getattr(_module, "METHODS", {}))
     OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
-OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
+OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(of_lists=of_lists.of_lists, setitem=inplace.setitem, at=assignment.ufunc_at)
-OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
-OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS | series.CREATORS)
+_creators = creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
+OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
+OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)
+OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)
+when_imported("numpy.random", "staged_ad.numpy.drawing")
+when_imported("numpy.polynomial", "staged_ad.numpy.series")

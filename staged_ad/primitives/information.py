@@ -10,14 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import scipy.special
-
 from staged_ad.ir import filled
-from staged_ad.primitives.arithmetic import abs_, and_, div, eq, gt, sign
+from staged_ad.primitives.arithmetic import abs_, and_, div, eq, gt, lt, sign
 from staged_ad.primitives.exponential import exp, hypot, log, log1p, power
 from staged_ad.primitives.integrals import hyp1f1
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, scale, select, sub, typeof, zeros
-from staged_ad.primitives.special import near_zero, special
+from staged_ad.primitives.special import named, near_zero, special
 from staged_ad.primitives.trigonometric import sin
 
 
@@ -38,7 +36,7 @@ def _quotient(x: Any, y: Any) -> Any:
 
 xlogy: Operation = elementwise(
     "xlogy",
-    scipy.special.xlogy,
+    named("xlogy"),
     _times_logarithm("xlogy", "log"),
     lambda z, x, y: log(y),
     lambda z, x, y: _quotient(x, y),
@@ -46,7 +44,7 @@ xlogy: Operation = elementwise(
 )
 xlog1py: Operation = elementwise(
     "xlog1py",
-    scipy.special.xlog1py,
+    named("xlog1py"),
     _times_logarithm("xlog1py", "log1p"),
     lambda z, x, y: log1p(y),
     lambda z, x, y: _quotient(x, add(1.0, y)),
@@ -73,10 +71,15 @@ def _beyond(delta: Any, r: Any) -> Any:
     return gt(abs_(r), delta)
 
 
+def _defined(delta: Any, partial: Any) -> Any:
+    """The partial; for a negative delta, where the functions are infinite, 0."""
+    return select(lt(delta, 0.0), zeros(typeof(partial)), partial)
+
+
 huber: Operation = special(
     "huber",
-    lambda y, delta, r: select(_beyond(delta, r), sub(abs_(r), delta), zeros(typeof(r))),
-    lambda y, delta, r: select(_beyond(delta, r), mul(delta, sign(r)), r),
+    lambda y, delta, r: _defined(delta, select(_beyond(delta, r), sub(abs_(r), delta), zeros(typeof(r)))),
+    lambda y, delta, r: _defined(delta, select(_beyond(delta, r), mul(delta, sign(r)), r)),
     cost=20,
 )
 
@@ -85,12 +88,13 @@ def _pseudo_huber_in_delta(y: Any, delta: Any, r: Any) -> Any:
     """2 d (s - 1) - r^2 / (d s) with s = hypot(1, r / d); in the form d (s - 1)^2 / s nothing cancels."""
     h, size = hypot(delta, r), abs_(delta)
     excess = div(mul(r, r), add(h, size))  # d (s - 1)
-    return select(eq(delta, 0.0), zeros(typeof(r)), mul(sign(delta), mul(excess, div(excess, h))))
+    partial = select(eq(delta, 0.0), zeros(typeof(r)), mul(sign(delta), mul(excess, div(excess, h))))
+    return _defined(delta, partial)
 
 
 def _pseudo_huber_in_r(y: Any, delta: Any, r: Any) -> Any:
     h = hypot(delta, r)
-    return select(eq(h, 0.0), r, mul(abs_(delta), div(r, h)))
+    return _defined(delta, select(eq(h, 0.0), r, mul(abs_(delta), div(r, h))))
 
 
 pseudo_huber: Operation = special("pseudo_huber", _pseudo_huber_in_delta, _pseudo_huber_in_r, cost=20)
@@ -107,7 +111,7 @@ def _emit_logit(code: Any, x: Any) -> Any:
 
 
 logit: Operation = elementwise(
-    "logit", scipy.special.logit, _emit_logit, lambda y, x: div(1.0, mul(x, sub(1.0, x))), cost=80
+    "logit", named("logit"), _emit_logit, lambda y, x: div(1.0, mul(x, sub(1.0, x))), cost=80
 )
 
 

@@ -18,6 +18,7 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.ir import filled
 from staged_ad.ir.types import FLOAT64
 from staged_ad.numpy import exponentials, ufuncs
+from staged_ad.numpy.of_lists import taking_lists
 from staged_ad.numpy.promotion import as_value, promote, to_dtype, to_float
 from staged_ad.numpy.special import FUNCTIONS as UFUNCS
 from staged_ad.primitives import gammas
@@ -25,6 +26,7 @@ from staged_ad.primitives.arithmetic import and_, eq, ge, le, lt
 from staged_ad.primitives.makers import add, select, sub, typeof, zeros
 from staged_ad.primitives.special import lgamma
 from staged_ad.tracing import Tracer
+from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
 
 
@@ -146,3 +148,6 @@ def softplus(x: Any) -> Any:
 
 
 FUNCTIONS["softplus"] = softplus
+
+OPERATIONS.functions.update(UFUNCS)
+OPERATIONS.stand_in(sp, {name: taking_lists(f) for name, f in FUNCTIONS.items()})

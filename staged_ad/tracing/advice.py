@@ -6,12 +6,12 @@ Start at ``contents_error`` and ``number_error``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import Source
@@ -85,7 +85,7 @@ def contents_error(tracer: Any) -> ConcretizationError:
 
 def _is_ufunc(name: str) -> bool:
     """Whether a function of that name is a ufunc, or a method that only these have."""
-    found = getattr(np, name, getattr(scipy.special, name, None))
+    found = getattr(np, name, getattr(sys.modules.get("scipy.special"), name, None))
     return isinstance(found, np.ufunc) or name in ("reduce", "accumulate", "outer")
 
 

@@ -25,8 +25,12 @@ from staged_ad.tracing.listing import STAND_INS, UFUNCS, imported, prepare, stan
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import called_name, is_internal
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _depth = 0
+"""How many functions are being traced, in all threads."""
+_plain = 0
+"""How many ask for the modules as they were imported meanwhile."""
+_active: Callable[[], bool] = bool
 _originals: dict[str, dict[str, Any]] = {}
 _stand_ins: dict[str, dict[str, Any]] = {}
 """Functions by module and name: those of the modules as imported, and what stands in for them."""
@@ -46,16 +50,15 @@ def creating(f: Callable[..., Any], active: Callable[[], bool], lists: bool = Fa
     are replaced, too, so that they look into the lists that they are given: not for all functions, because code may ask
     whether a function is np.tanh.
     """
-    global _depth, _listing
+    global _active, _depth, _listing
     with _lock:
+        _active = active
         _depth += 1
-        if _depth == 1:
-            _prepare(active)
-            _install(_stand_ins)
         _listing += lists
-        if lists:
-            prepare(active)
-            _install(STAND_INS)
+        if _depth == 1 and not _plain:
+            _stand_in_for_all()
+        elif lists and not _plain:
+            _look_into_lists()
         changed = [_replace(namespace) for namespace in list(namespaces(f))]
     try:
         yield
@@ -67,7 +70,7 @@ def creating(f: Callable[..., Any], active: Callable[[], bool], lists: bool = Fa
             if lists and not _listing:
                 _install(UFUNCS)
             _depth -= 1
-            if _depth == 0:
+            if _depth == 0 and not _plain:
                 _install(_originals)
 
 
@@ -95,17 +98,37 @@ def _restore(number: int) -> None:
 @contextmanager
 def as_imported() -> Iterator[None]:
     """Within it, the modules are as they were imported, for all threads: it is to be short."""
+    global _plain
     with _lock:
-        _install(_originals)
+        _plain += 1
+        if _depth:
+            _install(_originals)
         if _listing:
             _install(UFUNCS)
-        try:
-            yield
-        finally:
-            if _depth:
-                _install(_stand_ins)
-            if _listing:
-                _install(STAND_INS)
+    try:
+        yield
+    finally:
+        with _lock:
+            _plain -= 1
+            if _depth and not _plain:
+                _stand_in_for_all()
+
+
+def is_tracing() -> bool:
+    """Whether a function is being traced, in any thread."""
+    return _depth > 0
+
+
+def _stand_in_for_all() -> None:
+    _prepare()
+    _install(_stand_ins)
+    if _listing:
+        _look_into_lists()
+
+
+def _look_into_lists() -> None:
+    prepare(_active)
+    _install(STAND_INS)
 
 
 def _install(functions: dict[str, dict[str, Any]]) -> None:
@@ -123,14 +146,14 @@ def _holder(path: str) -> Any:
     return getattr(sys.modules[module], name)
 
 
-def _prepare(active: Callable[[], bool]) -> None:
+def _prepare() -> None:
     """Stand-ins for the functions that the modules have now."""
     for module, names in _names(tuple(OPERATIONS.creators)).items():
         namespace = vars(_holder(module))
         present = {name: namespace[name] for name in names}
         if _originals.get(module) != present:
             _originals[module] = present
-            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, active) for name, f in present.items()}
+            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, _active) for name, f in present.items()}
             _replacing.update((id(f), _stand_ins[module][name]) for name, f in present.items())
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special  # noqa: F401  # is in sys.modules then
 
 from staged_ad.tracing.operations import OPERATIONS
 
@@ -61,21 +60,19 @@ class Listing:
         return cpu_target.typing_context.resolve_value_type(self._original)
 
 
-UFUNCS: dict[str, dict[str, np.ufunc]] = {
-    module: {name: value for name, value in vars(sys.modules[module]).items() if type(value) is np.ufunc}
-    for module in ("numpy", "scipy.special")
-}
+UFUNCS: dict[str, dict[str, np.ufunc]] = {}
 """The ufuncs of NumPy and SciPy by module and name, as imported."""
 STAND_INS: dict[str, dict[str, Any]] = {}
 """What stands in for each."""
 
 
 def prepare(active: Callable[[], bool]) -> None:
-    """Stand-ins that look into lists where ``active()`` holds."""
-    if not STAND_INS:
-        for path, named in UFUNCS.items():
+    """Stand-ins that look into lists where ``active()`` holds, for the modules that have been imported."""
+    for path in ("numpy", "scipy.special"):
+        if path in sys.modules and path not in UFUNCS:
+            named = {name: f for name, f in vars(sys.modules[path]).items() if type(f) is np.ufunc}
             _of.update({id(f): Listing(f"{path}.{name}", f, active) for name, f in named.items()})
-        STAND_INS.update({path: {name: _of[id(f)] for name, f in named.items()} for path, named in UFUNCS.items()})
+            UFUNCS[path], STAND_INS[path] = named, {name: _of[id(f)] for name, f in named.items()}
 
 
 def stand_in_of(function: Any) -> Any:

@@ -98,5 +98,7 @@ class NumberProtocol:
 
     def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
         if self.array is not None:
+            if self.dtype == bool and not self.size and self.ndim > 1:  # NumPy would take it for an index of integers
+                raise ShapeError(f"a mask without elements (at {location(user_source())}); write np.asarray(a)[mask]")
             return np.array(self.array, dtype)
         raise contents_error(self)

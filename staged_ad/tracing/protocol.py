@@ -18,13 +18,14 @@ from staged_ad.ir import Literal
 from staged_ad.tracing.advice import concretization_error
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
+from staged_ad.tracing.operations import Deferring
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
 
 
 def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def forward(self: ArrayProtocol, other: Any) -> Any:
-        return OPERATIONS.operators[name](self, other)
+        return NotImplemented if isinstance(other, Deferring) else OPERATIONS.operators[name](self, other)
 
     def reflected(self: ArrayProtocol, other: Any) -> Any:
         return OPERATIONS.operators[name](other, self)
@@ -69,8 +70,8 @@ def _unary(name: str) -> Callable[..., Any]:
 
 def _in_place(name: str) -> Callable[..., Any]:
     def operator(self: Any, other: Any) -> Any:
-        if not self.shape and self.number and self.window is None:  # the name is bound to a new number
-            return NotImplemented
+        if isinstance(other, Deferring) or (not self.shape and self.number and self.window is None):
+            return NotImplemented  # the name is bound to a new value
         self.check_writable()
         return _into(self, OPERATIONS.operators[name](self, other), name)
 
@@ -110,6 +111,8 @@ class ArrayProtocol(NumberProtocol):
     def __getitem__(self, index: Any) -> Any:
         getitem = OPERATIONS.operators["getitem"]
         found = getitem(self, index)
+        if isinstance(found, Deferring):
+            return found
         if not is_basic(index, self.ndim):
             return _number(_apart(found, (self,)))
         known = without_tracers(index)
@@ -153,6 +156,8 @@ class ArrayProtocol(NumberProtocol):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if method == "at":
             return _change(partial(OPERATIONS.operators["at"], ufunc), f"np.{ufunc.__name__}.at", inputs, kwargs)
+        if any(isinstance(x, Deferring) for x in inputs):
+            return NotImplemented
         if method != "__call__":
             found = OPERATIONS.ufunc_methods.get(method)
             if found is None:
@@ -174,6 +179,8 @@ class ArrayProtocol(NumberProtocol):
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(kind, Deferring) for kind in types):
+            return NotImplemented
         try:
             return self._called(function, args, kwargs)
         except UnsupportedError:

@@ -10,22 +10,26 @@ import dis
 import functools
 import os
 import sys
+from importlib.util import find_spec
 from types import CodeType, FrameType
 from typing import Any
 
-import numpy as np
-import optree
-import scipy
-
 from staged_ad.ir.program import Source
+
+
+def package_folder(package: str) -> str:
+    """Where a package is installed, which is not imported for this."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"staged_ad needs {package}: python -m pip install {package}")
+    return os.path.dirname(os.path.abspath(spec.origin)) + os.sep
+
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _DEMO = os.path.join(_PACKAGE, "demo") + os.sep
 _LIBRARIES = (
     _PACKAGE,
-    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
-    os.path.dirname(os.path.abspath(optree.__file__)) + os.sep,
-    os.path.dirname(os.path.abspath(scipy.__file__)) + os.sep,
+    *map(package_folder, ("numpy", "optree", "scipy")),
     "<__array_function__",
     "<frozen",
 )

@@ -93,13 +93,14 @@ def put_by_place(look: Look) -> Callable[[Any, Any], Any]:
 def is_basic(index: Any, ndim: int) -> bool:
     """Whether NumPy's result of indexing by `index` is a view: no arrays, and not one element by integers alone."""
     parts = index if isinstance(index, tuple) else (index,)
-    whole = sum(1 for part in parts if _is_integer(part))
+    whole = sum(1 for part in parts if is_integer(part))
     return whole < max(ndim, len(parts)) and all(
-        part is None or part is Ellipsis or isinstance(part, slice) or _is_integer(part) for part in parts
+        part is None or part is Ellipsis or isinstance(part, slice) or is_integer(part) for part in parts
     )
 
 
-def _is_integer(part: Any) -> bool:
+def is_integer(part: Any) -> bool:
+    """Whether it is an integer as part of an index, or stands for one."""
     if isinstance(part, int | np.integer):
         return not isinstance(part, bool)
     return getattr(part, "shape", None) == () and part.dtype.kind in "iu"
@@ -117,4 +118,4 @@ def without_tracers(index: Any) -> Any:
     """The index with 0 for integers that are not known: the layout of what it selects is the same."""
     if isinstance(index, tuple):
         return tuple(map(without_tracers, index))
-    return 0 if _is_integer(index) and not isinstance(index, int | np.integer) else index
+    return 0 if is_integer(index) and not isinstance(index, int | np.integer) else index
