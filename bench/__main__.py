@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +47,7 @@ def arguments() -> argparse.Namespace:
         "--peers", metavar="A,B", default=",".join(sides), help=f"who is compared, of {', '.join(sides)} (default: all)"
     )
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the figures, in seconds, to this file too")
+    parser.add_argument("--from", metavar="PATH", type=Path, dest="saved", help="take the figures from such a file")
     parser.add_argument("--picture", metavar="PATH", type=Path, help="draw the figures of the main table")
     parser.add_argument("--readme", action="store_true", help="write the means of the main table into README.md")
     parser.add_argument("--threads", type=int, metavar="N", help="run all sides on N cores (default: all)")
@@ -92,6 +92,16 @@ def measured(options: argparse.Namespace, rows: list[Row], report: modes.Report)
     return compare([this_project(), *peers(names)], report, rows, by_hand=HAND in names)
 
 
+def write(options: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """Everything that is to be written."""
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.picture:
+        draw(figures, options.picture)
+    if options.readme:
+        document.rewrite(figures, options.picture)
+
+
 def main() -> int:
     options = arguments()
     output = table.console()
@@ -101,6 +111,9 @@ def main() -> int:
         return 0
     if not rows:
         sys.exit(f"no row matches {options.only!r}; see --list")
+    if options.saved:
+        write(options, json.loads(options.saved.read_text()))
+        return 0
     if options.threads:
         restrict_to_cores(options.threads)
     if options.of_rows is checks.determinism:
@@ -116,15 +129,7 @@ def main() -> int:
     output.print(outcome.table(environment.caption(machine)))
     for problem in outcome.problems:
         output.print(f"[bold red]*[/] {escape(problem)}", highlight=False)
-    figures: dict[str, Any] = {"environment": machine, **outcome.figures}
-    writers: list[tuple[Any, Callable[[], Any]]] = [
-        (options.json, lambda: options.json.write_text(json.dumps(figures, indent=1) + "\n")),
-        (options.picture, lambda: draw(figures, options.picture)),
-        (options.readme, lambda: document.rewrite(figures, options.picture)),
-    ]
-    for wanted, write in writers:
-        if wanted:
-            write()
+    write(options, {"environment": machine, **outcome.figures})
     return 1 if outcome.problems else 0
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
-from staged_ad.ir.types import DTYPES, describe
+from staged_ad.ir.types import DTYPES, describe, is_other_kind
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
@@ -71,7 +71,7 @@ def leaf_type(value: Any, where: Callable[[], str]) -> ArrayType:
     """The type of one argument leaf. `where` names it, and is only called for an error."""
     if isinstance(value, Tracer):
         return value.type
-    if isinstance(value, np.ma.MaskedArray | np.matrix):
+    if is_other_kind(value):
         raise ArgumentError(f"{where()} is a {type(value).__name__}; pass a plain array: np.asarray(x)")
     try:
         return type_of(value)

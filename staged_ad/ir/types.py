@@ -7,6 +7,7 @@ Start at ``ArrayType`` and ``type_of``.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +153,12 @@ def type_of(value: Any) -> ArrayType:
     if isinstance(value, complex):
         return ArrayType((), COMPLEX128, weak=True)
     raise DTypeError(f"expected an array or a number, got {describe(value)}")
+
+
+def is_other_kind(value: Any) -> bool:
+    """Whether a value is an array whose operations are not those of arrays: masked, or a matrix."""
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())  # NumPy loads it when somebody asks for it
+    return isinstance(value, (np.matrix, masked))
 
 
 def describe(value: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import DTYPES, FLOAT64, canonical_dtype, describe
+from staged_ad.ir.types import DTYPES, FLOAT64, canonical_dtype, describe, is_other_kind
 from staged_ad.primitives.makers import Operation, typeof
 from staged_ad.primitives.shaping import broadcast, cast
 from staged_ad.tracing import Tracer, literal_of
@@ -25,7 +25,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     """`x` as a tracer or literal; raises ArgumentError for what is neither array nor number."""
     if isinstance(x, Tracer | Literal):
         return x
-    if isinstance(x, np.ma.MaskedArray | np.matrix):
+    if is_other_kind(x):
         raise ArgumentError(
             f"{what} is a {type(x).__name__}, whose operations are not those of arrays (at {location(user_source())}); "
             "write np.asarray(x), and np.where for a mask"
