@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError
-from staged_ad.numpy.arrays import asarray, refuse
+from staged_ad.numpy.arrays import asarray, is_traced, refuse
 from staged_ad.primitives.shearing import windows
 from staged_ad.tracing.source import location, user_source
 
@@ -142,6 +142,21 @@ def polyfit(
     return (solution.T / scale).T
 
 
+def poly1d(original: Callable[..., Any], self: Any, c_or_r: Any, r: bool = False, variable: Any = None) -> None:
+    """The constructor of np.poly1d, which its methods call, too."""
+    if not is_traced(c_or_r):
+        return original(self, c_or_r, r, variable)
+    given = asarray(c_or_r)
+    if given.array is not None:
+        return original(self, given.array, r, variable)
+    coefficients = np.poly(given) if r else np.atleast_1d(given)
+    if coefficients.ndim > 1:
+        raise ValueError("Polynomial must be 1d only.")
+    original(self, [1.0], False, variable)
+    self._coeffs = coefficients
+    return None
+
+
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.convolve: convolve,
     np.correlate: correlate,
@@ -154,3 +169,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.poly: poly,
     np.polyfit: polyfit,
 }
+
+CREATORS: dict[str, Callable[..., Any]] = {"poly1d.__init__": poly1d}
+"""By the name of NumPy's function; each takes it first, then its arguments."""
