@@ -220,15 +220,15 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
         old = read(x, chosen)
         return plain(_written(x, chosen, _computed(ufunc, old, _fitted(new, chosen.result), type), "set"))
     mode = _SCATTERED.get(ufunc)
-    if mode is None or (ufunc == np.divide and type.dtype.kind not in "fc"):
+    if mode is None or (ufunc is np.divide and type.dtype.kind not in "fc"):
         raise UnsupportedError(
             f"np.{ufunc.__name__}.at is not supported on traced values where indices may repeat {where_here()}; of "
             "those that add up there are np.add, np.subtract, np.multiply, np.divide, np.maximum and np.minimum"
         )
     new = to_dtype(new, type.dtype)
-    if ufunc == np.subtract:
+    if ufunc is np.subtract:
         new = UFUNCS[np.negative](new)
-    if ufunc == np.divide:
+    if ufunc is np.divide:
         ones = Literal(type.dtype.type(1), type.strong())
         return plain(UFUNCS[np.divide](x, _written(ones, chosen, _fitted(as_value(new), chosen.result), mode)))
     return plain(_written(x, chosen, _fitted(as_value(new), chosen.result), mode))

@@ -118,7 +118,7 @@ def _sorting(function: Callable[..., Any]) -> Callable[..., Any]:
     """x.sort() and x.partition() are np.sort and np.partition written into x."""
 
     def change(x: Any, *args: Any, **kwargs: Any) -> Any:
-        place = 0 if function == np.sort else 1
+        place = 0 if function is np.sort else 1
         axis = args[place] if len(args) > place else kwargs.get("axis", -1)
         if axis is None:
             raise ArgumentError(f"x.{function.__name__} needs an axis, got None (at {location(user_source())})")

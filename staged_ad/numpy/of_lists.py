@@ -67,12 +67,12 @@ def taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: function(*map(listed, args), **kwargs)
 
 
-def of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
+def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
     return original(*map(_as_array, args), **{name: _as_array(value) for name, value in kwargs.items()})
 
 
 def making(original: Any, *args: Any, **kwargs: Any) -> Any:
-    return _own(of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
+    return _own(_of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
 
 
 def _joining(original: Any, arrays: Any, *args: Any, **kwargs: Any) -> Any:
@@ -154,7 +154,7 @@ def _grid(original: Any, key: Any) -> Any:
 
 
 CREATORS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(_ORDINARY, of_lists),
+    **dict.fromkeys(_ORDINARY, _of_lists),
     **dict.fromkeys(_MAKING, making),
     **dict.fromkeys(_JOINING, _joining),
     "fromiter": _fromiter,

@@ -148,14 +148,14 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
     refuse_out(f"{ufunc.__name__}.accumulate", out)
     if typeof(as_value(array)).ndim == 0:
         raise ShapeError("cannot accumulate on a scalar")
-    if ufunc == np.add or ufunc == np.multiply:
-        return (cumsum if ufunc == np.add else cumprod)(array, axis, dtype)
+    if ufunc is np.add or ufunc is np.multiply:
+        return (cumsum if ufunc is np.add else cumprod)(array, axis, dtype)
     value, k = along(array, axis)
     if dtype is not None:
         value = to_dtype(value, canonical_dtype(dtype))
     if ufunc not in _ACCUMULATIONS:
         return _step_by_step(ufunc, value, k)
-    if ufunc == np.logaddexp:
+    if ufunc is np.logaddexp:
         value = to_float(value)
     elif ufunc in (np.logical_or, np.logical_and):
         value = value if typeof(value).dtype == BOOL else not_equal(value, 0)

@@ -89,7 +89,7 @@ for _module in MODULES:
     OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
-OPERATIONS.operators.update(of_lists=of_lists.of_lists, setitem=inplace.setitem, at=assignment.ufunc_at)
+OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
 _creators = creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)

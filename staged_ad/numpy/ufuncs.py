@@ -103,7 +103,7 @@ def _rounding(ufunc: np.ufunc) -> Callable[..., Any]:
     def apply(x: Any) -> Any:
         """Integers and booleans are whole already."""
         value = as_value(x)
-        if typeof(value).is_complex and ufunc == np.rint:
+        if typeof(value).is_complex and ufunc is np.rint:
             return c.complex_(a.rint(c.real(value)), a.rint(c.imag(value)))
         if typeof(value).dtype.kind in "biu" and ufunc is not np.rint:
             return value

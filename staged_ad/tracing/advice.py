@@ -36,10 +36,6 @@ _MESSAGE = "setting an array element with a sequence"
 """How NumPy's error begins that hides the one which a traced value has raised."""
 
 
-class ListedError(ConcretizationError):
-    """A list that holds traced values was given to a ufunc."""
-
-
 def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
     tracer.check_open()
     return ConcretizationError(
@@ -74,11 +70,8 @@ def contents_error(tracer: Any) -> ConcretizationError:
     if called in DTYPES:
         return concretization_error(f"np.{called}()", f"Write x.astype(np.{called})", tracer)
     if called is not None and _is_ufunc(called):
-        return ListedError(
-            f"{called} of a list that holds a traced value (of type {tracer.type}, at {location(user_source())}): "
-            f"write {called}(np.array([x, y])) for {called}([x, y])"
-        )
-    if doing == "BINARY_SUBSCR":
+        advice = f"A list holds it, as in {called}([x, y]): write {called}(np.array([x, y]))"
+    elif doing == "BINARY_SUBSCR":
         advice = INDEXED
     else:
         advice = _COMBINED if doing in ("BINARY_OP", "COMPARE_OP") else _CALLED

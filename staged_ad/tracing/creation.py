@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +23,6 @@ from typing import Any
 
 from staged_ad.frames import is_internal
 from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
-from staged_ad.tracing.listing import STAND_INS, UFUNCS, imported, prepare, stand_in_of
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import called_name
 
@@ -37,29 +37,22 @@ _stand_ins: dict[str, dict[str, Any]] = {}
 """Functions by module and name: those of the modules as imported, and what stands in for them."""
 _replacing: dict[int, Any] = {}
 """What stands in for a function, by the function."""
-_users: dict[int, tuple[dict[str, Any], dict[str, tuple[Any, Any]], int]] = {}
-"""Namespaces of the user: each with what was replaced in it, and by what, and for how many traces."""
-_listing = 0
-"""How many functions are traced whose ufuncs are given lists."""
+_users: dict[int, tuple[dict[str, Any], dict[str, Any], int]] = {}
+"""Namespaces of the user: each with the functions that were replaced in it, and for how many traces."""
 
 
 @contextmanager
-def creating(f: Callable[..., Any], active: Callable[[], bool], lists: bool = False) -> Iterator[None]:
+def creating(f: Callable[..., Any], active: Callable[[], bool]) -> Iterator[None]:
     """Within it, the functions in ``OPERATIONS.creators`` stand in for NumPy's and SciPy's where ``active()`` holds.
 
-    So they do under the names that the user's modules, as far as `f` reaches them, have for them. With `lists`, ufuncs
-    are replaced, too, so that they look into the lists that they are given: not for all functions, because code may ask
-    whether a function is np.tanh.
+    So they do under the names that the user's modules, as far as `f` reaches them, have for them.
     """
-    global _active, _depth, _listing
+    global _active, _depth
     with _lock:
         _active = active
         _depth += 1
-        _listing += lists
         if _depth == 1 and not _plain:
             _stand_in_for_all()
-        elif lists and not _plain:
-            _look_into_lists()
         changed = [_replace(namespace) for namespace in list(namespaces(f))]
     try:
         yield
@@ -67,9 +60,6 @@ def creating(f: Callable[..., Any], active: Callable[[], bool], lists: bool = Fa
         with _lock:
             for number in changed:
                 _restore(number)
-            _listing -= lists
-            if lists and not _listing:
-                _install(UFUNCS)
             _depth -= 1
             if _depth == 0 and not _plain:
                 _install(_originals)
@@ -78,10 +68,8 @@ def creating(f: Callable[..., Any], active: Callable[[], bool], lists: bool = Fa
 def _replace(namespace: dict[str, Any]) -> int:
     _, own, count = _users.get(id(namespace), (namespace, {}, 0))
     if not count:
-        listing = stand_in_of if _listing else lambda function: None
-        found = {name: (value, _replacing.get(id(value)) or listing(value)) for name, value in list(namespace.items())}
-        own = {name: pair for name, pair in found.items() if pair[1] is not None}
-        namespace.update({name: stand_in for name, (_, stand_in) in own.items()})
+        own = {name: value for name, value in list(namespace.items()) if id(value) in _replacing}
+        namespace.update({name: _replacing[id(value)] for name, value in own.items()})
     _users[id(namespace)] = namespace, own, count + 1
     return id(namespace)
 
@@ -91,8 +79,8 @@ def _restore(number: int) -> None:
     if count > 1:
         _users[number] = namespace, own, count - 1
         return
-    for name, (value, stand_in) in own.items():
-        if namespace.get(name) is stand_in:  # not what the user has put there since
+    for name, value in own.items():
+        if namespace.get(name) is _replacing[id(value)]:  # not what the user has put there since
             namespace[name] = value
 
 
@@ -104,8 +92,6 @@ def as_imported() -> Iterator[None]:
         _plain += 1
         if _depth:
             _install(_originals)
-        if _listing:
-            _install(UFUNCS)
     try:
         yield
     finally:
@@ -123,13 +109,6 @@ def is_tracing() -> bool:
 def _stand_in_for_all() -> None:
     _prepare()
     _install(_stand_ins)
-    if _listing:
-        _look_into_lists()
-
-
-def _look_into_lists() -> None:
-    prepare(_active)
-    _install(STAND_INS)
 
 
 def _install(functions: dict[str, dict[str, Any]]) -> None:
@@ -204,7 +183,7 @@ class _Creator:
         return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return imported, (self._name,)
+        return _imported, (self._name,)
 
     def __hash__(self) -> int:
         return hash(self._original)
@@ -232,7 +211,13 @@ class _Indexed:
         return OPERATIONS.creators[self._name](self._original, key)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return imported, (self._name,)
+        return _imported, (self._name,)
+
+
+def _imported(name: str) -> Any:
+    """What has that full name; pickles hold it, so that other processes get NumPy's own functions."""
+    module, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(module), last)
 
 
 def _is_library(frame: FrameType) -> bool:

@@ -262,7 +262,7 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     found = OPERATIONS.functions.get(function)
     if found is None:
         advice = ""
-        if isinstance(function, np.ufunc) and getattr(np, name, None) != function:  # of scipy.special, say
+        if isinstance(function, np.ufunc) and getattr(np, name, None) is not function:  # of scipy.special, say
             advice = (
                 "; write a function that calls it by staged_ad.pure_callback, and give it a derivative by "
                 "staged_ad.custom_jvp"

@@ -19,7 +19,7 @@ import numpy as np
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
-from staged_ad.tracing.advice import ListedError, hidden_in
+from staged_ad.tracing.advice import hidden_in
 from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
 from staged_ad.tracing.snapshots import literal_of
@@ -58,10 +58,6 @@ class Trace:
         self._read: dict[tuple[Var, type], bool | int] = {}
         self._makers: dict[Var, int] = {}
         self._indexed = 0  # equations whose outputs stand there
-
-    def restart(self) -> None:
-        """Begin as when it was made."""
-        self.__init__(self.guards is not None, self._forced)  # type: ignore[misc]  # of this very class
 
     def add_input(self, type: ArrayType) -> Tracer:
         var = Var(type)
@@ -353,30 +349,8 @@ def trace_flat(
     traces have been closed.
     """
     trace = trace or Trace()
-
-    def record(lists: bool = False) -> tuple[Program, list[Tracer]]:
-        trace.staged = staged
-        trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
-        return _recorded(trace, f, types, name, meanings, lent, lists)
-
-    try:
-        return record()
-    except ListedError:
-        if OPEN.get():  # the outermost function is traced once more
-            raise
-        trace.restart()
-        return record(lists=True)
-
-
-def _recorded(
-    trace: Trace,
-    f: Callable[..., Sequence[Any]],
-    types: Sequence[ArrayType],
-    name: str,
-    meanings: Sequence[Any],
-    lent: bool,
-    lists: bool,
-) -> tuple[Program, list[Tracer]]:
+    trace.staged = staged
+    trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
     opened = OPEN.set((*OPEN.get(), trace))
     try:
         tracers = trace.add_inputs(types)
@@ -386,7 +360,7 @@ def _recorded(
         for var, meaning in zip(trace.inputs, meanings, strict=False):
             if meaning is not None:
                 trace.meanings[var] = meaning if isinstance(meaning, Tracer) else np.asarray(meaning, var.type.dtype)
-        with creating(f, _tracing, lists):
+        with creating(f, _tracing):
             outputs = f(*tracers)
         return trace.finish(outputs, name)
     except (TypeError, ValueError) as error:
