@@ -22,6 +22,9 @@ from staged_ad.primitives.makers import select, typeof
 from staged_ad.primitives.shaping import broadcast, reshape, reverse, transpose
 from staged_ad.tracing import Tracer
 
+ELEMENTS_ARE_NUMBERS = np.lib.NumpyVersion(np.__version__) >= "2.4.0"
+"""Whether NumPy refuses arrays of one element, which it took before, as elements of arrays."""
+
 
 def setitem(x: Any, index: Any, value: Any) -> Any:
     """The array that ``x[index] = value`` makes of `x`.
@@ -59,7 +62,19 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     if mask is not None:
         return plain(_masked(x, mask, _for_all(x, mask, new)))
     chosen = selection(index, type.shape)
+    if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):
+        raise ShapeError(
+            f"setting an array element with a sequence: an element is one number, the value has shape "
+            f"{typeof(new).shape} {where_here()}; write x[index] = value[0], or x[index] = np.sum(value)"
+        )
     return plain(_written(x, chosen, _fitted(new, chosen.result), "set"))
+
+
+def _is_element(index: Any, ndim: int) -> bool:
+    """Whether an index is one integer for each axis."""
+    parts = index if isinstance(index, tuple) else (index,)
+    kinds = (np.asarray(part) if isinstance(part, int | np.integer) else part for part in parts)
+    return len(parts) == ndim and all(getattr(p, "shape", None) == () and p.dtype.kind in "iu" for p in kinds)
 
 
 def plain(x: Any) -> Any:

@@ -12,16 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
-from staged_ad.ir import Literal
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
-from staged_ad.numpy.promotion import as_value, common_shape, promote, promote_dtypes, to_dtype, to_shape
+from staged_ad.numpy.promotion import (
+    as_value,
+    common_shape,
+    promote,
+    promote_dtypes,
+    result_dtype,
+    to_dtype,
+    to_shape,
+)
 from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
-from staged_ad.tracing import traced_constant
+from staged_ad.tracing import Tracer, traced_constant
 from staged_ad.tracing.source import location, user_source
 
 
@@ -85,7 +93,9 @@ def astype(x: Any, dtype: Any, order: Any = "K", casting: str = "unsafe", subok:
 
 
 def copy(a: Any, *args: Any, **kwargs: Any) -> Any:
-    return as_value(a)
+    """x.copy(); an argument without axes may be an array, and passes for one."""
+    value = as_value(a)
+    return value.handle().as_array() if isinstance(value, Tracer) and value.home is None else value
 
 
 def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy: Any = None) -> Any:
@@ -288,9 +298,18 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     truth = as_value(condition)
     if typeof(truth).dtype != bool:
         truth = not_equal(truth, 0)
-    first, second = promote(x, y)
-    shape = common_shape([typeof(truth), typeof(first)])
+    values = [as_value(x), as_value(y)]
+    dtype, _ = result_dtype([typeof(v) for v in values])
+    first, second = (_wrapped(v, dtype) for v in values)
+    shape = common_shape([typeof(v) for v in (truth, first, second)])
     return select(to_shape(truth, shape), to_shape(first, shape), to_shape(second, shape))
+
+
+def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
+    """`value` as numbers of `dtype`; a Python integer that does not fit wraps around, for np.where alone."""
+    if isinstance(value, Literal) and value.type.weak and dtype.kind in "iu":
+        return Literal(value.value.astype(dtype), ArrayType(value.type.shape, dtype))
+    return to_dtype(value, dtype)
 
 
 def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
@@ -300,8 +319,11 @@ def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
             f"np.clip(..., out=...) is not supported on traced values (at {location(user_source())})"
         )
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
+    value = as_value(a_)
+    value = to_dtype(value, typeof(value).dtype)  # not so its bounds: those may be Python's numbers
+    low, high = _bound(low, value, -1), _bound(high, value, 1)
     given = [x for x in (low, high) if x is not None]
-    value = promote_dtypes(as_value(a_), *map(as_value, given))[0] if len(given) > 1 else as_value(a_)
+    value = promote_dtypes(value, *map(as_value, given))[0] if len(given) > 1 else value
     if low is not None:
         value, bound = promote(value, low)
         value = select(_or_nan(a.lt(value, bound), bound), bound, value)
@@ -309,6 +331,15 @@ def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
         value, bound = promote(value, high)
         value = select(_or_nan(a.gt(value, bound), bound), bound, value)
     return value
+
+
+def _bound(bound: Any, value: Any, sign: int) -> Any:
+    """None for a Python integer beyond all that integers of that dtype can be."""
+    kind: np.dtype[Any] = typeof(value).dtype
+    if type(bound) is not int or kind.kind not in "iu":
+        return bound
+    limits = np.iinfo(kind)
+    return None if (bound >= limits.max if sign > 0 else bound <= limits.min) else bound
 
 
 def _or_nan(beyond: Any, bound: Any) -> Any:
@@ -320,12 +351,22 @@ def _or_nan(beyond: Any, bound: Any) -> Any:
 
 def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
     value = as_value(a_)
-    if not typeof(value).inexact:
-        if decimals < 0:
-            raise UnsupportedError(f"np.round of integers to tens is not supported (at {location(user_source())})")
-        return value
+    type: ArrayType = typeof(value)
     rint = UFUNCS[np.rint]
-    return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
+    if type.dtype == bool and decimals:
+        raise DTypeError(f"np.round of booleans to {decimals} decimals is not defined (at {location(user_source())})")
+    if type.dtype.kind in "iu" and decimals >= 0:
+        return value
+    if decimals == 0:
+        return rint(value)
+    times, over = UFUNCS[np.multiply], UFUNCS[np.divide]
+    tens = 10.0 ** abs(decimals)
+    if decimals > 0:
+        return over(rint(times(value, tens)), tens)
+    rounded = times(rint(over(value, tens)), tens)
+    if type.inexact:
+        return rounded
+    return to_dtype(to_dtype(rounded, np.dtype(f"{type.dtype.kind}8")), type.dtype)  # what does not fit wraps around
 
 
 def shape_of(a_: Any) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ from staged_ad.numpy import (
     padding,
     polynomials,
     products,
+    promotion,
     quantiles,
     reducing,
     refusing,
@@ -83,7 +84,7 @@ for _module in MODULES:
     OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
-OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
+OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at, strong=promotion.strong)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)

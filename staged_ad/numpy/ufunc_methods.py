@@ -57,7 +57,8 @@ def reduce(
     x = asarray(array)
     options = {"keepdims": keepdims, "where": where}
     if ufunc in (np.logical_and, np.logical_or):
-        return _REDUCTIONS[ufunc](x, axis=axis, **options)
+        found = _REDUCTIONS[ufunc](x, axis=axis, **options)
+        return found if initial is np._NoValue or initial is None else ufunc(found, initial)
     if initial is not np._NoValue and initial is not None:
         options["initial"] = initial
     if ufunc in (np.add, np.multiply):

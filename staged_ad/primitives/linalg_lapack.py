@@ -13,7 +13,7 @@ from typing import Any
 
 import scipy.linalg
 
-from staged_ad.errors import LinAlgError
+from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType
 from staged_ad.primitives.linalg_code import (
     Matrix,
@@ -29,7 +29,7 @@ from staged_ad.primitives.linalg_code import (
     number,
 )
 
-Error = tuple[type[LinAlgError], str]
+Error = tuple[type[StagedADError], str]
 
 
 def _lwork(name: str, type: ArrayType, *sizes: int, **options: int) -> int:

@@ -17,6 +17,7 @@ from staged_ad.errors import ConcretizationError, DTypeError, MutationError, Sha
 from staged_ad.ir import Literal
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.unknown import concretization_error, no_single_value
 from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
 
 
@@ -45,21 +46,6 @@ def _in_place(name: str) -> Callable[..., Any]:
         return _into(self, OPERATIONS.operators[name](self, other), name)
 
     return operator
-
-
-def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
-    return ConcretizationError(
-        f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
-        f"at {location(user_source())}). {advice}"
-    )
-
-
-def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
-    return ConcretizationError(
-        f"{kind} of a traced value is not one number here (value of type {tracer.type}, at "
-        f"{location(user_source())}): it differs between the slices of a vmap, the iterations of a staged loop, or the "
-        f"points at which a linear function will be used. {advice}"
-    )
 
 
 class ArrayProtocol:
@@ -172,6 +158,12 @@ class ArrayProtocol:
             )
         return self._integer("int()", "Write x.astype(int) where the number is used in a computation")
 
+    def __round__(self, ndigits: int | None = None) -> Any:
+        if self.shape:
+            raise TypeError("type numpy.ndarray doesn't define __round__ method")
+        rounded = OPERATIONS.functions[np.round](self, ndigits or 0)
+        return int(rounded) if ndigits is None else rounded
+
     def __index__(self) -> int:
         if self.shape or self.dtype.kind not in "iu":
             raise ConcretizationError(
@@ -236,6 +228,8 @@ class ArrayProtocol:
                 raise UnsupportedError(
                     f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())})"
                 )
+            if ufunc in (np.add, np.subtract, np.multiply):
+                kwargs = _computed_in(out, kwargs, inputs[0])
             results = found(ufunc, *inputs, **kwargs)
             return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
@@ -266,7 +260,11 @@ class ArrayProtocol:
         out = kwargs.get("out")
         if out is not None:
             kwargs = {key: value for key, value in kwargs.items() if key != "out"}
+            if function in (np.sum, np.prod, np.cumsum, np.cumprod):
+                kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
         results = _lookup(function, name)(*args, **kwargs)
+        if function not in (np.real, np.imag):  # those of numbers are numbers
+            results = OPERATIONS.operators["strong"](results)
         if function in OPERATIONS.views:
             return _views(function, results, args, kwargs)
         results = _apart(results, (*args, *kwargs.values()))
@@ -296,6 +294,8 @@ class ArrayProtocol:
     def _method(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
+        if name in ("sum", "prod", "cumsum", "cumprod"):
+            kwargs = _computed_in(out, kwargs, self)
         found = method(self, *args, **kwargs)
         if name == "astype" and kwargs.get("copy") is False:
             return found
@@ -338,9 +338,11 @@ def _apart(results: Any, operands: Sequence[Any]) -> Any:
 
 
 def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
-    """`found`, computed by ``look(base)``, as a view of `base`."""
+    """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
     if not isinstance(found, ArrayProtocol):
         return found
+    if not base.shape and base.number and base.window is None and base.home is not None:
+        return _apart(found, (base,))
     tracer: Any = found.handle()
     tracer.window = View(base, look, put, index)
     return tracer
@@ -359,7 +361,7 @@ def _views(
         return function(*[base if x is first else x for x in args], **replaced)
 
     def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
-        if not shares(base, look):
+        if not shares(base, look) and (writable or base.size):
             return _apart(result, (base,))
         return _view(result, base, look, put_by_place(look) if writable else None)
 
@@ -380,6 +382,14 @@ def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: 
         raise _not_ours(name)
     target.check_writable()
     write(target, method(target, *rest, **kwargs))
+
+
+def _computed_in(out: Any, options: dict[str, Any], operand: Any) -> dict[str, Any]:
+    """Sums and products are computed in the dtype of the array that they are written into, if that is the wider one."""
+    target = out[0] if isinstance(out, tuple) else out
+    if target is None or options.get("dtype") is not None or not hasattr(operand, "dtype"):
+        return options
+    return {**options, "dtype": np.result_type(operand.dtype, target.dtype)}
 
 
 def _into_all(outs: Any, results: Any, name: str, where: Any = True) -> Any:

@@ -53,6 +53,8 @@ def root_of(tracer: Any) -> Any:
 
 def write(tracer: Any, value: Any) -> None:
     """Let `tracer` stand for `value`, of the same type, and with it all that shares its memory."""
+    if getattr(value, "window", None) is not None:
+        value = value.handle()  # as it is now, also where it looks into the memory that is written to
     view = tracer.window
     if view is not None:
         write(view.base, view.put(view.base, value))
