@@ -1,12 +1,10 @@
-"""``python -m bench``: the table of this project beside JAX. README.md in this folder tells how to read it."""
+"""``python -m bench``: the table of this project beside its peers. README.md in this folder tells how to read it."""
 
 import argparse
 import json
 import os
-import platform
 import sys
-from fnmatch import fnmatch
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +12,58 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench import loops, modes, table
-from bench.library import jax_library, this_project
+from bench import checks, document, environment, loops, modes, starts, table
+from bench.comparison import compare
+from bench.libraries import PEERS, peers, this_project
+from bench.picture import draw
 from bench.problems import ROWS
+from bench.problems.row import Row
+from bench.table import Outcome
+
+HAND = "hand"
+OF_ROWS = [
+    ("--cost", checks.cost, "cost of each gradient over its function's, of each HVP over its gradient's"),
+    ("--accuracy", checks.accuracy, "error of each row against extended precision, beside NumPy's"),
+    (
+        "--deterministic",
+        checks.determinism,
+        "whether each row's result is the same, bit for bit, on 1, 2 and 4 threads",
+    ),
+]
+CLOSER = [
+    ("--ratio", modes.gradient_ratio, "cost of the gradient of Helmholtz's energy over the cost of the energy"),
+    ("--compile", modes.compile_time, "compile time against the number of equations"),
+    ("--scan", loops.compile_time, "compile time of a loop of 10 steps beside one of a million"),
+    ("--memory", loops.peak_memory, "peak memory and time of a loop's gradient, with and without checkpoints"),
+    ("--dispatch", modes.dispatch_time, "time of a call on a vector of two"),
+    ("--imports", starts.start_time, "time of the import, and from a new process to its first gradient"),
+]
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", metavar="PATTERN", default="", help="rows whose name or group contains or matches it")
+    sides = [*PEERS, HAND]
+    parser.add_argument(
+        "--peers", metavar="A,B", default=",".join(sides), help=f"who is compared, of {', '.join(sides)} (default: all)"
+    )
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the figures, in seconds, to this file too")
-    parser.add_argument("--threads", type=int, metavar="N", help="run both sides on N cores (default: all)")
+    parser.add_argument("--picture", metavar="PATH", type=Path, help="draw the figures of the main table")
+    parser.add_argument("--readme", action="store_true", help="write the means of the main table into README.md")
+    parser.add_argument("--threads", type=int, metavar="N", help="run all sides on N cores (default: all)")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--list", action="store_true", help="print the names of the rows")
-    for option, measure, text in [
-        ("--ratio", modes.gradient_ratio, "cost of the gradient of Helmholtz's energy over the cost of the energy"),
-        ("--compile", modes.compile_time, "compile time against the number of equations"),
-        ("--scan", loops.compile_time, "compile time of a loop of 10 steps beside one of a million"),
-        ("--memory", loops.peak_memory, "peak memory and time of a loop's gradient, with and without checkpoints"),
-        ("--dispatch", modes.dispatch_time, "time of a call on a vector of two"),
-    ]:
-        mode.add_argument(option, dest="measure", action="store_const", const=measure, help=text)
-    return parser.parse_args()
+    for option, measure, text in OF_ROWS:
+        mode.add_argument(option, dest="of_rows", action="store_const", const=measure, help=text)
+    for option, closer, text in CLOSER:
+        mode.add_argument(option, dest="closer", action="store_const", const=closer, help=text)
+    options = parser.parse_args()
+    unknown = set(options.peers.split(",")) - {*sides, ""}
+    if unknown:
+        parser.error(f"--peers: {', '.join(unknown)} is none of {', '.join(sides)}")
+    if (options.picture or options.readme) and (options.of_rows or options.closer or options.only):
+        parser.error("--picture and --readme are of the main table with all of its rows")
+    return options
 
 
 def restrict_to_cores(count: int) -> None:
@@ -47,30 +76,26 @@ def restrict_to_cores(count: int) -> None:
         os.execv(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]])
 
 
-def selected(pattern: str, name: str) -> bool:
-    return pattern.lower() in name.lower() or fnmatch(name.lower(), pattern.lower())
+def with_pool_of(threads: int) -> None:
+    """Start again with room for so many threads, which may be more than there are cores."""
+    if os.environ.get("NUMBA_NUM_THREADS") != str(threads):
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
+        os.execv(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]])
 
 
-def environment() -> dict[str, Any]:
-    """What the figures depend on."""
-    cpu = platform.processor() or platform.machine()
-    if (information := Path("/proc/cpuinfo")).exists():
-        models = [line.split(":")[1] for line in information.read_text().splitlines() if line.startswith("model name")]
-        cpu = models[0].strip() if models else cpu
-    versions = {"python": platform.python_version()}
-    for name in ("staged-ad", "numba", "llvmlite", "numpy", "scipy", "jax", "jaxlib"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu, "threads": threads, "versions": versions}
+def measured(options: argparse.Namespace, rows: list[Row], report: modes.Report) -> Outcome:
+    names = options.peers.split(",")
+    if options.of_rows:
+        return options.of_rows(rows, report)
+    if options.closer:
+        return options.closer([this_project(), *peers([name for name in names if name == "jax"])], report)
+    return compare([this_project(), *peers(names)], report, rows, by_hand=HAND in names)
 
 
 def main() -> int:
     options = arguments()
     output = table.console()
-    rows = [row for row in ROWS if selected(options.only, row.name) or selected(options.only, row.group)]
+    rows = [row for row in ROWS if row.matches(options.only)]
     if options.list:
         output.print("\n".join(row.name for row in rows))
         return 0
@@ -78,26 +103,28 @@ def main() -> int:
         sys.exit(f"no row matches {options.only!r}; see --list")
     if options.threads:
         restrict_to_cores(options.threads)
-    machine = environment()
-    caption = f"{machine['cpu']}, threads: {machine['threads']}, float64; " + ", ".join(
-        f"{name} {number}" for name, number in machine["versions"].items()
-    )
-    libraries = (this_project(), jax_library())
+    if options.of_rows is checks.determinism:
+        with_pool_of(max(checks.THREADS))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
 
         def report(done: int, total: int, label: str) -> None:
             progress.update(task, completed=done, total=total, description=label)
 
-        if options.measure:
-            outcome = options.measure(libraries, report)
-        else:
-            outcome = modes.compare(libraries, report, rows)
-    output.print(outcome.table(caption))
+        outcome = measured(options, rows, report)
+    machine = environment.found()
+    output.print(outcome.table(environment.caption(machine)))
     for problem in outcome.problems:
         output.print(f"[bold red]*[/] {escape(problem)}", highlight=False)
-    if options.json:
-        options.json.write_text(json.dumps({"environment": machine, **outcome.figures}, indent=1) + "\n")
+    figures: dict[str, Any] = {"environment": machine, **outcome.figures}
+    writers: list[tuple[Any, Callable[[], Any]]] = [
+        (options.json, lambda: options.json.write_text(json.dumps(figures, indent=1) + "\n")),
+        (options.picture, lambda: draw(figures, options.picture)),
+        (options.readme, lambda: document.rewrite(figures, options.picture)),
+    ]
+    for wanted, write in writers:
+        if wanted:
+            write()
     return 1 if outcome.problems else 0
 
 

@@ -5,14 +5,14 @@ from functools import partial
 from bench import memory
 from bench.agreement import disagreement
 from bench.measure import first_calls, steady, warm_up
-from bench.modes import Libraries, Outcome, Report
+from bench.modes import Libraries, Report
 from bench.problems import lorenz
-from bench.table import plain, shown
+from bench.table import Outcome, plain, shown
 
 
 def compile_time(libraries: Libraries, report: Report) -> Outcome:
     """First call and a later call of the gradient of a scan; their difference is what tracing and compiling cost."""
-    used = [library for library in libraries if library]
+    used = list(libraries)
     data = lorenz.data()
     values = [library.arguments(data) for library in used]
     warm_up(used, partial(lorenz.gradient, steps=2), data)
@@ -37,7 +37,7 @@ def peak_memory(libraries: Libraries, report: Report) -> Outcome:
 
     Ours checkpoints in `scan`; for JAX the loop is cut into as many pieces as there are checkpoints.
     """
-    variants = [(library, slots) for library in libraries if library for slots in (None, memory.CHECKPOINTS)]
+    variants = [(library, slots) for library in libraries for slots in (None, memory.CHECKPOINTS)]
     names = [f"{library.name}, {f'{slots} checkpoints' if slots else 'plain'}" for library, slots in variants]
     peaks = []
     for number, (library, slots) in enumerate(variants):

@@ -1,12 +1,12 @@
 """Timing, with the sides interleaved so that a change of the machine's mood falls on all of them.
 
 First call: a new function object, every cache cleared before the clock starts; trace, transform, compile and run
-once, until the result can be read. The median of several. The very first compile of each side in the process is not
-counted: `warm_up` spends it, with the start of thread pools and compilers.
+once, until the result can be read. The median of several, fewer where they are long. The very first compile of each
+side in the process is not counted: `warm_up` spends it, with the start of thread pools and compilers.
 
 Steady: rounds over all sides; in each round a side is called again and again and its least time is kept. The median
-over the rounds. A sample is at least 100 us long, so short functions are called many times between two readings of
-the clock.
+over the rounds, of which there are fewer for a side that is slow. A sample is at least 100 us long, so short functions
+are called many times between two readings of the clock.
 """
 
 import gc
@@ -20,9 +20,11 @@ from typing import Any
 from bench.library import Function, Library
 
 FIRST_CALLS = 5
+SECONDS_OF_FIRST_CALLS = 3.0  # after so long there are no more
 ROUNDS = 7
 SAMPLE = 100e-6
 SECONDS_PER_SIDE = 0.4
+SLOW = 0.1  # a call of so many seconds is repeated less
 
 Runner = Callable[[int], None]  # calls something so many times
 
@@ -64,7 +66,8 @@ def first_calls(
     seconds: list[list[float]] = [[] for _ in libraries]
     for _ in range(repeats):
         for library, values, side in zip(libraries, arguments, seconds, strict=True):
-            side.append(compile_and_call(library, make, values))
+            if sum(side) < SECONDS_OF_FIRST_CALLS:
+                side.append(compile_and_call(library, make, values))
     return [median(side) for side in seconds]
 
 
@@ -81,6 +84,8 @@ def steady(runners: Sequence[Runner], seconds_per_side: float = SECONDS_PER_SIDE
     for turn in range(rounds):
         order = range(len(runners)) if turn % 2 == 0 else reversed(range(len(runners)))
         for side in order:
+            if turn >= 3 and least[side][0] > SLOW:
+                continue
             with no_garbage_collection():
                 least[side].append(least_in(runners[side], counts[side], seconds_per_side / rounds))
     return [median(side) for side in least]
@@ -95,8 +100,10 @@ def calls_per_sample(run: Runner) -> int:
 
 
 def least_in(run: Runner, count: int, seconds: float) -> float:
-    """The least time of a call, in samples of `count` calls that fill `seconds`; three samples at least."""
-    run(1)  # the other side left the caches cold
+    """The least time of a call, in samples of `count` calls that fill `seconds`; at least three if calls are short."""
+    first = seconds_of(run, 1)  # the other side left the caches cold, which a slow function does not notice
+    if first > SLOW:
+        return first
     least, samples, end = float("inf"), 0, perf_counter() + seconds
     while samples < 3 or perf_counter() < end:
         least = min(least, seconds_of(run, count))

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.library import Function, Library, jax_library, this_project
+from bench.libraries import peers, this_project
+from bench.library import Function, Library
 from bench.problems import recurrent
 
 STEPS, BATCH, HIDDEN, FEATURES = 1000, 64, 256, 8
@@ -62,7 +63,7 @@ def peak(call: Callable[[], Any]) -> int:
 
 
 def main(name: str, checkpoint: str, size: str) -> None:
-    library = next(side for side in (this_project(), jax_library()) if side and side.name == name)
+    library = next(side for side in (this_project(), *peers(["jax"])) if side.name == name)
     f = gradient(library, int(checkpoint) if checkpoint else None)
     full, small = library.arguments(data()), library.arguments(data(steps=4, batch=2))
     arguments = full if size == "full" else small  # both are held in both processes

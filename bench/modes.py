@@ -1,74 +1,22 @@
-"""What `python -m bench` can measure: the table of all rows, and closer looks."""
+"""Closer looks: one question each, on one or two problems."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rich.table import Table
-
-from bench.agreement import disagreement
 from bench.library import Library
-from bench.measure import compile_and_call, first_calls, steady, warm_up
+from bench.measure import first_calls, steady, warm_up
 from bench.problems import chains, helmholtz, rosenbrock
-from bench.problems.row import Row
-from bench.table import Result, comparison, plain, ratio, shown
+from bench.table import Outcome, plain, ratio, shown
 
-Libraries = tuple[Library, Library | None]  # ours; JAX where it is installed
+Libraries = Sequence[Library]  # ours first, then JAX where it is installed
 Report = Callable[[int, int, str], None]  # steps done, steps in all, what comes next
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A table, given its caption; the figures as JSON holds them; what went wrong."""
-
-    table: Callable[[str], Table]
-    figures: dict[str, Any]
-    problems: list[str]
-
-
-def compare(libraries: Libraries, report: Report, rows: Sequence[Row]) -> Outcome:
-    """First call and steady time of every row, and whether the two sides agree on the result."""
-    warm_up([library for library in libraries if library], rosenbrock.gradient, rosenbrock.data(3, 1))
-    results = []
-    for number, row in enumerate(rows):
-        report(number, len(rows), row.name)
-        results.append(compare_row(libraries, row))
-    return Outcome(
-        table=partial(comparison, results),
-        figures={"rows": [result.as_json() for result in results]},
-        problems=[f"{result.name}: {result.problem}" for result in results if result.problem],
-    )
-
-
-def compare_row(libraries: Libraries, row: Row) -> Result:
-    data = row.data()
-    used, problems = [], []
-    for library in filter(None, libraries if row.has_peer else libraries[:1]):
-        try:
-            compile_and_call(library, row.function, library.arguments(data))
-            used.append(library)
-        except Exception as error:  # noqa: BLE001  a row that fails is shown as failed, and the others go on
-            problems.append(f"{library.name}: {type(error).__name__}: {error}")
-    values = [library.arguments(data) for library in used]
-    first = first_calls(used, row.function, values)
-    functions = [library.jit(row.function(library)) for library in used]
-    results = [function(*v) for function, v in zip(functions, values, strict=True)]
-    if used and row.check and (peer := libraries[1]):
-        results.append(peer.jit(row.check(peer))(*peer.arguments(data)))
-    if len(results) == 2:
-        different = disagreement(*results)
-        problems += [f"the results differ: {different}"] * bool(different)
-    each = steady([library.caller(f, v) for library, f, v in zip(used, functions, values, strict=True)])
-    by_library = {library.name: figures for library, *figures in zip(used, first, each, strict=True)}
-    ours, theirs = (by_library.get(library.name if library else "", [None, None]) for library in libraries)
-    return Result(row.name, row.group, (ours[0], theirs[0]), (ours[1], theirs[1]), "; ".join(problems), row.has_peer)
 
 
 def gradient_ratio(libraries: Libraries, report: Report) -> Outcome:
     """Cost of the gradient of Helmholtz's energy over the cost of the energy, both compiled and interleaved."""
     sizes = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-    used = [library for library in libraries if library]
+    used = list(libraries)
     rows, figures = [], []
     for number, size in enumerate(sizes):
         report(number, len(sizes), f"n = {size}")
@@ -93,8 +41,8 @@ def compile_time(libraries: Libraries, report: Report) -> Outcome:
 
     The last column of each side is the time per equation, relative to the first line's: 1 where growth is linear.
     """
-    counts = (100, 200, 400, 800, 1600)
-    used = [library for library in libraries if library]
+    counts = (100, 200, 400, 800, 1600, 3000)
+    used = list(libraries)
     data = chains.data(1000)
     warm_up(used, partial(chains.gradient, steps=5), data)
     values = [library.arguments(data) for library in used]
@@ -119,7 +67,7 @@ def compile_time(libraries: Libraries, report: Report) -> Outcome:
 
 def dispatch_time(libraries: Libraries, report: Report) -> Outcome:
     """A whole call of compiled gradients on a vector of two, whose kernel takes some nanoseconds."""
-    used = [library for library in libraries if library]
+    used = list(libraries)
     problems = {"sum of squares": squares_gradient, "Rosenbrock": rosenbrock.gradient}
     rows, figures = [], []
     for number, (name, make) in enumerate(problems.items()):

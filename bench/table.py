@@ -1,7 +1,7 @@
 """The tables that are printed, and the same figures as JSON."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import exp, log
 from typing import Any
 
@@ -10,31 +10,42 @@ from rich.table import Table
 
 Seconds = float | None  # None: not measured, because the library is missing or failed
 
+BY_HAND = "by hand"
+WANTED = {BY_HAND: 0.8}  # how many times faster than each side is wanted, where that is not 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A table, given its caption; the figures as JSON holds them; what went wrong."""
+
+    table: Callable[[str], Table]
+    figures: dict[str, Any]
+    problems: list[str]
+
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one row: seconds of each side, and what went wrong, if anything did."""
+    """The figures of one row: seconds of each side by its name, ours first, and what went wrong, if anything did."""
 
     name: str
     group: str
-    first: tuple[Seconds, Seconds]  # ours, JAX
-    steady: tuple[Seconds, Seconds]
+    first: Mapping[str, float]
+    steady: Mapping[str, float]
     problem: str = ""
-    has_peer: bool = True  # whether JAX can compute the row at all
 
     def as_json(self) -> dict[str, Any]:
-        figures = {
-            f"{kind}_{side}": seconds
-            for kind, pair in (("first", self.first), ("steady", self.steady))
-            for side, seconds in zip(("ours", "jax"), pair, strict=True)
-        }
-        return {"name": self.name, "group": self.group, **figures, "problem": self.problem}
+        return asdict(self)
+
+    def faster(self, kind: str, side: str) -> float | None:
+        """How many times faster than that side this project is, in the first call or in later ones."""
+        seconds: Mapping[str, float] = getattr(self, kind)
+        return ratio((seconds.get("staged_ad"), seconds.get(side)))
 
 
 def console() -> Console:
     """Standard output, wide enough for a table where it is not a terminal."""
     output = Console()
-    return output if output.is_terminal else Console(width=120)
+    return output if output.is_terminal else Console(width=160)
 
 
 def shown(seconds: Seconds) -> str:
@@ -47,15 +58,15 @@ def shown(seconds: Seconds) -> str:
 
 
 def ratio(pair: Sequence[Seconds]) -> float | None:
-    """How many times faster than JAX."""
+    """How many times faster than a peer."""
     ours, peer = pair
     return peer / ours if ours and peer else None
 
 
 def shown_ratio(value: float | None, wanted: float = 1.0) -> str:
     if value is None:
-        return ""
-    text = f"{value:.2f}x"
+        return "-"
+    text = f"{value:.2f}x" if value < 100 else f"{value:.0f}x"
     return text if value >= wanted else f"[bold red]{text}[/]"
 
 
@@ -64,28 +75,32 @@ def geometric_mean(values: Iterable[float | None]) -> float | None:
     return exp(sum(logarithms) / len(logarithms)) if logarithms else None
 
 
-def comparison(results: Sequence[Result], caption: str) -> Table:
-    """The main table: one line per row, then the geometric means of the ratios."""
+def means(results: Sequence[Result], kind: str, side: str) -> list[tuple[str, float | None]]:
+    """The geometric mean of the ratios of each group, and of all rows."""
+    groups = {group: [r for r in results if r.group == group] for group in dict.fromkeys(r.group for r in results)}
+    parts = {**groups, "all rows": list(results)}
+    return [(name, geometric_mean(r.faster(kind, side) for r in members)) for name, members in parts.items()]
+
+
+def comparison(results: Sequence[Result], sides: Sequence[str], caption: str) -> Table:
+    """The main table: one line per row, then the geometric means. What is below what is wanted is red."""
+    ours, *peers = sides
     table = Table(caption=caption, caption_justify="left")
     table.add_column("row", no_wrap=True)
-    for kind in ("first call", "steady"):
-        for side in (f"{kind}\nours", "\nJAX", "\nfaster"):
-            table.add_column(side, justify="right", no_wrap=True)
+    for head in ("first call\nours", "\nthan JAX", "later calls\nours", *(f"\nthan {peer}" for peer in peers)):
+        table.add_column(head, justify="right", no_wrap=True)
+    ratios = [("first", "JAX"), *(("steady", peer) for peer in peers)]
     for result in results:
-        cells = []
-        for pair in (result.first, result.steady):
-            cells += [shown(pair[0])]
-            cells += [shown(pair[1]), shown_ratio(ratio(pair))] if result.has_peer else ["-", "-"]
-        table.add_row(result.name + (" [bold red]*[/]" if result.problem else ""), *cells)
+        first, *steady = (shown_ratio(result.faster(kind, peer), WANTED.get(peer, 1.0)) for kind, peer in ratios)
+        name = result.name + (" [bold red]*[/]" if result.problem else "")
+        table.add_row(name, shown(result.first.get(ours)), first, shown(result.steady.get(ours)), *steady)
     table.add_section()
-    groups = dict.fromkeys(result.group for result in results)
-    for label, members in [
-        *((f"geometric mean, {g}", [r for r in results if r.group == g]) for g in groups),
-        ("geometric mean, all rows", list(results)),
-    ]:
-        first = geometric_mean(ratio(r.first) for r in members)
-        steady = geometric_mean(ratio(r.steady) for r in members)
-        table.add_row(label, "", "", shown_ratio(first), "", "", shown_ratio(steady))
+    columns = [means(results, kind, peer) for kind, peer in ratios]
+    for line in zip(*columns, strict=True):
+        first, *steady = (
+            shown_ratio(value, WANTED.get(p, 1.0)) for (_, value), (_, p) in zip(line, ratios, strict=True)
+        )
+        table.add_row(f"geometric mean, {line[0][0]}", "", first, "", *steady)
     return table
 
 

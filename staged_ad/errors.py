@@ -87,5 +87,9 @@ class VariantsWarning(UserWarning):
     """A jitted function is compiled again and again, because what ``if``, ``while`` or ``range`` read varies."""
 
 
+class CacheWarning(UserWarning):
+    """Compiled code cannot be kept for the next process: the directory is not the user's alone, full, or read-only."""
+
+
 class TapeOverflowError(StagedADError, MemoryError):
     """A loop of unknown length keeps more for its reverse than `staged_ad.set_tape_limit` allows."""

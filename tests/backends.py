@@ -14,7 +14,7 @@ import numpy as np
 import staged_ad
 from staged_ad.api.calling import trace_call
 from staged_ad.ir import Program, evaluate, verify
-from staged_ad.lowering import compile_program
+from staged_ad.lowering.compiled import compile_program
 from staged_ad.tracing.trees import unflatten
 
 BACKENDS = ["evaluate", "compiled"]

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from staged_ad.api import compilation
 from staged_ad.ir import Program, evaluate, type_of, verify
+from staged_ad.lowering import compiled
 
 # -- functions ------------------------------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ def interpreted(sees: Verdict = as_numpy_does) -> Iterator[list[Interpreted]]:
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation, "compile_program", compile_program)
+        patch.setattr(compiled, "compile_program", compile_program)
         yield made
 
 

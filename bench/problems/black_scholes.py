@@ -1,10 +1,12 @@
 """The Black-Scholes price of a million call options, with five greeks."""
 
+from functools import partial
 from math import sqrt
 from typing import Any
 
 import numpy
 
+from bench.by_hand import black_scholes as by_hand
 from bench.library import Function, Library
 from bench.problems.row import Row
 
@@ -46,4 +48,13 @@ def data(options: int = 1_000_000) -> tuple[Any, ...]:
     return tuple(random.uniform(low, high, options) for low, high in bounds)
 
 
-ROWS = [Row("Black-Scholes, five greeks, 1e6", "finance", data, greeks)]
+ROWS = [
+    Row(
+        "Black-Scholes, five greeks, 1e6",
+        "finance",
+        data,
+        greeks,
+        by_hand=by_hand.greeks,
+        small=(partial(data, 200), greeks),
+    )
+]

@@ -51,4 +51,14 @@ def data(bodies: int = 10) -> tuple[Any, ...]:
     return random.normal(size=(bodies, 3)), random.normal(size=(bodies, 3)), random.uniform(0.5, 1.5, bodies)
 
 
-ROWS = [Row("10 bodies, RK4, 1000 steps", "loops", data, partial(gradient, steps=1000))]
+ROWS = [
+    Row(
+        "10 bodies, RK4, 1000 steps",
+        "loops",
+        data,
+        partial(gradient, steps=1000),
+        base=partial(end_distance, steps=1000),
+        small=(data, partial(gradient, steps=20)),
+        steps=1000,
+    )
+]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from bench.by_hand import chains as by_hand
 from bench.library import Function, Library
 from bench.problems.row import Row
 
@@ -44,11 +45,29 @@ def data(size: int = 100_000) -> tuple[Any, ...]:
     return x, y
 
 
+small = partial(data, 1000)
+
 ROWS = [
     row
     for steps in (5, 20, 100, 400)
     for row in (
-        Row(f"chain {steps}", "chain", data, partial(chain, steps=steps)),
-        Row(f"chain {steps} gradient", "chain gradient", data, partial(gradient, steps=steps)),
+        Row(
+            f"chain {steps}",
+            "chain",
+            data,
+            partial(chain, steps=steps),
+            small=(small, partial(chain, steps=steps)),
+            steps=steps,
+        ),
+        Row(
+            f"chain {steps} gradient",
+            "chain gradient",
+            data,
+            partial(gradient, steps=steps),
+            base=partial(chain, steps=steps),
+            by_hand=by_hand.gradient_of_five if steps == 5 else None,
+            small=(small, partial(gradient, steps=steps)),
+            steps=steps,
+        ),
     )
 ]

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy
 
+from bench.by_hand import events as by_hand
 from bench.library import Function, Library
-from bench.problems.row import Row
+from bench.problems.row import Row, inf
 
 STEP = 1e-4
 BLOCK = 100  # steps between two looks at the energy
@@ -63,8 +64,8 @@ def forward_mode_of_rest(library: Library) -> Function:
     return library.jacfwd(rest(library), argnums=(0, 1, 2, 3))
 
 
-def data_of_bounces() -> tuple[Any, ...]:
-    return tuple(map(numpy.float64, (9.81, 0.9, 10.0, 1.0)))
+def data_of_bounces(height: float = 10.0, speed: float = 1.0) -> tuple[Any, ...]:
+    return tuple(map(numpy.float64, (9.81, 0.9, height, speed)))
 
 
 def data_of_rest() -> tuple[Any, ...]:
@@ -72,6 +73,15 @@ def data_of_rest() -> tuple[Any, ...]:
 
 
 ROWS = [
-    Row("bouncing ball 1e5 steps, cond", "loops", data_of_bounces, partial(gradient_of_bounces, steps=100_000)),
-    Row("spring, scan in while_loop", "loops", data_of_rest, gradient_of_rest, forward_mode_of_rest),
+    Row(
+        "bouncing ball 1e5 steps, cond",
+        "loops",
+        data_of_bounces,
+        partial(gradient_of_bounces, steps=100_000),
+        base=partial(bounces, steps=100_000),
+        by_hand=by_hand.gradient_of_bounces(100_000, STEP),
+        small=(partial(data_of_bounces, 0.001, 0.1), partial(gradient_of_bounces, steps=1000)),
+        steps=100_000,
+    ),
+    Row("spring, scan in while_loop", "loops", data_of_rest, gradient_of_rest, forward_mode_of_rest, rest, steps=inf),
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from bench.by_hand import helmholtz as by_hand
 from bench.library import Function, Library
 from bench.problems.row import Row
 
@@ -38,4 +39,12 @@ def data(size: int) -> tuple[Any, ...]:
     return x, b, 0.1 / (1.0 + abs(index[:, None] - index[None, :]))
 
 
-ROWS = [Row(f"Helmholtz n={size} gradient", "Helmholtz", partial(data, size), gradient) for size in (10, 1000)]
+ROWS = [
+    Row(f"Helmholtz n={size} gradient", "Helmholtz", partial(data, size), gradient, base=energy, by_hand=code)
+    for size, code in (
+        (1, by_hand.gradient),
+        (10, by_hand.gradient),
+        (100, by_hand.gradient),
+        (1000, by_hand.parallel_gradient),
+    )
+]

@@ -1,11 +1,12 @@
 """Kepler's equation E - e sin(E) = M by Newton's method to a tolerance, each of 10 000 lanes with its own count."""
 
+from functools import partial
 from typing import Any
 
 import numpy
 
 from bench.library import Function, Library
-from bench.problems.row import Row
+from bench.problems.row import Row, inf
 
 TOLERANCE = 1e-12
 
@@ -72,7 +73,26 @@ def data_with_direction(lanes: int = 10_000) -> tuple[Any, ...]:
 
 
 ROWS = [
-    Row("Kepler 1e4, while_loop", "loops", data, anomalies),
-    Row("Kepler 1e4, while_loop gradient", "loops", data, gradient, forward_gradient),
-    Row("Kepler 1e4, while_loop HVP", "loops", data_with_direction, hessian_vector, forward_hessian_vector),
+    Row("Kepler 1e4, while_loop", "loops", data, anomalies, small=(partial(data, 5), anomalies), steps=inf),
+    Row(
+        "Kepler 1e4, while_loop gradient",
+        "loops",
+        data,
+        gradient,
+        forward_gradient,
+        total,
+        small=(partial(data, 5), gradient),
+        steps=inf,
+    ),
+    Row(
+        "Kepler 1e4, while_loop HVP",
+        "loops",
+        data_with_direction,
+        hessian_vector,
+        forward_hessian_vector,
+        base=gradient,
+        limit=2.5,
+        small=(partial(data_with_direction, 5), hessian_vector),
+        steps=inf,
+    ),
 ]

@@ -1,9 +1,11 @@
 """Logistic regression: mean loss and its gradient over 100 000 examples of 50 features."""
 
+from functools import partial
 from typing import Any
 
 import numpy
 
+from bench.by_hand import logistic as by_hand
 from bench.library import Function, Library
 from bench.problems.row import Row
 
@@ -31,4 +33,14 @@ def data(examples: int = 100_000, features: int = 50) -> tuple[Any, ...]:
     return w, numpy.float64(0.1), X, y
 
 
-ROWS = [Row("logistic regression 1e5 x 50", "learning", data, value_and_gradient)]
+ROWS = [
+    Row(
+        "logistic regression 1e5 x 50",
+        "learning",
+        data,
+        value_and_gradient,
+        base=loss,
+        by_hand=by_hand.value_and_gradient,
+        small=(partial(data, 1000), value_and_gradient),
+    )
+]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from bench.by_hand import lorenz as by_hand
 from bench.library import Function, Library
 from bench.problems.row import Row
 
@@ -26,14 +27,19 @@ def squared_norm(state: Sequence[Any]) -> Any:
     return sum(number * number for number in state)
 
 
-def gradient(library: Library, steps: int) -> Function:
-    """``(three parameters, three numbers) -> (their cotangents)``."""
+def end(library: Library, steps: int) -> Function:
+    """``(three parameters, three numbers) -> squared norm of the end state``."""
 
     def f(parameters: Any, start: Any) -> Any:
         end, _ = library.scan(lambda state, _: (moved(state, parameters), None), start, None, length=steps)
         return squared_norm(end)
 
-    return library.grad(f, argnums=(0, 1))
+    return f
+
+
+def gradient(library: Library, steps: int) -> Function:
+    """``(three parameters, three numbers) -> (their cotangents)``."""
+    return library.grad(end(library, steps), argnums=(0, 1))
 
 
 def gradient_of_array(library: Library, steps: int) -> Function:
@@ -108,8 +114,40 @@ def data_after(steps: int = 100_000) -> tuple[Any, ...]:
 
 
 ROWS = [
-    Row("Lorenz 1e5 steps, 3 scalars", "loops", data, partial(gradient, steps=100_000)),
-    Row("Lorenz 1e5 steps, array of 3", "loops", data_of_array, partial(gradient_of_array, steps=100_000)),
-    Row("8 Lorenz 1e4 steps, 24 scalars", "loops", data_of_coupled, partial(gradient_of_coupled, steps=10_000)),
-    Row("Lorenz, fori_loop to n=1e5", "loops", data_after, gradient_after, forward_mode_after),
+    Row(
+        "Lorenz 1e5 steps, 3 scalars",
+        "loops",
+        data,
+        partial(gradient, steps=100_000),
+        base=partial(end, steps=100_000),
+        by_hand=by_hand.gradient(100_000, STEP),
+        small=(data, partial(gradient, steps=500)),
+        steps=100_000,
+    ),
+    Row(
+        "Lorenz 1e5 steps, array of 3",
+        "loops",
+        data_of_array,
+        partial(gradient_of_array, steps=100_000),
+        small=(data_of_array, partial(gradient_of_array, steps=500)),
+        steps=1e5,
+    ),
+    Row(
+        "8 Lorenz 1e4 steps, 24 scalars",
+        "loops",
+        data_of_coupled,
+        partial(gradient_of_coupled, steps=10_000),
+        small=(data_of_coupled, partial(gradient_of_coupled, steps=50)),
+        steps=10_000,
+    ),
+    Row(
+        "Lorenz, fori_loop to n=1e5",
+        "loops",
+        data_after,
+        gradient_after,
+        forward_mode_after,
+        end_after,
+        small=(partial(data_after, 500), gradient_after),
+        steps=1e5,
+    ),
 ]

@@ -41,4 +41,34 @@ def data() -> tuple[Any, ...]:
     return layers, random.random((BATCH, SIZES[0])), labels
 
 
-ROWS = [Row("MLP 784-256-256-10, batch 128", "learning", data, value_and_gradient)]
+def hessian_vector(library: Library) -> Function:
+    """``(layers, images, labels, direction like layers) -> like layers``."""
+    f = loss(library)
+    return lambda layers, images, labels, direction: library.hvp(
+        lambda weights: f(weights, images, labels), (layers,), (direction,)
+    )
+
+
+def gradient_without_direction(library: Library) -> Function:
+    g = library.grad(loss(library))
+    return lambda layers, images, labels, _: g(layers, images, labels)
+
+
+def data_with_direction() -> tuple[Any, ...]:
+    random = numpy.random.default_rng(1)
+    layers, images, labels = data()
+    direction = [{name: random.normal(size=weights.shape) for name, weights in layer.items()} for layer in layers]
+    return layers, images, labels, direction
+
+
+ROWS = [
+    Row("MLP 784-256-256-10, batch 128", "learning", data, value_and_gradient, base=loss),
+    Row(
+        "MLP 784-256-256-10, HVP",
+        "learning",
+        data_with_direction,
+        hessian_vector,
+        base=gradient_without_direction,
+        limit=2.5,
+    ),
+]

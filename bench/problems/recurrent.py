@@ -42,4 +42,14 @@ def data(steps: int, hidden: int, features: int, batch: tuple[int, ...] = ()) ->
     return weights, numpy.zeros((*batch, hidden)), inputs, targets
 
 
-ROWS = [Row("RNN T=1000 H=64", "loops", partial(data, 1000, 64, 64), gradient)]
+ROWS = [
+    Row(
+        "RNN T=1000 H=64",
+        "loops",
+        partial(data, 1000, 64, 64),
+        gradient,
+        base=loss,
+        small=(partial(data, 100, 64, 64), gradient),
+        steps=1000,
+    )
+]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy
 
+from bench.by_hand import rosenbrock as by_hand
 from bench.library import Function, Library
 from bench.problems.row import Row
 
@@ -23,6 +24,11 @@ def gradient(library: Library) -> Function:
     return library.grad(rosenbrock(library))
 
 
+def gradient_without_vector(library: Library) -> Function:
+    g = gradient(library)
+    return lambda x, _: g(x)
+
+
 def hessian_vector(library: Library) -> Function:
     f = rosenbrock(library)
     return lambda x, v: library.hvp(f, (x,), (v,))
@@ -32,11 +38,24 @@ def data(size: int, vectors: int) -> tuple[Any, ...]:
     return tuple(numpy.random.default_rng(0).normal(size=(vectors, size)))
 
 
-ROWS = [
-    row
-    for size in (2, 100, 10_000, 1_000_000)
-    for row in (
-        Row(f"Rosenbrock n={size} gradient", "Rosenbrock", partial(data, size, 1), gradient),
-        Row(f"Rosenbrock n={size} HVP", "Rosenbrock", partial(data, size, 2), hessian_vector),
+def gradient_row(size: int) -> Row:
+    code = by_hand.gradient if size < 100_000 else by_hand.parallel_gradient
+    name = f"Rosenbrock n={size} gradient"
+    return Row(name, "Rosenbrock", partial(data, size, 1), gradient, base=rosenbrock, by_hand=code)
+
+
+def hessian_row(size: int) -> Row:
+    code = by_hand.hessian_vector if size < 100_000 else by_hand.parallel_hessian_vector
+    name = f"Rosenbrock n={size} HVP"
+    return Row(
+        name,
+        "Rosenbrock",
+        partial(data, size, 2),
+        hessian_vector,
+        base=gradient_without_vector,
+        limit=2.5,
+        by_hand=code,
     )
-]
+
+
+ROWS = [make(size) for size in (2, 100, 10_000, 1_000_000) for make in (gradient_row, hessian_row)]

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import update_wrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,11 +28,13 @@ from staged_ad.api.calling import (
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
 from staged_ad.ir import ArrayType, Program, Source, evaluate
-from staged_ad.lowering import Compiled, compile_program
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 from staged_ad.transforms.call import call
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.compiled import Compiled
 
 KEPT = 256
 """Signatures kept per function; the least recently used one goes first."""
@@ -266,6 +268,9 @@ class Jitted:
                 _remember(self._variants, prepared.key, variants)
             variant = variants.find(traced.outcomes)
             if variant is None:
+                # LLVM, and what writes code for it, are loaded by the first function that is compiled
+                from staged_ad.lowering.compiled import compile_program  # see above
+
                 variant = Variant(traced, compile_program(traced.program, self._precise))
                 variants.add(variant)
         if len(variants.known) >= MANY:

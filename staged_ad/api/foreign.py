@@ -11,17 +11,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from staged_ad.api.bodies import check_function, named, place, structure_difference
 from staged_ad.api.calling import leaf_type
 from staged_ad.control.foreign import Foreign, foreign_call
-from staged_ad.control.numba_kernel import check_result, compile_numba
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
 from staged_ad.ir.types import canonical_dtype, describe
 from staged_ad.primitives.makers import typeof
+from staged_ad.tracing.libraries import Late, numba, when_imported
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
+
+_kernel: Any = Late("staged_ad.control.numba_kernel")
+when_imported("numba", "staged_ad.control.numba_kernel")
 
 
 class ShapeDtypeStruct:
@@ -116,7 +118,7 @@ def numba_call(f: Callable[..., Any], result_shape_dtypes: Any, *args: Any, vect
     """
     check_function("numba_call", "f", f, None)
     about = f"numba_call of {named(f)}"
-    if not isinstance(f, Dispatcher):
+    if not isinstance(f, numba.core.dispatcher.Dispatcher):
         raise ArgumentError(f"{about}: f must be compiled by numba.njit; pure_callback calls any function")
     for k, arg in enumerate(args):
         leaf_type(arg, lambda k=k: f"{about}: argument {k}")  # type: ignore[misc]
@@ -142,8 +144,8 @@ def _call(f: Any, about: str, declared: Any, args: tuple[Any, ...], vectorized: 
 
     compile, sequential = None, True
     if native:
-        check_result(f, about, inputs, types)
-        compile = partial(compile_numba, f, about)
+        _kernel.check_result(f, about, inputs, types)
+        compile = partial(_kernel.compile_numba, f, about)
         sequential = bool(f.targetoptions.get("parallel"))  # Numba's pool cannot be entered from one of its threads
     foreign = Foreign(getattr(f, "__name__", "f"), about, apply, compile, sequential)
     return unflatten(out_spec, foreign_call(foreign, types, vectorized, *leaves))

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
-from numba import types
-from numba.core.errors import TypingError
-from numba.extending import overload
 
 from staged_ad.api.bodies import named, structure_text
 from staged_ad.api.calling import Traced, argument_name, function_name, leaf_type, trace_prepared
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
-from staged_ad.lowering.calls import FAILED
-from staged_ad.lowering.module import Module, emit
-from staged_ad.lowering.native import NativeCode, compile_ir
-from staged_ad.passes import optimize
+from staged_ad.lowering.failures import FAILED
 from staged_ad.tracing import Trace, Tracer
+from staged_ad.tracing.libraries import numba
 from staged_ad.tracing.trees import flatten
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.linking import NativeCode
+    from staged_ad.lowering.module import Module
 
 _kept: list[tuple[NativeCode, Module]] = []
 """The machine code of every function made here: the user's Numba code holds its address, and nobody knows how long."""
@@ -67,10 +65,19 @@ def numba_function(f: Callable[..., Any], *args: Any) -> Any:
     >>> print(round(newton(1.0) + 1, 6))
     1.0
     """
+    # LLVM, and what writes code for it, are loaded by the first function that is compiled
+    from staged_ad.lowering.compiling import outside_names  # see above
+    from staged_ad.lowering.linking import load_object  # see above
+    from staged_ad.lowering.module import emit  # see above
+    from staged_ad.lowering.native import object_code  # see above
+    from staged_ad.lowering.symbols import addresses  # see above
+    from staged_ad.passes import optimize  # see above
+
     traced = _traced(f, args)
     program = traced.program  # complex at its border, where the optimised one has pairs in the same memory
-    module = emit(optimize(program), serial=True)
-    native = compile_ir(module.text, module.symbols)
+    module = emit(optimize(program))
+    code = object_code(module.text)
+    native = load_object(code, {**addresses(outside_names(module, code), serial=True), **module.symbols})
     _kept.append((native, module))
     scope: dict[str, Any] = {
         "np": np,
@@ -112,11 +119,11 @@ def _operand(about: str, type: ArrayType) -> Callable[..., Any]:
     def operand(x: Any) -> Any:
         raise NotImplementedError  # the overload below is what runs
 
-    @overload(operand)  # type: ignore[untyped-decorator]  # Numba has no types
+    @numba.extending.overload(operand)  # type: ignore[untyped-decorator]  # Numba has no types
     def typed(x: Any) -> Any:
         if shape:
-            if not (isinstance(x, types.Array) and x.dtype == scalar and x.ndim == len(shape) and x.aligned):
-                raise TypingError(f"{about} must be an array of type {type.strong()}, got {x}")
+            if not (isinstance(x, numba.types.Array) and x.dtype == scalar and x.ndim == len(shape) and x.aligned):
+                raise numba.core.errors.TypingError(f"{about} must be an array of type {type.strong()}, got {x}")
 
             def array(x: Any) -> Any:
                 if x.shape != shape:
@@ -124,8 +131,10 @@ def _operand(about: str, type: ArrayType) -> Callable[..., Any]:
                 return np.ascontiguousarray(x)
 
             return array
-        if not isinstance(x, types.Number | types.Boolean) or not np.can_cast(_dtype(x), dtype, "same_kind"):
-            raise TypingError(f"{about} must be a number of type {type.strong()}, got {x}")
+        if not isinstance(x, numba.types.Number | numba.types.Boolean) or not np.can_cast(
+            _dtype(x), dtype, "same_kind"
+        ):
+            raise numba.core.errors.TypingError(f"{about} must be a number of type {type.strong()}, got {x}")
 
         def number(x: Any) -> Any:
             cell = np.empty(1, dtype)
@@ -138,7 +147,7 @@ def _operand(about: str, type: ArrayType) -> Callable[..., Any]:
 
 
 def _dtype(x: Any) -> np.dtype[Any]:
-    return np.dtype(bool) if isinstance(x, types.Boolean) else np.dtype(str(x))
+    return np.dtype(bool) if isinstance(x, numba.types.Boolean) else np.dtype(str(x))
 
 
 def _launcher(module: Module, address: int, inputs: int, outputs: int) -> Any:

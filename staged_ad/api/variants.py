@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from staged_ad.api.calling import Traced
 from staged_ad.ir import Source
-from staged_ad.lowering import Compiled
-from staged_ad.lowering.calls import FAILED
-from staged_ad.lowering.compiled import raise_status
+from staged_ad.lowering.failures import FAILED, raise_status
 from staged_ad.tracing.source import location
 from staged_ad.tracing.trees import unflatten
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.compiled import Compiled
 
 LIMIT = 32
 """Variants kept for one signature; the least recently used one goes first."""
@@ -43,7 +44,7 @@ class Variant:
     def failed_guard(self, status: int) -> int:
         """The number of the guard that a status means; raises for statuses that mean another failure."""
         if not 0 < status < FAILED:
-            raise_status(status, self.compiled.module.failures)
+            raise_status(status, self.compiled.failures)
         return status - 1
 
     def restore(self, result: Any) -> Any:

@@ -11,6 +11,7 @@ import os
 from typing import Any, Final
 
 from staged_ad.errors import ArgumentError, TapeOverflowError
+from staged_ad.ir import Source
 
 LIMIT: Final = (ctypes.c_int64 * 1)(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 """The limit in bytes, at an address that machine code reads; at the start half of the machine's memory."""
@@ -43,7 +44,7 @@ def get_tape_limit() -> int:
     return int(LIMIT[0])
 
 
-def tape_overflow(where: str) -> TapeOverflowError:
+def tape_overflow(where: Source | str) -> TapeOverflowError:
     """The error of the loop at `where`."""
     return TapeOverflowError(
         f"the loop at {where} needs more memory for its reverse than the limit of {get_tape_limit()} bytes. Does it "

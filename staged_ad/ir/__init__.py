@@ -8,6 +8,7 @@ from staged_ad.ir.evaluate import evaluate as evaluate
 from staged_ad.ir.primitive import PRIMITIVES as PRIMITIVES
 from staged_ad.ir.primitive import Linear as Linear
 from staged_ad.ir.primitive import Primitive as Primitive
+from staged_ad.ir.program import UNKNOWN as UNKNOWN
 from staged_ad.ir.program import Atom as Atom
 from staged_ad.ir.program import Equation as Equation
 from staged_ad.ir.program import Literal as Literal

@@ -13,7 +13,7 @@ from typing import Any
 from staged_ad.ir.primitive import Lowering
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Map(Lowering):
     """Elementwise: ``emit(code, *scalars, **params) -> scalar``.
 
@@ -25,7 +25,7 @@ class Map(Lowering):
     cost: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View(Lowering):
     """An index map: ``index(index, operand_type, **params) -> (index of operand, conditions)``.
 
@@ -36,7 +36,7 @@ class View(Lowering):
     index: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gather(Lowering):
     """Elements at computed places: ``place(index, positions, x, **params)`` is the index into the first operand.
 
@@ -46,7 +46,7 @@ class Gather(Lowering):
     place: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Overwrite(Lowering):
     """The first operand with elements of the second written into it, in place where nothing reads it any more.
 
@@ -58,22 +58,19 @@ class Overwrite(Lowering):
     combine: Callable[..., Any] | None = None
 
 
-@dataclass(frozen=True)
 class Bounded(Lowering):
     """Indices that are checked; ``lowering/bounds.py`` writes them with other operations."""
 
 
-@dataclass(frozen=True)
 class Alias(Lowering):
     """reshape: the same elements in the same order."""
 
 
-@dataclass(frozen=True)
 class Pieces(Lowering):
     """concatenate: each operand is written where it ends up."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fold(Lowering):
     """A reduction over ``axes`` with an associative ``combine(code, a, b)`` from ``identity(dtype)``."""
 
@@ -81,51 +78,45 @@ class Fold(Lowering):
     identity: Callable[[Any], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArgFold(Lowering):
     """argmax or argmin: a fold over pairs (value, index); ``better`` is the comparison that wins."""
 
     better: str
 
 
-@dataclass(frozen=True)
 class Product(Lowering):
     """dot_general: a matrix product, inline or through BLAS."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index(Lowering):
     """An element that is a function of its own index alone: ``emit(code, index, **params)``."""
 
     emit: Callable[..., Any]
 
 
-@dataclass(frozen=True)
 class Check(Lowering):
     """A guard: the body returns status ``number + 1`` when the operand differs from ``expected``."""
 
 
-@dataclass(frozen=True)
 class Loop(Lowering):
     """scan and while: a native loop around the code of the body."""
 
 
-@dataclass(frozen=True)
 class Branch(Lowering):
     """switch: the code of one of several programs runs."""
 
 
-@dataclass(frozen=True)
 class Sweep(Lowering):
     """A run of a checkpointed loop: a native loop over a table of actions."""
 
 
-@dataclass(frozen=True)
 class Entries(Lowering):
     """The number of entries of ragged arrays."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel(Lowering):
     """An operation on whole arrays with code of its own: ``emit(kernel, **params)`` writes it (lowering/kernels.py).
 
@@ -145,7 +136,7 @@ class Kernel(Lowering):
     sequential: Callable[..., bool] = lambda **params: False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inlined(Lowering):
     """Never lowered itself: a pass replaces it by ``program(equation)`` before."""
 

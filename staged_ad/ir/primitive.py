@@ -31,7 +31,6 @@ class Pair(NamedTuple):
     imag: Any
 
 
-@dataclass(frozen=True)
 class Lowering:
     """Base of the ways in which a primitive becomes native code; see ``staged_ad/ir/lowerings.py``."""
 

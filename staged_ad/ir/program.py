@@ -32,6 +32,9 @@ class Source(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
+UNKNOWN = "an unknown place"
+
+
 class Var:
     """A value computed by an equation or given as an input; equal only to itself."""
 
@@ -92,7 +95,7 @@ class Equation:
     @property
     def place(self) -> str:
         """Where it is written, for messages."""
-        return str(self.source) if self.source is not None else "an unknown place"
+        return str(self.source or UNKNOWN)
 
     @property
     def programs(self) -> Iterator[Program]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import count, product
-from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,14 @@ import numpy as np
 from staged_ad.ir.program import Atom, Equation, Literal, Program, Var
 from staged_ad.ir.types import ArrayType
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"  # those of `string`, a module that is slow to load
+
 
 class Names:
     """Gives each variable a name: a, b, ..., z, aa, ab, ..."""
 
     def __init__(self) -> None:
-        self._fresh = ("".join(letters) for length in count(1) for letters in product(ascii_lowercase, repeat=length))
+        self._fresh = ("".join(letters) for length in count(1) for letters in product(_LETTERS, repeat=length))
         self._known: dict[Var, str] = {}
 
     def of(self, atom: Atom) -> str:

@@ -1,8 +1,6 @@
 """From programs to machine code. The flow is drawn in README.md beside this file.
 
-Invariant: what compiled code returns is what ``evaluate`` returns, up to rounding.
+Invariant: what compiled code returns is what ``evaluate`` returns, up to rounding. This file imports nothing: LLVM and
+what writes its code are loaded when the first function is compiled.
 Start at compiled.py.
 """
-
-from staged_ad.lowering.compiled import Compiled as Compiled
-from staged_ad.lowering.compiled import compile_program as compile_program

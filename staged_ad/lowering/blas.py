@@ -1,7 +1,7 @@
 """An OpenBLAS of our own with one thread per call, and products of matrices split by fixed rules.
 
 Invariant: a product is cut at places that its sizes alone decide, so any number of threads gives the same bits.
-Start at `product_symbols`; where the library comes from is `blas_symbols`.
+Start at `product_address`; where the library comes from is `blas_symbols`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import numba.extending
-import scipy
-import scipy.linalg.cython_blas
-
-from staged_ad.lowering import blas_code, native, runtime
+from staged_ad.lowering import blas_code, runtime
+from staged_ad.lowering.copies import copied
+from staged_ad.lowering.linking import NativeCode
+from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
+from staged_ad.tracing.libraries import Late, numba
+from staged_ad.tracing.source import package_folder
 
 NAMES: Final = ("sgemm_", "dgemm_", "sgemv_", "dgemv_")
 
@@ -35,34 +34,24 @@ def blas_symbols() -> Mapping[str, int]:
 
 
 @once
-def product_symbols() -> Mapping[str, int]:
-    """Addresses of the row-major products, for ``T`` in ``f32`` and ``f64``; sizes must be below 2**31.
+def product_address(name: str, serial: bool = False) -> int:
+    """The address of a row-major product, for ``T`` in ``f32`` and ``f64``; sizes must be below 2**31.
 
     ``void staged_gemm_T(i64 transA, i64 transB, i64 M, i64 N, i64 K, ptr A, i64 lda, ptr B, i64 ldb, ptr C, i64 ldc)``
         ``C[M, N] = op(A)[M, K] op(B)[K, N]``; a leading dimension counts elements from row to row as stored.
     ``void staged_gemv_T(i64 trans, i64 M, i64 N, ptr A, i64 lda, ptr x, ptr y)``
         ``y = A x`` or ``y = A^T x`` for ``A[M, N]``, with contiguous vectors.
+
+    A `serial` one computes the same bits in the calling thread alone.
     """
-    return _products(runtime.runtime_symbols())
-
-
-@once
-def serial_product_symbols() -> Mapping[str, int]:
-    """As `product_symbols`, with the same bits, in the calling thread alone."""
-    return _products(runtime.serial_symbols())
-
-
-def _products(threads: Mapping[str, int]) -> Mapping[str, int]:
+    threads = runtime.serial_symbols() if serial else runtime.runtime_symbols()
     # SciPy's own OpenBLAS has threads of its own, which a second split would only disturb.
     split = _private_openblas() is not None
-    symbols = {**blas_symbols(), **threads}
-    addresses: dict[str, int] = {}
-    for kind in ("f32", "f64"):
-        for name, text in (("gemm", blas_code.gemm_text(kind, split)), ("gemv", blas_code.gemv_text(kind, split))):
-            code = native.compile_ir(native.header() + text, symbols)
-            _kept.append(code)
-            addresses[f"staged_{name}_{kind}"] = code.address
-    return addresses
+    kind: blas_code.Kind = "f32" if name.endswith("f32") else "f64"
+    write = blas_code.gemm_text if "gemm" in name else blas_code.gemv_text
+    code = shared_code(f"{name} {split}", lambda: write(kind, split), {**blas_symbols(), **threads})
+    _kept.append(code)
+    return code.address
 
 
 def lapack_address(name: str) -> int:
@@ -70,11 +59,12 @@ def lapack_address(name: str) -> int:
     library = _private_openblas()
     if library is not None and hasattr(library, f"scipy_{name}_"):
         return ctypes.cast(getattr(library, f"scipy_{name}_"), ctypes.c_void_p).value or 0
-    module = "cython_blas" if hasattr(scipy.linalg.cython_blas, name) else "cython_lapack"
+    module = "cython_blas" if hasattr(_cython_blas, name) else "cython_lapack"
     return int(numba.extending.get_cython_function_address(f"scipy.linalg.{module}", name))
 
 
-_kept: Final[list[native.NativeCode]] = []
+_cython_blas: Any = Late("scipy.linalg.cython_blas")
+_kept: Final[list[NativeCode]] = []
 
 
 @once
@@ -84,7 +74,7 @@ def _private_openblas() -> ctypes.CDLL | None:
     SciPy's copy has a pool of threads that spin while they wait: beside another pool, or on a machine that
     others use, products take up to fifty times as long. Its setting is the user's, so we do not change it.
     """
-    folder = Path(scipy.__file__).parent.parent / "scipy.libs"
+    folder = Path(package_folder("scipy")).parent / "scipy.libs"
     candidates = sorted(folder.glob("libscipy_openblas-*.so"))
     if not candidates:
         return None
@@ -104,7 +94,13 @@ def _private_openblas() -> ctypes.CDLL | None:
 @contextlib.contextmanager
 def _copy(source: Path) -> Iterator[str]:
     """A file with the same content: the loader would find an equal inode loaded already."""
-    if hasattr(os, "memfd_create"):
+    kept = copied(source)
+    if kept is not None:
+        try:
+            yield f"/proc/self/fd/{kept}"
+        finally:
+            os.close(kept)
+    elif hasattr(os, "memfd_create"):
         handle = os.memfd_create("staged_ad_openblas")
         try:
             with source.open("rb") as file:
@@ -115,6 +111,9 @@ def _copy(source: Path) -> Iterator[str]:
         finally:
             os.close(handle)
     else:
+        import shutil  # here: they take longer to load than all of this, and Linux needs neither
+        import tempfile  # see above
+
         with tempfile.TemporaryDirectory() as folder:
             yield shutil.copy(source, folder)
 

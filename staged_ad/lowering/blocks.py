@@ -19,8 +19,9 @@ from staged_ad.lowering.indexing import Affine
 from staged_ad.lowering.matrices import canonical
 from staged_ad.lowering.overwriting import late, share
 from staged_ad.lowering.plan import KernelPlan, plan_region
-from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region
-from staged_ad.lowering.schedule import Schedule, cost_per_point, schedule
+from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region, Rows
+from staged_ad.lowering.rows import grouped
+from staged_ad.lowering.schedule import Schedule, by_rows, cost_per_point, schedule
 
 TRIPS = 20
 """Iterations that a loop of unknown length is taken to have."""
@@ -28,10 +29,10 @@ TRIPS = 20
 
 @dataclass(slots=True)
 class Step:
-    """One region as it will run."""
+    """One region as it will run, and how each of its nests does."""
 
     region: Region
-    schedule: Schedule | None = None
+    schedules: list[Schedule] = field(default_factory=list)
     partials: dict[Var, Var] = field(default_factory=dict)
 
     @property
@@ -46,9 +47,10 @@ class Step:
     def cost(self) -> float:
         """Nanoseconds, roughly."""
         match self.region:
-            case Nest() as nest:
-                assert self.schedule is not None
-                return 2 + math.prod(nest.domain) * cost_per_point(nest) / self.schedule.lanes
+            case Nest() | Rows():
+                return sum(
+                    2 + math.prod(plan.nest.domain) * cost_per_point(plan.nest) / plan.lanes for plan in self.schedules
+                )
             case MatrixProduct() as product:
                 return 100 + 0.1 * product.m * product.n * product.k * product.count
             case Copy():
@@ -102,7 +104,8 @@ class Block:
 def make_block(program: Program) -> Block:
     fused = fuse(late(canonical(checked(program))))
     mine = _temporaries(fused)
-    steps = [step for region in fused.regions for step in _steps(region, mine)]
+    regions = grouped(fused.regions, [*fused.program.outputs, *fused.copies.values()])
+    steps = [step for region in regions for step in _steps(region, mine)]
     outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
     shared = share(steps, program.inputs, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
     return Block(fused.program, steps, outputs, fused, shared)  # type: ignore[arg-type]  # outputs that are no Var are copies
@@ -120,18 +123,22 @@ def _steps(region: Region, temporaries: set[Atom]) -> list[Step]:
     if isinstance(region, Opaque):
         region.blocks = [make_block(program) for program in region.equation.programs]
         plan_region(region, bool(region.equation.inputs) and region.equation.inputs[0] in temporaries)
-    if not isinstance(region, Nest):
-        return [Step(region)]
-    plan = schedule(region)
-    if not plan.partial:
-        return [Step(plan.nest, plan)]
-    partials = {
-        r.array: Var(ArrayType((plan.chunks, r.array.type.size), r.array.type.dtype)) for r in plan.nest.reduces
-    }
-    steps = [Step(plan.nest, plan, partials)]
-    for reduce in plan.nest.reduces:
-        steps.append(_joining(reduce, partials[reduce.array]))
-    return steps
+    match region:
+        case Nest():
+            plan = schedule(region)
+            return _summed(Step(plan.nest, [plan]))
+        case Rows():
+            return _summed(Step(region, [by_rows(nest, region.count, region.block) for nest in region.nests]))
+        case _:
+            return [Step(region)]
+
+
+def _summed(step: Step) -> list[Step]:
+    """The step, and those that add up what its chunks give."""
+    folds = [(plan.chunks, fold) for plan in step.schedules if plan.partial for fold in plan.nest.reduces]
+    for chunks, fold in folds:
+        step.partials[fold.array] = Var(ArrayType((chunks, fold.array.type.size), fold.array.type.dtype))
+    return [step, *(_joining(fold, step.partials[fold.array]) for _, fold in folds)]
 
 
 def _joining(reduce: Reduce, partial: Var) -> Step:
@@ -142,4 +149,4 @@ def _joining(reduce: Reduce, partial: Var) -> Step:
     )
     plan = schedule(nest)
     plan.chunked, plan.chunks, plan.parallel = None, 1, False
-    return Step(plan.nest, plan)
+    return Step(plan.nest, [plan])

@@ -14,10 +14,11 @@ from typing import Any
 from staged_ad.ir import Atom, Equation
 from staged_ad.ir.lowerings import Check
 from staged_ad.lowering.blocks import Step
+from staged_ad.lowering.failures import FAILED, Failure
 from staged_ad.lowering.matrices import product_text
 from staged_ad.lowering.nest import REGION, NestWriter
 from staged_ad.lowering.plan import KernelPlan
-from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque
+from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Externals, memory_type
 
@@ -27,18 +28,6 @@ QUICK = 1000
 """Nanoseconds of a step up to which it may run after a guard has failed: a branch costs more to compile."""
 STATUS, ARENA = Place("%status"), Place("%arena")
 """Where loops report that they failed, and what their ragged arrays are allocated from."""
-
-
-FAILED = 1 << 40
-"""Statuses from here on stand for exceptions; those below are guards."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exception that machine code cannot raise itself."""
-
-    make: Callable[..., Exception]
-    arguments: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -102,9 +91,22 @@ class Calls:
         self._guarded = False  # whether a guard may have failed since the last check
         self._serial = 0
         self._widest = 0
+        self._ends = [0]  # where the lines of each step end
 
     def add(self, step: Step, storage: Places) -> None:
         """Append the call of one step; `storage` gives the places of what it reads and writes."""
+        self._append(step, storage)
+        self._ends.append(len(self.lines))
+
+    def cuts(self, length: int) -> list[int]:
+        """The lines in pieces of at least `length` with no register across: where they begin and end."""
+        cuts = [0]
+        for end in self._ends:
+            if end - cuts[-1] >= length:
+                cuts.append(end)
+        return cuts if cuts[-1] == self._ends[-1] else [*cuts, self._ends[-1]]
+
+    def _append(self, step: Step, storage: Places) -> None:
         region = step.region
         # behind a guard that failed, a loop might not end, and a kernel fail in its turn
         apart = isinstance(region, Opaque) and (bool(region.blocks) or isinstance(region.plan, KernelPlan))
@@ -112,10 +114,10 @@ class Calls:
             self.check()
         match region:
             case Nest():
-                assert step.schedule is not None
-                writer = NestWriter(step.schedule, storage, self.functions.externals, step.partials)
+                (plan,) = step.schedules
+                writer = NestWriter(plan, storage, self.functions.externals, step.partials)
                 text = writer.text()
-                self._call(RegionText(text, writer.places, step.schedule.chunks, step.schedule.parallel))
+                self._call(RegionText(text, writer.places, plan.chunks, plan.parallel))
             case MatrixProduct():
                 places = [storage.place(atom) for atom in (region.a.array, region.b.array, region.result)]
                 self._call(RegionText(product_text(region, self.functions.externals), places, region.count))
@@ -123,7 +125,7 @@ class Calls:
                 self._guard(region.equation, storage)
             case Copy() if storage.place(region.source) == storage.place(region.target):
                 pass  # its source ends here
-            case Copy() | Opaque():
+            case Copy() | Opaque() | Rows():
                 self._call(self.functions.opaque(step, storage.place, self.functions))
 
     @property

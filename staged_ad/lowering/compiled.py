@@ -6,65 +6,60 @@ Start at ``compile_program``.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType, Program
-from staged_ad.lowering.calls import FAILED, Failure
 from staged_ad.lowering.entry import InputSpec, make_entry
-from staged_ad.lowering.module import Module, emit
-from staged_ad.lowering.native import NativeCode, compile_ir
-from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque
-from staged_ad.lowering.report import loops_text
-from staged_ad.passes import optimize
+from staged_ad.lowering.failures import raise_status
+from staged_ad.lowering.machine import machine_code
 
-QUICK = 2000
-"""Points of all loops together up to which the GIL is kept: releasing it takes as long as running them."""
+if TYPE_CHECKING:
+    from staged_ad.lowering.module import Module
 
 
 class Compiled:
     """Machine code of one program, and entries into it for the kinds of arguments it was called with."""
 
     def __init__(self, program: Program, precise: bool = False) -> None:
+        self.traced = program
         self.types = program.input_types
+        self._precise = precise
         self._results = [(type.shape, type.dtype) for type in program.output_types]
-        self.program = optimize(program)
-        self.module: Module = emit(self.program, precise)
-        self.native: NativeCode = compile_ir(self.module.text, self.module.symbols)
+        self._code = machine_code(program, precise)
+        self.failures = self._code.artifact.failures
         self._entries: dict[tuple[type, ...], Callable[..., Any]] = {}
         self._arrays = self.entry((np.ndarray,) * len(self.types))
+
+    @cached_property
+    def program(self) -> Program:
+        """The optimised program."""
+        from staged_ad.passes import optimize  # the compiler, which stored code does without
+
+        return optimize(self.traced)
+
+    @cached_property
+    def module(self) -> Module:
+        """The program as text; made for those who ask, since stored code is loaded without it."""
+        from staged_ad.lowering.module import emit  # the compiler, which stored code does without
+
+        return emit(self.program, self._precise)
 
     def entry(self, kinds: tuple[type, ...]) -> Callable[..., Any]:
         """The native function for arguments of the given Python types; it returns NotImplemented for others."""
         known = self._entries.get(kinds)
         if known is None:
             specs = [_spec(kind, type) for kind, type in zip(kinds, self.types, strict=True)]
-            results, storage = self._results, self.module.storage
-            owners = self.native, self.module.failures  # of code, and of what it calls
+            native, artifact = self._code.native, self._code.artifact
+            owners = native, artifact.failures  # of code, and of what it calls
             known = self._entries[kinds] = make_entry(
-                self.native.address, specs, storage.constants, results, storage.workspace, self._slow(), owners
+                native.address, specs, artifact.constants, self._results, artifact.workspace, artifact.slow, owners
             )
         return known
-
-    def _slow(self) -> bool:
-        if any(rule.unbounded(**equation.params) for rule, equation in self.module.block.kernels):
-            return True
-        points = 0.0
-        for step in self.module.block.steps:
-            match step.region:
-                case MatrixProduct():
-                    return True
-                case Nest() as nest:
-                    points += math.prod(nest.domain)
-                case Opaque() as region if region.equation.params.get("length", 0) is None or region.blocks[1:]:
-                    return True  # nobody knows how long it runs
-                case _:
-                    points += step.cost
-        return points > QUICK
 
     def run(self, *values: Any) -> Any:
         """What the entry returns: a status, the output or a tuple; arguments are converted to what the code needs."""
@@ -74,32 +69,26 @@ class Compiled:
         """The outputs, in a list."""
         result = self.run(*values)
         if type(result) is int:
-            raise_status(result, self.module.failures)
+            raise_status(result, self.failures)
         if result is NotImplemented:
             raise StagedADError(f"compiled code refused its arguments: {result!r}")  # a fault of this package
-        return [result] if len(self.program.outputs) == 1 else list(result)
+        return [result] if len(self._results) == 1 else list(result)
 
     def text(self, stage: str) -> str:
         """``program``, ``loops``, ``llvm`` or ``asm``."""
+        from staged_ad.lowering import native, report  # the compiler, which stored code does without
+
         match stage:
             case "program":
                 return str(self.program)
             case "loops":
-                return loops_text(self.module)
+                return report.loops_text(self.module)
             case "llvm":
-                return self.native.optimised_ir
+                return native.optimised_ir(self.module.text)
             case "asm":
-                return self.native.assembly
+                return native.assembly(self.module.text)
             case _:
                 raise ValueError(f"no stage {stage!r}; there are 'program', 'loops', 'llvm' and 'asm'")
-
-
-def raise_status(status: int, failures: Sequence[Failure]) -> NoReturn:
-    """Raise what a status means that is no failed guard; `failures` are those of the module."""
-    if FAILED <= status < FAILED + len(failures):
-        failure = failures[status - FAILED]
-        raise failure.make(*failure.arguments)
-    raise StagedADError(f"compiled code stopped with status {status}")
 
 
 def _spec(kind: type, type: ArrayType) -> InputSpec:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from staged_ad.lowering.entry_code import entry_code
 from staged_ad.lowering.once import once
@@ -35,7 +34,7 @@ class InputSpec:
 def make_entry(
     address: int,
     inputs: Sequence[InputSpec],
-    constants: Sequence[npt.NDArray[Any]],
+    constants: Sequence[np.ndarray[Any, Any]],
     outputs: Sequence[tuple[tuple[int, ...], np.dtype[Any]]],
     workspace: int,
     release_gil: bool,

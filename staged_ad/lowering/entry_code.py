@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from staged_ad.lowering import native
+from staged_ad.lowering.linking import NativeCode
+from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
 
 # Indices into NumPy's C API table, from numpy/__multiarray_api.h; they are part of its stable ABI.
@@ -40,7 +41,7 @@ _NEEDS_MEMORY: Final = (
 
 
 @once
-def entry_code() -> native.NativeCode:
+def entry_code() -> NativeCode:
     _check_layout()
     symbols = {name: _address(getattr(ctypes.pythonapi, name)) for name in _PYTHON_API}
     process = ctypes.CDLL(None)
@@ -50,9 +51,9 @@ def entry_code() -> native.NativeCode:
     capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
     table = ctypes.cast(open_capsule(capsule, None), ctypes.POINTER(ctypes.c_void_p))
     symbols |= {name: table[index] or 0 for name, index in _NUMPY_API.items()}
-    text = ENTRY.replace("MEMORY_ERROR", str(id(MemoryError)))
-    text = text.replace("LENGTH", str(len(_NEEDS_MEMORY) + 1)).replace("MESSAGE", _NEEDS_MEMORY)
-    return native.compile_ir(native.header() + text, symbols)
+    symbols["PyExc_MemoryError"] = ctypes.addressof(ctypes.c_void_p.in_dll(ctypes.pythonapi, "PyExc_MemoryError"))
+    text = ENTRY.replace("LENGTH", str(len(_NEEDS_MEMORY) + 1)).replace("MESSAGE", _NEEDS_MEMORY)
+    return shared_code("entry", lambda: text, symbols)
 
 
 def _address(function: Any) -> int:
@@ -75,6 +76,7 @@ def _check_layout() -> None:
 # (kind, type[, descriptor, ndim, dims...]), per constant its pointer, per output (descriptor, ndim, dims...).
 # Object: type at 8, scalar value at 16. Array: data 16, ndim 24, dims 32, descriptor 56, flags 64.
 ENTRY: Final = """
+@PyExc_MemoryError = external global ptr
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyErr_NoMemory()
@@ -319,7 +321,7 @@ align:
   br label %run
 no.memory:
   call void @drop(ptr %objects, i64 %outputs)
-  %memory.error = inttoptr i64 MEMORY_ERROR to ptr
+  %memory.error = load ptr, ptr @PyExc_MemoryError
   call void @PyErr_SetString(ptr %memory.error, ptr @needs.memory)
   ret ptr null
 

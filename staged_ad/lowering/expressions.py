@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from staged_ad.ir import Atom, Equation, Literal, Var
-from staged_ad.ir.lowerings import Alias, Fold, Gather, Map, Overwrite, Pieces, Product, View
+from staged_ad.ir.lowerings import Alias, ArgFold, Fold, Gather, Map, Overwrite, Pieces, Product, View
 from staged_ad.ir.lowerings import Index as OwnIndex
 from staged_ad.lowering.indexing import Affine, Condition, Index, computed, flat, identity, reshaped
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Nest, Node, OfIndex, Reduce, Store, Times
@@ -62,6 +62,32 @@ class Expressions:
             stack.pop()
             known[top] = self._make(top, [known[operand] for operand in operands])
         return known[wanted]
+
+    def whole(self, atom: Atom, target: Var) -> Store:
+        """Every element of a value in its place."""
+        shape = atom.type.shape
+        index = identity(shape)
+        return Store(self.node(atom, index), target, flat(index, shape))
+
+    def piece(self, equation: Equation, number: int) -> Store:
+        """One operand of a concatenation in the result."""
+        (output,), axis = equation.outputs, equation.params["axis"]
+        x = equation.inputs[number]
+        index = identity(x.type.shape)
+        shift = sum(other.type.shape[axis] for other in equation.inputs[:number])
+        moved = tuple(i + shift if k == axis else i for k, i in enumerate(index))
+        return Store(self.node(x, index), output, flat(moved, output.type.shape))
+
+    def fold(self, equation: Equation) -> Reduce:
+        """The reduction of an array along some of its axes."""
+        (x,), (output,) = equation.inputs, equation.outputs
+        rule = equation.primitive.lower
+        assert isinstance(rule, Fold | ArgFold)
+        axes = equation.params["axes"] if isinstance(rule, Fold) else (equation.params["axis"],)
+        index = identity(x.type.shape)
+        kept = tuple(i for k, i in enumerate(index) if k not in axes)
+        position = index[axes[0]] if isinstance(rule, ArgFold) else None
+        return Reduce(self.node(x, index), output, flat(kept, output.type.shape), rule, position)
 
     def product(self, equation: Equation) -> Reduce:
         """An inline dot_general: the fold of the products of its operands' elements."""

@@ -11,7 +11,7 @@ Start at ``fuse``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from staged_ad.ir import Atom, Equation, Program, Var
@@ -34,10 +34,10 @@ from staged_ad.ir.lowerings import (
 )
 from staged_ad.lowering.domains import domain, product_domain
 from staged_ad.lowering.expressions import Expressions
-from staged_ad.lowering.indexing import flat, identity, splits_only
+from staged_ad.lowering.indexing import splits_only
 from staged_ad.lowering.matrices import matrix_product, wants_blas
 from staged_ad.lowering.overwriting import beginning, harmless, overwrites, read_too_late, read_while_written
-from staged_ad.lowering.regions import Copy, Nest, Opaque, Reduce, Region, Store
+from staged_ad.lowering.regions import Copy, Nest, Opaque, Region
 
 CHEAP = 16
 """Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
@@ -126,7 +126,16 @@ class _Fusion:
         else:
             placed = self._placed(self._results())
         regions = [region for group in placed for region in self._regions(group)]
+        self._drop_unread(regions)
         return Fused(self.program, regions, self.stored, self.copies)
+
+    def _drop_unread(self, regions: Sequence[Region]) -> None:
+        """What only its own nest uses need not be stored after all."""
+        needed: set[Atom] = {*self.program.outputs, *self.copies.values()}
+        needed.update(atom for region in regions for atom in region.reads)
+        for region in regions:
+            if isinstance(region, Nest):
+                region.stores = [store for store in region.stores if store.array in needed]
 
     # -- what is stored -----------------------------------------------------------------------------------------
 
@@ -411,36 +420,21 @@ class _Fusion:
         return nest
 
     def _add_result(self, nest: Nest, expressions: Expressions, result: _Result) -> None:
-        equation = result.equation
-        assert result.target is not None
+        equation, target = result.equation, result.target
+        assert target is not None
         if equation is None:
             assert result.value is not None
-            shape = result.value.type.shape
-            index = identity(shape)
-            node = expressions.node(result.value, index)
-            nest.stores.append(Store(node, result.target, flat(index, shape)))
-        elif isinstance(equation.primitive.lower, Pieces):
-            assert result.piece is not None
-            x = equation.inputs[result.piece]
-            axis = equation.params["axis"]
-            index = identity(x.type.shape)
-            node = expressions.node(x, index)
-            shift = sum(other.type.shape[axis] for other in equation.inputs[: result.piece])
-            moved = tuple(i + shift if k == axis else i for k, i in enumerate(index))
-            if x.type.size or not result.target.type.size:  # what is empty is written too: a kernel may read it
-                nest.stores.append(Store(node, result.target, flat(moved, result.target.type.shape)))
-        elif isinstance(equation.primitive.lower, Product):
-            nest.reduces.append(expressions.product(equation))
-        else:
-            (x,) = equation.inputs
-            rule = equation.primitive.lower
-            assert isinstance(rule, Fold | ArgFold)
-            axes = equation.params["axes"] if isinstance(rule, Fold) else (equation.params["axis"],)
-            index = identity(x.type.shape)
-            kept = tuple(i for k, i in enumerate(index) if k not in axes)
-            node = expressions.node(x, index)
-            position = index[axes[0]] if isinstance(rule, ArgFold) else None
-            nest.reduces.append(Reduce(node, result.target, flat(kept, result.target.type.shape), rule, position))
+            nest.stores.append(expressions.whole(result.value, target))
+            return
+        match equation.primitive.lower:
+            case Pieces():
+                assert result.piece is not None
+                if equation.inputs[result.piece].type.size or not target.type.size:  # a kernel may read what is empty
+                    nest.stores.append(expressions.piece(equation, result.piece))
+            case Product():
+                nest.reduces.append(expressions.product(equation))
+            case _:
+                nest.reduces.append(expressions.fold(equation))
 
 
 def _contracts(result: _Result) -> bool:

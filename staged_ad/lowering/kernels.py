@@ -9,21 +9,19 @@ Start at ``KernelWriter``, which is what the ``emit`` of a ``Kernel`` talks to; 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.lowerings import Kernel
-from staged_ad.lowering.blas import lapack_address
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import KernelPlan
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.values import memory_type
-from staged_ad.lowering.vecmath import ufunc_loop
+from staged_ad.lowering.vecmath import ufunc_loop, ufunc_symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +88,28 @@ class KernelWriter:
     def slice_of(self, buffer: Buffer, count: int) -> str:
         return self.element(buffer, self.value(f"mul nsw i64 {self.item}, {count}"))
 
-    def external(self, name: str, signature: str, address: int) -> str:
-        """A function from outside; `signature` is its declaration with ``@`` where the name goes."""
+    def external(self, name: str, signature: str, address: int | None = None) -> str:
+        """A function from outside; `signature` is its declaration with ``@`` where the name goes.
+
+        With an address, its name means something in this process only.
+        """
         self._functions.externals.intrinsic(name, signature)
-        self._functions.externals.symbols[name] = address
+        if address is not None:
+            self._functions.externals.symbols[name] = address
         return f"@{name}"
 
     def lapack(self, name: str, count: int) -> str:
         """A routine of BLAS or LAPACK, such as ``dpotrf``, with `count` arguments, all of them addresses."""
-        return self.external(f"lapack.{name}", f"void @({', '.join(['ptr'] * count)})", lapack_address(name))
+        return self.external(f"lapack.{name}", f"void @({', '.join(['ptr'] * count)})")
 
-    def ufunc_loop(self, ufunc: np.ufunc, types: str) -> tuple[str, str]:
+    def ufunc_loop(self, module: str, name: str, types: str) -> tuple[str, str]:
         """The inner loop of a ufunc for some types, ``void (char **args, i64 *sizes, i64 *strides, void *data)``, and
-        its last argument.
+        its last argument. The ufunc is given by its module and its name there.
         """
-        function, data = ufunc_loop(ufunc, types)
-        name = f"ufunc.{ufunc.__name__}.{types.replace('->', '.')}"
-        loop = self.external(name, "void @(ptr, ptr, ptr, ptr)", function)
-        return loop, self.external(f"{name}.data", "void @()", data) if data else "null"
+        _, data = ufunc_loop(getattr(importlib.import_module(module), name), types)
+        symbol = ufunc_symbol(module, name, types)
+        loop = self.external(symbol, "void @(ptr, ptr, ptr, ptr)")
+        return loop, self.external(f"{symbol}.data", "void @()") if data else "null"
 
     def intrinsic(self, name: str, signature: str) -> str:
         """A function of LLVM itself, ``llvm....``."""

@@ -12,6 +12,7 @@ Start at ``loop_text``.
 from __future__ import annotations
 
 from staged_ad.control.budget import tape_overflow
+from staged_ad.ir import UNKNOWN
 from staged_ad.lowering.blocks import Block
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
@@ -275,7 +276,7 @@ class _LoopWriter:
 
     def _number(self) -> int:
         """The status that says that the memory of this loop is used up."""
-        return self.functions.failure(tape_overflow, self.region.equation.place)
+        return self.functions.failure(tape_overflow, self.region.equation.source or UNKNOWN)
 
     def _free(self) -> None:
         """Ragged arrays that live in one iteration."""

@@ -6,7 +6,7 @@ Start at ``Memory.load``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,14 @@ class Memory:
 
     `positions` gives the register of each loop variable, and of nodes that are indices. While a vector is emitted,
     `shift` is how far it is from the first vector of the iteration, and `mask` says which of its lanes exist (None:
-    all).
+    all). `first` is the number of the element at address 0, for arrays where it is not 0.
     """
 
-    def __init__(self, code: Code, storage: Places, vector: int | None) -> None:
+    def __init__(self, code: Code, storage: Places, vector: int | None, first: Mapping[Atom, int]) -> None:
         self.code = code
         self.storage = storage
         self.vector = vector
+        self.first = first
         self.positions: dict[int, Value] = {}
         self.shift = 0
         self.mask: Value | None = None
@@ -50,8 +51,8 @@ class Memory:
         self.pairs = {key: value for key, value in self.pairs.items() if value.depth < depth}
 
     def pointer(self, array: Atom) -> str:
-        """The register with the address of an array."""
-        place = self.storage.place(array)
+        """The register with the address of an array's first element that is used."""
+        place = self.storage.place(array).at(self.first.get(array, 0) * array.type.dtype.itemsize)
         known = self._pointers.get(place)
         if known is None:
             code = self.code

@@ -6,25 +6,28 @@ Start at ``emit``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from staged_ad.ir import Program
-from staged_ad.lowering import blas, native, runtime
+from staged_ad.lowering import native
 from staged_ad.lowering.blocks import Block, make_block
-from staged_ad.lowering.calls import ARENA, STATUS, Calls, Failure, Functions
+from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions
+from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.storage import Storage, assign
-from staged_ad.lowering.tape import ARENA_WORDS, CLEAR, GROW, tape_symbols
+from staged_ad.lowering.tape import ARENA_WORDS, CLEAR
 from staged_ad.lowering.values import Externals
 
 LONG = 1000
-"""Lines of a body from which it is left as it is written."""
+"""Lines of a body from which it is cut into parts, so that compiling it takes linear time."""
 
 
 @dataclass(slots=True)
 class Module:
-    """The text, the addresses of what it calls, and what the entry has to provide.
+    """The text, the addresses of what only this process can call, and what the entry has to provide.
 
     `failures` are the exceptions that statuses from ``FAILED`` on stand for.
     """
@@ -36,8 +39,7 @@ class Module:
     failures: list[Failure]
 
 
-def emit(program: Program, precise: bool = False, serial: bool = False) -> Module:
-    """`serial` code runs in the calling thread alone, which may be one of Numba's pool."""
+def emit(program: Program, precise: bool = False) -> Module:
     block = make_block(program)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals({}, {}, {}, precise), opaque_text)
@@ -45,45 +47,59 @@ def emit(program: Program, precise: bool = False, serial: bool = False) -> Modul
     for step in block.steps:
         calls.add(step, storage)
     text = _text(calls, functions)
-    return Module(text, _symbols(functions.externals, serial), storage, block, functions.failures)
+    return Module(text, functions.externals.symbols, storage, block, functions.failures)
 
 
 def _text(calls: Calls, functions: Functions) -> str:
-    # it only calls: passes find nothing in it, and where it is long take more than linear time for that
-    plain = " noinline optnone" if len(calls.lines) > LONG else ""
-    body = [f"define i64 @body(ptr %slots) nounwind{plain} {{", "entry:", *calls.allocas, *calls.table]
-    bases = sorted((base for base in calls.bases if base.startswith("%base")), key=lambda base: int(base[5:]))
-    for base in bases:
-        number = base.removeprefix("%base")
-        body.append(f"  %slot{number} = getelementptr ptr, ptr %slots, i64 {number}")
-        body.append(f"  {base} = load ptr, ptr %slot{number}, align 8")
-    needs_status = STATUS.base in calls.bases
-    needs_arena = ARENA.base in calls.bases
-    if needs_status:
+    externals = functions.externals
+    lines, parts = _parts(calls) if len(calls.lines) > LONG else (calls.lines, [])
+    body = ["define i64 @body(ptr %slots) nounwind {", "entry:", *calls.allocas, *calls.table]
+    if not parts:
+        body += _bases(calls.lines)
+    if STATUS.base in calls.bases:
         body += [f"  {STATUS.base} = alloca i64, align 64", f"  store i64 0, ptr {STATUS.base}"]
-    if needs_arena:
-        body.append(f"  {ARENA.base} = alloca [{ARENA_WORDS} x i64], align 64")
-        words = f"[{ARENA_WORDS} x i64] zeroinitializer"
-        body.append(f"  store {words}, ptr {ARENA.base}")
-        functions.externals.declarations[CLEAR] = f"declare void @{CLEAR}(ptr)"
-    body += [*calls.lines, "  br label %fail", "fail:"]
-    if needs_arena:
+    if ARENA.base in calls.bases:
+        words = f"[{ARENA_WORDS} x i64]"
+        body += [f"  {ARENA.base} = alloca {words}, align 64", f"  store {words} zeroinitializer, ptr {ARENA.base}"]
+        externals.declarations[CLEAR] = f"declare void @{CLEAR}(ptr)"
+    body += [*lines, "  br label %fail", "fail:"]
+    if ARENA.base in calls.bases:
         body.append(f"  call void @{CLEAR}(ptr {ARENA.base})")
-    if needs_status:
+    if STATUS.base in calls.bases:
         body += [f"  %state = load i64, ptr {STATUS.base}", "  ret i64 %state", "}"]
     else:
         body += ["  ret i64 0", "}"]
-    externals = functions.externals
-    parts = [*externals.declarations.values(), *externals.helpers.values(), *functions.texts, *body]
-    return "\n".join([native.header(), *parts, ""])
+    helpers = [*externals.declarations.values(), *externals.helpers.values()]
+    return "\n".join([native.header(), *helpers, *functions.texts, *parts, *body, ""])
 
 
-def _symbols(externals: Externals, serial: bool) -> Mapping[str, int]:
-    found = dict(externals.symbols)
-    if "staged_parallel" in externals.declarations:
-        found.update(runtime.serial_symbols() if serial else runtime.runtime_symbols())
-    if any(name.startswith("staged_gem") for name in externals.declarations):
-        found.update(blas.serial_product_symbols() if serial else blas.product_symbols())
-    if CLEAR in externals.declarations or GROW in externals.declarations:
-        found.update(tape_symbols())
-    return found
+def _bases(lines: Sequence[str]) -> list[str]:
+    """Loads of the slots that `lines` read."""
+    used = {int(number) for line in lines for number in re.findall(r"%base(\d+)", line)}
+    loads = []
+    for number in sorted(used):
+        loads.append(f"  %slot{number} = getelementptr ptr, ptr %slots, i64 {number}")
+        loads.append(f"  %base{number} = load ptr, ptr %slot{number}, align 8")
+    return loads
+
+
+def _parts(calls: Calls) -> tuple[list[str], list[str]]:
+    """The lines of a long body as calls of functions, and these functions."""
+    kept = [base for base in (STATUS.base, ARENA.base) if base in calls.bases]
+    given = ["%slots", *(["%arrays.out"] if calls.table else []), *kept]
+    signature = ", ".join(f"ptr {name}" for name in given)
+    lines: list[str] = []
+    parts: list[str] = []
+    for number, (first, last) in enumerate(pairwise(calls.cuts(LONG // 2))):
+        own = calls.lines[first:last]
+        name = f"body.part{number}"
+        # it only calls: passes find nothing in it
+        head = [f"define internal i1 @{name}({signature}) nounwind noinline optnone {{", "entry:", *_bases(own)]
+        tail = ["  ret i1 true", "fail:", "  ret i1 false", "}"]
+        parts += [*head, *own, *tail]
+        lines += [
+            f"  %fine.{name} = call i1 @{name}({signature})",
+            f"  br i1 %fine.{name}, label %after.{name}, label %fail",
+            f"after.{name}:",
+        ]
+    return lines, parts

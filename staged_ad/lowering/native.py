@@ -1,62 +1,29 @@
-"""Text of an LLVM module in, machine code out: parse, a short pass pipeline, code generation, link.
+"""Text of an LLVM module in, object code out: parse, a short pass pipeline, code generation.
 
-Invariant: machine code lives exactly as long as the `NativeCode` that owns it.
-Start at `compile_ir`; `load_object` is the same road from a disk cache; the pipeline is `_Passes`.
+Invariant: object code depends on the text and the CPU alone, so it may be kept on disk.
+Start at `compile_ir`; the pipeline is `_Passes`; `linking` makes object code run.
 """
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
-
+from staged_ad.lowering.linking import ENTRY, NativeCode, load_object
 from staged_ad.lowering.once import LOCK, once
+from staged_ad.tracing.libraries import Late
 
-ENTRY = "body"
-"""Name of the one exported function: ``i64 body(ptr slots)``."""
+llvm: Any = Late("llvmlite.binding")
 
 _AVX512 = ("avx512f", "avx512dq", "avx512bw", "avx512vl")
 
 _serial = itertools.count()
 
 
-@dataclass(frozen=True, eq=False)
-class NativeCode:
-    """Machine code of one module; dropped code is freed, so keep this object while `address` is in use."""
-
-    address: int
-    object_code: bytes = field(repr=False)
-    text: str | None = field(repr=False)
-    # The tracker unloads the code when collected; the compiler must outlive every tracker.
-    _library: llvm.ResourceTracker = field(repr=False)
-    _compiler: llvm.LLJIT = field(repr=False)
-
-    @property
-    def optimised_ir(self) -> str:
-        """The module after the passes, computed anew at each request."""
-        with LOCK:
-            return str(_optimise(self._require_text()))
-
-    @property
-    def assembly(self) -> str:
-        """The assembly of the module, computed anew at each request."""
-        with LOCK:
-            assembly: str = target_machine().emit_assembly(_optimise(self._require_text()))
-            return assembly
-
-    def _require_text(self) -> str:
-        if self.text is None:
-            raise ValueError("this code was loaded from an object file without its LLVM text")
-        return self.text
-
-
 def compile_ir(text: str, symbols: Mapping[str, int]) -> NativeCode:
-    """Compile a complete module that defines ``i64 @body(ptr)``.
+    """Compile and link a complete module that defines ``i64 @body(ptr)``.
 
     Parameters
     ----------
@@ -70,46 +37,48 @@ def compile_ir(text: str, symbols: Mapping[str, int]) -> NativeCode:
     RuntimeError
         The text does not parse, or a symbol has no address.
     """
+    return load_object(object_code(text), symbols)
+
+
+def object_code(text: str) -> bytes:
+    """The object file of a module. Raises RuntimeError where the text does not parse."""
     with LOCK:
         code: bytes = target_machine().emit_object(_optimise(text))
-        return load_object(code, symbols, text)
+        return code
 
 
-def load_object(code: bytes, symbols: Mapping[str, int], text: str | None = None) -> NativeCode:
-    """Link object code that `compile_ir` made on a machine with this one's `fingerprint`."""
+def optimised_ir(text: str) -> str:
+    """The text of a module after the passes."""
+    with LOCK:
+        return str(_optimise(text))
+
+
+def assembly(text: str) -> str:
+    """The assembly of a module."""
+    with LOCK:
+        code: str = target_machine().emit_assembly(_optimise(text))
+        return code
+
+
+def declared(text: str) -> list[str]:
+    """The names of the functions and variables that a module expects from outside."""
+    functions = re.findall(r"^declare [^@]*@([\w.$]+)\(", text, re.MULTILINE)
+    variables = re.findall(r"^@([\w.$]+) = external ", text, re.MULTILINE)
+    return [name for name in (*functions, *variables) if not name.startswith("llvm.")]
+
+
+def link(code: bytes, symbols: Mapping[str, int]) -> NativeCode:
+    """Link object code by LLVM's own linker."""
     with LOCK:
         builder = llvm.JITLibraryBuilder().add_object_img(code).export_symbol(ENTRY)
         for name, address in symbols.items():
             if name.encode() in code:
                 builder.import_symbol(name, address)
-        # Code generation may call the C library by itself: memset for a zeroing loop, fmod for frem.
         builder.add_current_process()
         compiler = _compiler()
-        try:
-            library = builder.link(compiler, f"staged_ad.{next(_serial)}")
-        except RuntimeError as error:
-            raise RuntimeError(f"{error}; functions without an address: {_missing(text or '', symbols)}") from None
-        return NativeCode(library[ENTRY], code, text, library, compiler)
-
-
-def _missing(text: str, symbols: Mapping[str, int]) -> list[str]:
-    declared = re.findall(r"^declare [^@]*@([\w.$]+)\(", text, re.MULTILINE)
-    return [
-        name for name in declared if name not in symbols and not name.startswith("llvm.") and address_of(name) is None
-    ]
-
-
-def address_of(name: str) -> int | None:
-    """Address of a C symbol already loaded in this process, or None."""
-    try:
-        return ctypes.cast(getattr(_process(), name), ctypes.c_void_p).value
-    except AttributeError:
-        return None
-
-
-@once
-def _process() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
+        library = builder.link(compiler, f"staged_ad.{next(_serial)}")
+        # the tracker unloads the code when collected; the compiler must outlive every tracker
+        return NativeCode(library[ENTRY], (library, compiler))
 
 
 @once
@@ -119,11 +88,9 @@ def header() -> str:
     return f'target triple = "{machine.triple}"\ntarget datalayout = "{machine.target_data}"\n'
 
 
-@once
-def fingerprint() -> str:
-    """What object code depends on besides its text; belongs in the key of a disk cache."""
-    version = ".".join(str(part) for part in llvm.llvm_version_info)
-    return f"llvm {version}; {llvm.get_host_cpu_name()}; {llvm.get_host_cpu_features().flatten()}"
+def processor() -> str:
+    """LLVM's name of this processor and of its features."""
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
 
 
 @once

@@ -7,6 +7,7 @@ Start at ``NestWriter.text``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
 from staged_ad.lowering import alternating
+from staged_ad.lowering.bases import rebased
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import NODES, Affine
 from staged_ad.lowering.memory import Memory
@@ -34,13 +36,13 @@ class NestWriter:
 
     def __init__(self, schedule: Schedule, storage: Places, externals: Externals, partials: dict[Var, Var]) -> None:
         self.schedule = schedule
-        self.nest = schedule.nest
+        self.nest, first = rebased(schedule.nest, frozenset(partials))
         self.partials = partials
         self.depth = len(schedule.loops)
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
         self.code = Code(externals, schedule.lanes, self.depth + 2)
-        self.memory = Memory(self.code, storage, schedule.vector)
+        self.memory = Memory(self.code, storage, schedule.vector, first)
         for k, dim in enumerate(schedule.loops):
             self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
         self.chunk_dim = len(self.nest.domain)
@@ -207,7 +209,8 @@ class NestWriter:
         if vector is None or self.memory.unguarded:
             return None
         length = self.nest.domain[vector]
-        if length % (schedule.lanes * schedule.copies) == 0:
+        whole = math.gcd(length, schedule.chunk) if schedule.chunked == vector else length
+        if whole % (schedule.lanes * schedule.copies) == 0:
             return None
         end = self.end if schedule.chunked == vector else self.code.constant(length, INT64)
         return self.memory.lanes_below(vector, end)

@@ -7,12 +7,11 @@ Start at ``once``; ``LOCK`` also serialises LLVM.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
-
-import llvmlite.binding as llvm
 
 LOCK = threading.RLock()
 
@@ -41,8 +40,9 @@ class once(Generic[P, R]):  # noqa: N801  # a decorator, named as functools name
 
 
 def _llvmlite_lock() -> Any:
-    """The lock that llvmlite holds during each of its calls."""
-    return getattr(getattr(llvm.ffi, "lib", None), "_lock", None)
+    """The lock that llvmlite holds during each of its calls, once it has been imported."""
+    ffi = getattr(sys.modules.get("llvmlite.binding"), "ffi", None)
+    return getattr(getattr(ffi, "lib", None), "_lock", None)
 
 
 def _before_fork() -> None:

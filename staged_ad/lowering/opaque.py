@@ -13,7 +13,8 @@ from staged_ad.lowering.calls import Functions, RegionText, Resolve
 from staged_ad.lowering.kernels import kernel_text
 from staged_ad.lowering.loops import loop_text
 from staged_ad.lowering.nest import REGION
-from staged_ad.lowering.regions import Copy, Opaque
+from staged_ad.lowering.regions import Copy, Opaque, Rows
+from staged_ad.lowering.row_code import rows_text
 from staged_ad.lowering.storage import nbytes
 from staged_ad.lowering.sweeps import sweep_text
 
@@ -23,6 +24,8 @@ def opaque_text(step: Step, resolve: Resolve, functions: Functions) -> RegionTex
     if isinstance(region, Copy):
         functions.externals.intrinsic("llvm.memmove.p0.p0.i64", "void @(ptr, ptr, i64, i1)")
         return _copy_text(region, resolve)
+    if isinstance(region, Rows):
+        return rows_text(step, region, resolve, functions)
     assert isinstance(region, Opaque)
     match region.equation.primitive.lower:
         case Loop():

@@ -126,6 +126,30 @@ class Nest:
 
 
 @dataclass(slots=True)
+class Rows:
+    """Nests that run one after another on `block` of `count` rows at a time.
+
+    `widths` are the bytes of a row of arrays that have rows; those in `local` are in a buffer of one block.
+    """
+
+    nests: list[Nest]
+    count: int
+    block: int
+    widths: dict[Atom, int]
+    local: dict[Var, int]
+
+    @property
+    def reads(self) -> list[Atom]:
+        reads = dict.fromkeys(atom for nest in self.nests for atom in nest.reads)
+        return [atom for atom in reads if atom not in self.local]
+
+    @property
+    def writes(self) -> list[Var]:
+        writes = dict.fromkeys(var for nest in self.nests for var in nest.writes)
+        return [var for var in writes if var not in self.local]
+
+
+@dataclass(slots=True)
 class Matrix:
     """A stack of matrices inside a stored array, as BLAS wants it: rows `leading` elements apart."""
 
@@ -195,4 +219,4 @@ class Opaque:
         return [*self.equation.outputs, *([] if self.scratch is None else [self.scratch])]
 
 
-Region = Nest | MatrixProduct | Copy | Opaque
+Region = Nest | Rows | MatrixProduct | Copy | Opaque

@@ -24,6 +24,7 @@ from staged_ad.lowering.regions import (
     Node,
     OfIndex,
     Opaque,
+    Rows,
     Times,
 )
 from staged_ad.lowering.sweep_plan import SweepPlan
@@ -31,6 +32,7 @@ from staged_ad.lowering.sweep_plan import SweepPlan
 if TYPE_CHECKING:
     from staged_ad.lowering.blocks import Step
     from staged_ad.lowering.module import Module
+    from staged_ad.lowering.schedule import Schedule
 
 
 class _Arrays:
@@ -98,20 +100,31 @@ def _region(step: Step, arrays: _Arrays) -> Iterator[str]:
     if isinstance(region, Opaque):
         yield from _opaque(region, arrays)
         return
-    plan = step.schedule
-    assert plan is not None
+    if isinstance(region, Rows):
+        width = sum(region.local.values())
+        local = f", {region.block * width} bytes of {', '.join(map(arrays.name, region.local))} each" if width else ""
+        yield f"{-(-region.count // region.block)} blocks of {region.block} rows{local}:"
+        for plan in step.schedules:
+            yield from ("  " + line for line in _nest(plan, arrays))
+        return
+    (plan,) = step.schedules
+    yield from _nest(plan, arrays)
+
+
+def _nest(plan: Schedule, arrays: _Arrays) -> Iterator[str]:
+    nest = plan.nest
     for depth, dim in enumerate(plan.loops):
-        notes = ["reduced"] if dim in region.reduced else []
+        notes = ["reduced"] if dim in nest.reduced else []
         if dim == plan.vector:
             notes.append(f"vectors of {plan.lanes}" + (f" x {plan.copies}" if plan.copies > 1 else ""))
         if dim == plan.chunked:
             notes.append(f"{plan.chunks} chunks" + (" in parallel" if plan.parallel else ""))
         note = f"    # {', '.join(notes)}" if notes else ""
-        yield f"{'  ' * depth}for i{dim} in range({region.domain[dim]}):{note}"
+        yield f"{'  ' * depth}for i{dim} in range({nest.domain[dim]}):{note}"
     indent = "  " * len(plan.loops)
-    for number, node in enumerate(region.nodes):
+    for number, node in enumerate(nest.nodes):
         yield f"{indent}%{number} = {_node(node, arrays)}"
-    yield from (indent + line for line in _results(region, arrays))
+    yield from (indent + line for line in _results(nest, arrays))
 
 
 def _results(nest: Nest, arrays: _Arrays) -> Iterator[str]:

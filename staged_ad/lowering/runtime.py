@@ -1,48 +1,26 @@
 """``void staged_parallel(ptr task, i64 chunks, ptr data)``: run numbered chunks over Numba's thread pool.
 
 Invariant: only chunk numbers reach a task, so results cannot depend on the number of threads.
-Start at `runtime_symbols`; `_PARALLEL` is the native code; `set_num_threads` is the user's knob.
+Start at `runtime_symbols`; `_PARALLEL` is the native code; `threads.set_num_threads` is the user's knob.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Mapping
-from typing import Final
+from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from typing import Any, Final
 
-import numba
-from numba.np.ufunc import parallel
-
-from staged_ad.lowering import native
+from staged_ad.lowering import threads
+from staged_ad.lowering.linking import NativeCode
+from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
-
-# Words shared with native code, a cache line apart: the limit on threads (0: none set), and the pool's lock.
-_LIMIT: Final = 0
-_BUSY: Final = 8
-_state: Final = (ctypes.c_int64 * 16)()
-_forked = False
-
-
-def set_num_threads(count: int) -> None:
-    """Let parallel regions use at most `count` threads; results do not depend on it, bit for bit.
-
-    Raises
-    ------
-    ValueError
-        `count` is not between 1 and the size of Numba's pool (environment variable ``NUMBA_NUM_THREADS``).
-    """
-    largest = _pool_size()
-    if not 1 <= count <= largest:
-        raise ValueError(
-            f"cannot use {count} threads: choose 1 to {largest}, or start Python with NUMBA_NUM_THREADS={count}"
-        )
-    _state[_LIMIT] = 1 if _forked else count
-
-
-def get_num_threads() -> int:
-    """The number of threads that parallel regions may use."""
-    return int(_state[_LIMIT])
+from staged_ad.tracing.libraries import Late, numba
+from staged_ad.tracing.source import package_folder
 
 
 @once
@@ -53,16 +31,16 @@ def runtime_symbols() -> Mapping[str, int]:
     in the child of a fork, and while another Python thread has the pool: Numba's ``workqueue`` layer
     would abort the process, and the others would oversubscribe the machine.
     """
-    _launch()
-    text = native.header() + _PARALLEL.format(
-        limit=ctypes.addressof(_state) + 8 * _LIMIT, busy=ctypes.addressof(_state) + 8 * _BUSY
-    )
+    pool = _pool()
+    words = ctypes.addressof(threads.state)
     symbols = {
-        "numba_parallel_for": _pool_function("parallel_for"),
-        "numba_get_threads": _pool_function("get_num_threads"),
-        "numba_set_threads": _pool_function("set_num_threads"),
+        "staged_limit": words + 8 * threads.LIMIT,
+        "staged_busy": words + 8 * threads.BUSY,
+        "numba_parallel_for": pool.parallel_for,
+        "numba_get_threads": pool.get_num_threads,
+        "numba_set_threads": pool.set_num_threads,
     }
-    code = native.compile_ir(text, symbols)
+    code = shared_code("parallel", lambda: _PARALLEL, symbols)
     _kept.append(code)
     return {"staged_parallel": code.address}
 
@@ -70,15 +48,17 @@ def runtime_symbols() -> Mapping[str, int]:
 @once
 def serial_symbols() -> Mapping[str, int]:
     """Address of a ``staged_parallel`` that runs all chunks in the calling thread, which may be one of Numba's pool."""
-    code = native.compile_ir(native.header() + _SERIAL, {})
+    code = shared_code("serial", lambda: _SERIAL, {})
     _kept.append(code)
     return {"staged_parallel": code.address}
 
 
-_kept: Final[list[native.NativeCode]] = []
+_kept: Final[list[NativeCode]] = []
 
 
-def _launch() -> None:
+@once
+def _pool() -> Any:
+    """The compiled module of Numba that is its pool of threads, with the threads started."""
     # GNU OpenMP's threads spin for many milliseconds by default, and a region stalls for as long when the
     # system puts two of them on one core: 10 ms on a machine that others use too. A thousand rounds are
     # 50 us: a region costs 1 us soon after another (8 us without spinning), and at most 60 us after a pause.
@@ -86,34 +66,40 @@ def _launch() -> None:
     if not chosen:
         os.environ["GOMP_SPINCOUNT"] = "1000"
     try:
-        parallel._launch_threads()
+        return _openmp_pool() or _chosen_pool()
     finally:
         if not chosen:
             del os.environ["GOMP_SPINCOUNT"]
 
 
-def _pool_size() -> int:
-    return int(numba.config.NUMBA_NUM_THREADS)
+def _openmp_pool() -> Any:
+    """The pool that Numba takes by default, from its file: all of Numba takes a hundred times as long to load.
+
+    None where Numba has been loaded, or the user chooses a pool, or there is no OpenMP.
+    """
+    layer = os.environ.get("NUMBA_THREADING_LAYER", "default")
+    if "numba" in sys.modules or layer != "default" or "NUMBA_THREADING_LAYER_PRIORITY" in os.environ:
+        return None
+    found = PathFinder.find_spec("omppool", [os.path.join(package_folder("numba"), "np", "ufunc")])
+    if found is None or found.loader is None:
+        return None
+    try:
+        pool: Any = module_from_spec(found)
+        found.loader.exec_module(pool)
+    except ImportError:
+        return None
+    for start in (pool.launch_threads, pool.set_num_threads):
+        ctypes.CFUNCTYPE(None, ctypes.c_int)(start)(threads.pool_size())
+    return pool
 
 
-def _pool_function(name: str) -> int:
-    module = {"omp": "omppool", "workqueue": "workqueue", "tbb": "tbbpool"}[numba.threading_layer()]
-    # Imported already by the launch; which one it was is known only then.
-    library = __import__(f"numba.np.ufunc.{module}", fromlist=[name])
-    return int(getattr(library, name))
+def _chosen_pool() -> Any:
+    """The pool that Numba chooses."""
+    Late("numba.np.ufunc.parallel")._launch_threads()
+    return import_module(f"numba.np.ufunc.{_POOLS[numba.threading_layer()]}")
 
 
-def _after_fork_in_child() -> None:
-    # The pool's threads do not exist in the child, and GNU OpenMP kills a child that uses them.
-    global _forked
-    _forked = True
-    _state[_LIMIT] = 1
-    _state[_BUSY] = 0
-
-
-_state[_LIMIT] = _pool_size()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+_POOLS: Final = {"omp": "omppool", "workqueue": "workqueue", "tbb": "tbbpool"}
 
 
 _SERIAL: Final = """
@@ -126,13 +112,15 @@ define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {
 # The pool leaves its own count of threads changed in the calling thread: the user's numba.get_num_threads().
 # One task per thread takes chunks from a shared counter, so a thread that starts late delays nobody.
 _PARALLEL: Final = """
+@staged_limit = external global i64
+@staged_busy = external global i64
 declare void @numba_parallel_for(ptr, ptr, ptr, ptr, ptr, i64, i64, i32)
 declare i32 @numba_get_threads()
 declare void @numba_set_threads(i32)
 declare i64 @llvm.smin.i64(i64, i64)
-%job = type {{ ptr, i64, ptr, i64 }}
+%job = type { ptr, i64, ptr, i64 }
 
-define internal void @work(ptr %items, ptr %shape, ptr %strides, ptr %job) nounwind {{
+define internal void @work(ptr %items, ptr %shape, ptr %strides, ptr %job) nounwind {
 start:
   %chunks.p = getelementptr %job, ptr %job, i64 0, i32 1
   %data.p = getelementptr %job, ptr %job, i64 0, i32 2
@@ -151,23 +139,21 @@ run:
   br label %take
 done:
   ret void
-}}
+}
 
-define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {{
+define void @body(ptr %task, i64 %chunks, ptr %data) nounwind {
 start:
   %job = alloca %job, align 64
   %shape = alloca i64
   %items = alloca ptr
   %stride = alloca i64
-  %limit.p = inttoptr i64 {limit} to ptr
-  %busy.p = inttoptr i64 {busy} to ptr
-  %limit = load atomic i64, ptr %limit.p monotonic, align 8
+  %limit = load atomic i64, ptr @staged_limit monotonic, align 8
   %threads = call i64 @llvm.smin.i64(i64 %limit, i64 %chunks)
   %several = icmp sgt i64 %threads, 1
   br i1 %several, label %lock, label %serial
 lock:
-  %pair = cmpxchg ptr %busy.p, i64 0, i64 1 acquire monotonic
-  %mine = extractvalue {{ i64, i1 }} %pair, 1
+  %pair = cmpxchg ptr @staged_busy, i64 0, i64 1 acquire monotonic
+  %mine = extractvalue { i64, i1 } %pair, 1
   br i1 %mine, label %fork, label %serial
 fork:
   %chunks.p = getelementptr %job, ptr %job, i64 0, i32 1
@@ -184,10 +170,10 @@ fork:
   %before = call i32 @numba_get_threads()
   call void @numba_parallel_for(ptr @work, ptr %items, ptr %shape, ptr %stride, ptr %job, i64 0, i64 1, i32 %count)
   call void @numba_set_threads(i32 %before)
-  store atomic i64 0, ptr %busy.p release, align 8
+  store atomic i64 0, ptr @staged_busy release, align 8
   ret void
 serial:
   call void %task(i64 0, i64 %chunks, ptr %data)
   ret void
-}}
+}
 """

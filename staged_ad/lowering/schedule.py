@@ -52,7 +52,22 @@ class Schedule:
 
 
 def schedule(nest: Nest) -> Schedule:
-    nest = _merged(nest)
+    plan = _unchunked(merged(nest))
+    cost = cost_per_point(plan.nest) / min(plan.lanes, _native_lanes(plan.nest))
+    plan.chunked, plan.chunks, plan.chunk, plan.parallel = _chunks(
+        plan.nest, plan.loops, plan.vector, plan.lanes * plan.copies, cost
+    )
+    return plan
+
+
+def by_rows(nest: Nest, count: int, block: int) -> Schedule:
+    """A merged nest in chunks of `block` of the `count` rows that its first dimension is."""
+    plan = _unchunked(nest)
+    plan.chunked, plan.chunks, plan.chunk = 0, -(-count // block), block * (nest.domain[0] // count)
+    return plan
+
+
+def _unchunked(nest: Nest) -> Schedule:
     native_lanes = 1 if len(_ordered(nest)) == len(nest.domain) else _native_lanes(nest)
     vector = _vector_dimension(nest) if native_lanes > 1 else None
     if vector is None:
@@ -60,12 +75,8 @@ def schedule(nest: Nest) -> Schedule:
     else:  # no wider than the loop is long
         native_lanes = min(native_lanes, 1 << (nest.domain[vector] - 1).bit_length()) or 1
     lanes = native_lanes * _registers(nest, native_lanes)
-    loops = _order(nest, vector)
-    cost = cost_per_point(nest)
     copies = _copies(nest, vector, lanes)
-    return Schedule(
-        nest, loops, vector, lanes, copies, *_chunks(nest, loops, vector, lanes * copies, cost / native_lanes)
-    )
+    return Schedule(nest, _order(nest, vector), vector, lanes, copies, None, 1, 0, False)
 
 
 # -- merging dimensions -------------------------------------------------------------------------------------------
@@ -90,7 +101,7 @@ def _affines(nest: Nest) -> Iterable[Affine]:
             yield reduce.position
 
 
-def _merged(nest: Nest) -> Nest:
+def merged(nest: Nest) -> Nest:
     """Neighbouring dimensions become one where every index runs through both as through one."""
     affines, ordered = set(_affines(nest)), _ordered(nest)
     domain, kinds = list(nest.domain), [(d in nest.reduced, d in ordered) for d in range(len(nest.domain))]

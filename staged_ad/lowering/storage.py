@@ -39,6 +39,9 @@ class Place:
     base: str
     offset: int = 0
 
+    def at(self, offset: int) -> Place:
+        return Place(self.base, self.offset + offset) if offset else self
+
 
 class Places(Protocol):
     """What gives stored values their places."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from staged_ad.control.budget import tape_overflow
-from staged_ad.ir import Atom, Var
+from staged_ad.ir import UNKNOWN, Atom, Var
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.regions import Opaque
@@ -83,7 +83,7 @@ class StepWriter:
 
     def number(self) -> int:
         """The status that says that the memory of this loop is used up."""
-        return self.functions.failure(tape_overflow, self.region.equation.place)
+        return self.functions.failure(tape_overflow, self.region.equation.source or UNKNOWN)
 
     # -- iterations ---------------------------------------------------------------------------------------------
 

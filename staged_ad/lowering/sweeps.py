@@ -10,43 +10,24 @@ Start at ``sweep_text``.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
-from staged_ad.control.sweep_plan import OP_BITS, SLOT_BITS, online_table
+from staged_ad.control.sweep_plan import OP_BITS, SLOT_BITS
 from staged_ad.control.sweep_run import Backward, Forward
 from staged_ad.ir import Var
 from staged_ad.lowering.calls import Functions, RegionText, Resolve
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.storage import nbytes
+from staged_ad.lowering.sweep_calls import FILL, ROWS
 from staged_ad.lowering.sweep_steps import StepWriter
 from staged_ad.lowering.tape import GROW
-
-ROWS, FILL = "staged_sweep_rows", "staged_sweep_fill"
 
 
 def sweep_text(region: Opaque, resolve: Resolve, functions: Functions) -> RegionText:
     """The function of a run of a sweep."""
     writer = _SweepWriter(region, resolve, functions)
     return writer.backward() if writer.plan.backward else writer.forward()
-
-
-def _rows(count: int, slots: int) -> int:
-    """The number of rows plus 1: where Python fails, ctypes returns 0."""
-    return len(online_table(count, slots)) + 1
-
-
-def _fill(count: int, slots: int, target: int) -> int:
-    table = online_table(count, slots)
-    ctypes.memmove(target, table.ctypes.data, table.nbytes)
-    return 1
-
-
-_CALLBACKS: Final = {
-    ROWS: ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(_rows),
-    FILL: ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(_fill),
-}
 
 
 class _SweepWriter(StepWriter):
@@ -130,7 +111,6 @@ class _SweepWriter(StepWriter):
             FILL: f"declare i64 @{FILL}(i64, i64, ptr)",
             GROW: f"declare ptr @{GROW}(ptr, ptr, i64, ptr, i64)",
         }
-        externals.symbols |= {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in _CALLBACKS.items()}
         self.allocates = True
         number = self.number()
         slots = self.plan.params["slots"]

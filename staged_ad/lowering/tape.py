@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from staged_ad.control.budget import LIMIT
-from staged_ad.lowering import native
+from staged_ad.lowering.linking import NativeCode
+from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
 
 GROW, RELEASE, CLEAR = "staged_tape_grow", "staged_tape_release", "staged_tape_clear"
@@ -24,7 +25,8 @@ def tape_symbols() -> Mapping[str, int]:
     """Addresses of the functions of an arena, by name."""
     process = ctypes.CDLL(None)
     symbols = {name: _address(getattr(process, name)) for name in ("realloc", "free")}
-    code = native.compile_ir(native.header() + _TAPE.format(limit=ctypes.addressof(LIMIT)), symbols)
+    symbols["staged_tape_limit"] = ctypes.addressof(LIMIT)
+    code = shared_code("tape", lambda: _TAPE, symbols)
     _kept.append(code)
     table = (ctypes.c_int64 * 3)()
     ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.address)(ctypes.addressof(table))
@@ -35,42 +37,43 @@ def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-_kept: Final[list[native.NativeCode]] = []
+_kept: Final[list[NativeCode]] = []
 
 # A block: previous, next, size of the data, unused; then the data. The arena's first word is the newest block.
 _TAPE: Final = """
+@staged_tape_limit = external global i64
 declare ptr @realloc(ptr, i64)
 declare void @free(ptr)
 
-define i64 @body(ptr %table) {{
+define i64 @body(ptr %table) {
   store ptr @grow, ptr %table
   %second = getelementptr ptr, ptr %table, i64 1
   store ptr @release, ptr %second
   %third = getelementptr ptr, ptr %table, i64 2
   store ptr @clear, ptr %third
   ret i64 0
-}}
+}
 
-define internal void @lock(ptr %arena) nounwind {{
+define internal void @lock(ptr %arena) nounwind {
 start:
   %lock = getelementptr i64, ptr %arena, i64 2
   br label %try
 try:
   %pair = cmpxchg ptr %lock, i64 0, i64 1 acquire monotonic
-  %mine = extractvalue {{ i64, i1 }} %pair, 1
+  %mine = extractvalue { i64, i1 } %pair, 1
   br i1 %mine, label %done, label %try
 done:
   ret void
-}}
+}
 
-define internal void @unlock(ptr %arena) nounwind {{
+define internal void @unlock(ptr %arena) nounwind {
   %lock = getelementptr i64, ptr %arena, i64 2
   store atomic i64 0, ptr %lock release, align 8
   ret void
-}}
+}
 
 ; the data of a block of `bytes` bytes that begins with what `data` held; null, and a status, where there is no memory
-define internal ptr @grow(ptr %arena, ptr %data, i64 %bytes, ptr %status, i64 %failure) nounwind {{
+define internal ptr @grow(ptr %arena, ptr %data, i64 %bytes, ptr %status, i64 %failure) nounwind {
 start:
   call void @lock(ptr %arena)
   %fresh = icmp eq ptr %data, null
@@ -87,8 +90,7 @@ measured:
   %used = load i64, ptr %used.p
   %more = sub i64 %bytes, %had
   %total = add i64 %used, %more
-  %limit.p = inttoptr i64 {limit} to ptr
-  %limit = load atomic i64, ptr %limit.p monotonic, align 8
+  %limit = load atomic i64, ptr @staged_tape_limit monotonic, align 8
   %allowed = icmp sle i64 %total, %limit
   br i1 %allowed, label %allocate, label %refuse
 allocate:
@@ -136,9 +138,9 @@ refuse:
   store atomic i64 %failure, ptr %status monotonic, align 8
   call void @unlock(ptr %arena)
   ret ptr null
-}}
+}
 
-define internal void @release(ptr %arena, ptr %data) nounwind {{
+define internal void @release(ptr %arena, ptr %data) nounwind {
 start:
   %none = icmp eq ptr %data, null
   br i1 %none, label %skip, label %unlink
@@ -175,9 +177,9 @@ drop:
   br label %skip
 skip:
   ret void
-}}
+}
 
-define internal void @clear(ptr %arena) nounwind {{
+define internal void @clear(ptr %arena) nounwind {
 start:
   br label %next
 next:
@@ -192,5 +194,5 @@ one:
   br label %next
 end:
   ret void
-}}
+}
 """

@@ -81,7 +81,9 @@ class Instruction(NamedTuple):
 
 @dataclass(slots=True)
 class Externals:
-    """What a module needs from outside: declarations and the addresses they stand for; helper functions."""
+    """What a module needs from outside: declarations; helper functions; and in `symbols` the addresses of functions
+    that only this process knows. Those of all others are found by their names.
+    """
 
     declarations: dict[str, str]
     symbols: dict[str, int]
@@ -93,10 +95,9 @@ class Externals:
         self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}")
 
     def function(self, symbol: vecmath.Symbol, signature: str) -> str:
-        name, address = symbol
+        name, _ = symbol
         pure = " nounwind willreturn memory(none)"
         self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}{pure}")
-        self.symbols[name] = address
         return name
 
 

@@ -7,15 +7,18 @@ Start at `vector_function`; the error bound of everything it returns is `ULP_BOU
 from __future__ import annotations
 
 import ctypes
+import importlib
 import platform
 from collections.abc import Mapping
 from typing import Final, Literal
 
 import numpy as np
-import scipy.special
 
 from staged_ad.lowering import native
+from staged_ad.lowering.linking import ENTRY, NativeCode
+from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
+from staged_ad.tracing.libraries import scipy_special
 
 Item = Literal["float", "double"]
 Symbol = tuple[str, int]
@@ -59,19 +62,35 @@ def special_function(name: str, item: Item, result: int = 0) -> Symbol | None:
     ufunc's own inner loop, so results are those of SciPy to the last bit. Of several results it gives one.
     """
     # scipy.special.zeta is a Python function around the ufunc _zeta.
-    ufunc = getattr(scipy.special, name, None)
+    ufunc = getattr(scipy_special, name, None)
     if not isinstance(ufunc, np.ufunc):
-        ufunc = getattr(scipy.special._ufuncs, "_" + name, None)
+        ufunc = getattr(scipy_special._ufuncs, "_" + name, None)
     loop = _inner_loop(ufunc, item) if isinstance(ufunc, np.ufunc) else None
     if ufunc is None or loop is None:
         return None
-    symbol = f"staged_special_{_c_name(name, item)}" + (f"_{result}" if ufunc.nout > 1 else "")
-    code = native.compile_ir(_call_of_loop(item, ufunc.nin, ufunc.nout, result, *loop), {})
+    symbol = f"special.{name}.{item}.{result}"
+    function, data = loop
+    symbols = {"loop": function, "data": data}
+    code = shared_code(symbol, lambda: _call_of_loop(item, ufunc.nin, ufunc.nout, result, bool(data)), symbols)
     _kept.append(code)
     return symbol, code.address
 
 
-_kept: Final[list[native.NativeCode]] = []
+def special_address(symbol: str) -> int | None:
+    """The address of what `special_function` names: ``psi.double.0``."""
+    name, item, result = symbol.split(".")
+    found = special_function(name, "float" if item == "float" else "double", int(result))
+    return found and found[1]
+
+
+def library_address(symbol: str) -> int | None:
+    """The address of a function of libmvec or libm by its name there."""
+    library = _libmvec() if symbol.startswith("_ZGV") else _libm()
+    found = _lookup(library, symbol) if library is not None else None
+    return found and found[1]
+
+
+_kept: Final[list[NativeCode]] = []
 
 
 class _UFuncObject(ctypes.Structure):
@@ -95,18 +114,30 @@ def ufunc_loop(ufunc: np.ufunc, types: str) -> tuple[int, int]:
     return fields.functions[k] or 0, (fields.data[k] or 0) if fields.data else 0
 
 
+def ufunc_symbol(module: str, name: str, types: str) -> str:
+    """What machine code calls the inner loop of a ufunc: ``ufunc.numpy.fft._pocketfft_umath.fft.DD.D``."""
+    return f"ufunc.{module}.{name}.{types.replace('->', '.')}"
+
+
+def ufunc_address(symbol: str) -> int | None:
+    """The address of the loop that is named so, without ``ufunc.``; or, with ``.data`` at the end, that of its data."""
+    wants_data = symbol.endswith(".data")
+    module, name, operands, results = symbol.removesuffix(".data").rsplit(".", 3)
+    function, data = ufunc_loop(getattr(importlib.import_module(module), name), f"{operands}->{results}")
+    return data if wants_data else function
+
+
 def _inner_loop(ufunc: np.ufunc, item: Item) -> tuple[int, int] | None:
     kind = "f" if item == "float" else "d"
     wanted = f"{kind * ufunc.nin}->{kind * ufunc.nout}"
     return ufunc_loop(ufunc, wanted) if wanted in ufunc.types else None
 
 
-def _call_of_loop(item: Item, count: int, results: int, result: int, function: int, data: int) -> str:
+def _call_of_loop(item: Item, count: int, results: int, result: int, with_data: bool) -> str:
     total = count + results
     parameters = ", ".join(f"{item} %x{k}" for k in range(count))
     lines = [
-        native.header(),
-        f"define {item} @{native.ENTRY}({parameters}) nounwind {{",
+        f"define {item} @{ENTRY}({parameters}) nounwind {{",
         f"  %values = alloca [{total} x {item}]",
         f"  %pointers = alloca [{total} x ptr]",
         f"  %strides = alloca [{total} x i64]",
@@ -121,13 +152,13 @@ def _call_of_loop(item: Item, count: int, results: int, result: int, function: i
         if k < count:
             lines.append(f"  store {item} %x{k}, ptr %v{k}")
     lines += [
-        f"  %loop = inttoptr i64 {function} to ptr",
-        f"  %data = inttoptr i64 {data} to ptr",
-        "  call void %loop(ptr %pointers, ptr %size, ptr %strides, ptr %data)",
+        f"  call void @loop(ptr %pointers, ptr %size, ptr %strides, ptr {'@data' if with_data else 'null'})",
         f"  %result = load {item}, ptr %v{count + result}",
         f"  ret {item} %result",
         "}",
-        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n",
+        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+        "declare void @loop(ptr, ptr, ptr, ptr)",
+        "@data = external global i8\n",
     ]
     return "\n".join(lines)
 

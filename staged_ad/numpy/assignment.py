@@ -14,11 +14,12 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import INT64, Shape
-from staged_ad.numpy.indexing import Selection, getitem, read, read_mask, selection, where_here
+from staged_ad.numpy.indexing import Selection, read, read_mask, selection, where_here
+from staged_ad.numpy.masked import Masked, MaskedIndex, getitem, masked_index, refusal
 from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
 from staged_ad.numpy.ufuncs import UFUNCS
 from staged_ad.primitives.indexing import scatter, update
-from staged_ad.primitives.makers import select, typeof
+from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, reshape, reverse, transpose
 from staged_ad.tracing import Tracer
 
@@ -55,12 +56,10 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     """
     x = as_value(x)
     type: ArrayType = typeof(x)
+    masked, index = _masked(x, index, value)
+    if masked is not None:
+        return _with_candidates(x, masked, index.assigned(value))
     new = to_dtype(as_value(value, "the value"), type.dtype)
-    mask = _traced_mask(index)
-    if mask is not None and not _is_for_all(x, mask, new):
-        mask, index = None, _read(mask, new)
-    if mask is not None:
-        return plain(_masked(x, mask, _for_all(x, mask, new)))
     chosen = selection(index, type.shape)
     if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):
         raise ShapeError(
@@ -97,45 +96,26 @@ def _fitted(value: Any, shape: Shape) -> Any:
 # -- masks --------------------------------------------------------------------------------------------------------
 
 
-def _traced_mask(index: Any) -> Any:
-    """The mask, where the index is nothing else."""
-    alone = index[0] if isinstance(index, tuple) and len(index) == 1 else index
-    if isinstance(alone, list):
-        alone = as_value(alone)
-    return alone if isinstance(alone, Tracer) and alone.dtype == np.bool_ and alone.array is None else None
-
-
-def _masked(x: Any, mask: Any, new: Any) -> Any:
-    """`new` where the mask, which lies along the first axes, holds."""
-    return select(broadcast(mask, shape=typeof(x).shape, dims=tuple(range(mask.ndim))), new, x)
-
-
-def _is_for_all(x: Any, mask: Any, value: Any) -> bool:
-    """Whether `value` is the same for all elements that a mask chooses."""
-    rest, own = typeof(x).shape[mask.ndim :], typeof(value).shape
-    return all(n == 1 for n in own[: max(0, len(own) - len(rest))])
-
-
-def _read(mask: Any, value: Any) -> Any:
-    """The mask as an array, read as ``if`` reads a value."""
-    known = read_mask(mask)
+def _masked(x: Any, index: Any, value: Any) -> tuple[MaskedIndex | None, Any]:
+    """The index with a traced mask for which `value` is right whatever the mask is; else the index, the mask read."""
+    found = masked_index(index, typeof(x).ndim)
+    if found is None:
+        if isinstance(value, Masked):
+            raise refusal("a value for elements other than y[mask]", "write y[mask] = x[mask]")
+        return None, index
+    chosen = found.select(plain(x))
+    if chosen.takes(value):
+        return found, chosen
+    known = read_mask(found.mask)
     if known is None:
-        raise UnsupportedError(
-            f"x[mask] = value with a traced mask needs a value that is the same for all that is chosen, got one of "
-            f"shape {typeof(value).shape} {where_here()}; write np.where(mask, value, x) with a value of the shape of x"
-        )
-    return known
+        chosen.beside(value)  # which raises
+    return None, found.by(known)
 
 
-def _for_all(x: Any, mask: Any, value: Any) -> Any:
-    """`value`, which is the same for all that the mask chooses, in the shape of `x`."""
-    shape = typeof(x).shape
-    if shape[: mask.ndim] != mask.shape:
-        raise ShapeError(
-            f"boolean index did not match indexed array: the array has shape {shape}, the mask {mask.shape} "
-            f"{where_here()}"
-        )
-    return to_shape(_fitted(value, shape[mask.ndim :]), shape)
+def _with_candidates(x: Any, index: MaskedIndex, new: Any) -> Any:
+    """`x` after the candidates of a mask have been replaced."""
+    chosen = selection(index.whole, typeof(x).shape)
+    return plain(_written(x, chosen, reshape(_plain(new), shape=chosen.result), "set"))
 
 
 # -- positions ----------------------------------------------------------------------------------------------------
@@ -242,13 +222,14 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     """
     x = as_value(x)
     type: ArrayType = typeof(x)
+    masked, index = _masked(x, index, value)
+    if masked is not None:
+        old: Masked = index
+        new = as_value(old.beside(value), "the value")
+        _check_cast(ufunc, typeof(new), type)
+        return _with_candidates(x, masked, old.assigned(old.of(plain(_computed(ufunc, old.values, new, type)))))
     new = as_value(value, "the value")
     _check_cast(ufunc, typeof(new), type)
-    mask = _traced_mask(index)
-    if mask is not None and not _is_for_all(x, mask, new):
-        mask, index = None, _read(mask, new)
-    if mask is not None:
-        return plain(_masked(x, mask, _computed(ufunc, x, _for_all(x, mask, new), type)))
     chosen = selection(index, type.shape)
     if not chosen.arrays or chosen.unique:
         old = read(x, chosen)

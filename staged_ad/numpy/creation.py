@@ -14,6 +14,7 @@ import numpy as np
 
 from staged_ad.ir import Literal
 from staged_ad.ir.types import DTYPES, canonical_dtype
+from staged_ad.numpy.flat import plain
 from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
 from staged_ad.numpy.shaping import array
 from staged_ad.tracing import Tracer, literal_of, traced_constant
@@ -79,6 +80,7 @@ def _like(value: Any) -> Callable[..., Any]:
 
 
 def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **kwargs: Any) -> Any:
+    object = plain(object)
     if not holds_tracers(object):
         return made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
     found = array(object, dtype, ndmin=ndmin)
@@ -87,6 +89,7 @@ def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, n
 
 def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
     """An array stays what it is, also NumPy's own; lists and numbers become arrays of ours."""
+    a = plain(a)
     if isinstance(a, np.ndarray):
         return original(a, dtype, *args, **kwargs)
     if isinstance(a, Tracer):
@@ -105,6 +108,11 @@ def _copy(original: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
 def _strong(a: Any) -> Any:
     """A Python number as an array, whose dtype counts in promotion."""
     return a.astype(a.dtype) if a.type.weak else a
+
+
+def _isscalar(original: Any, element: Any) -> Any:
+    """A number that was read from an array is a scalar, an array without axes is none."""
+    return (not element.shape and element.number) if isinstance(element, Tracer) else original(element)
 
 
 def _an_array(create: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,6 +141,7 @@ CREATORS: dict[str, Callable[..., Any]] = {
     "asanyarray": _an_array(_asarray),
     "ascontiguousarray": _an_array(_asarray),
     "copy": _an_array(_copy),
+    "isscalar": _isscalar,
 }
 """By the name of NumPy's function; each takes it first, then its arguments."""
 

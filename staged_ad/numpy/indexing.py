@@ -266,6 +266,8 @@ def _parts(part: Any) -> list[Any]:
         return [_Array(as_value(np.zeros(int(part), INT64)), new_axis=True)]
     if isinstance(part, int | np.integer):
         return [part]
+    if isinstance(part, range):
+        part = np.array(part, INT64)
     if not isinstance(part, Tracer | np.ndarray | list | tuple):
         raise IndexingError(
             f"only integers, slices, None, Ellipsis and arrays of integers or booleans are valid indices, got "

@@ -16,6 +16,7 @@ from staged_ad.numpy import assignment
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
+from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
@@ -141,10 +142,26 @@ _NAMES = [
     *("split", "array_split", "hsplit", "vsplit", "dsplit", "unstack"),
 ]
 
-VIEWS: dict[str | Callable[..., Any], bool] = {
-    **dict.fromkeys(("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel"), True),
+
+def put_real(z: Any, parts: Any) -> Any:
+    """`z` with other real parts."""
+    return complex_(parts, OPERATIONS.properties["imag"](z)) if typeof(z).is_complex else parts
+
+
+def put_imag(z: Any, parts: Any) -> Any:
+    """`z` with other imaginary parts."""
+    return complex_(OPERATIONS.properties["real"](z), parts)
+
+
+VIEWS: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(
+        ("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel", "view", "conj", "conjugate"), True
+    ),
     **{getattr(np, name): True for name in _NAMES if hasattr(np, name)},
     **dict.fromkeys((np.broadcast_to, np.broadcast_arrays, np.diagonal, np.diag), False),
-    **dict.fromkeys(("diagonal", "real", "imag"), False),
+    "diagonal": False,
+    **dict.fromkeys(("real", np.real), put_real),
+    **dict.fromkeys(("imag", np.imag), put_imag),
 }
-"""Names of methods and properties, and functions, that look into memory; False where NumPy's result is read-only."""
+"""Names of methods and properties, and functions, that look into memory; False where NumPy's result is read-only.
+Of real numbers the conjugate is the array itself."""

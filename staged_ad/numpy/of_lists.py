@@ -1,16 +1,17 @@
-"""Functions of lists that hold traced values, as in np.mean(losses), and np.r_ and np.c_.
+"""Functions of lists that hold traced values, as in np.mean(losses), of numbers alone, as in np.linspace, and np.r_.
 
 NumPy asks an array which functions are its own, but not a list what it holds. While a function is traced, these
-functions look into the lists that they are given.
+functions look into the lists that they are given; and where they make an array of numbers, it can hold traced values.
 
-Invariant: a list counts as the array that np.array makes of it.
+Invariant: a list counts as the array that np.array makes of it; arrays of integers that NumPy makes stay NumPy's, which
+are positions and counts.
 Start at ``CREATORS``; ``tracing/creation.py`` puts them in the place of NumPy's functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,15 +27,69 @@ _ORDINARY = [
     *("sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin", "ptp", "any", "all", "argmax", "argmin"),
     *("nansum", "nanmean", "nanmax", "nanmin", "median", "average", "quantile", "percentile", "cumsum", "cumprod"),
     *("sort", "argsort", "diff", "dot", "vdot", "inner", "outer", "cross", "kron", "tensordot", "trace"),
-    *("where", "clip", "round", "interp", "polyval", "convolve", "trapezoid", "reshape", "ravel", "transpose"),
-    *("diag", "diagflat", "tile", "repeat", "roll", "flip", "tril", "triu", "allclose", "isclose", "real", "imag"),
+    *("clip", "round", "interp", "polyval", "convolve", "trapezoid", "reshape", "ravel", "transpose", "einsum"),
+    *("flip", "allclose", "isclose", "real", "imag", "array_equal", "polyfit", "gradient", "searchsorted", "bincount"),
     *("linalg.norm", "linalg.solve", "linalg.inv", "linalg.det", "linalg.slogdet", "linalg.cholesky", "linalg.qr"),
     *("linalg.lstsq", "linalg.eigh", "linalg.eigvalsh", "linalg.svd", "linalg.matrix_power"),
 ]
 
+_MAKING = [
+    *("arange", "linspace", "logspace", "geomspace", "meshgrid", "tri", "vander", "indices", "fromfunction"),
+    *(
+        "diag",
+        "diagflat",
+        "tile",
+        "repeat",
+        "roll",
+        "tril",
+        "triu",
+        "append",
+        "insert",
+        "pad",
+        "outer",
+        "kron",
+        "where",
+    ),
+    *("bartlett", "blackman", "hamming", "hanning", "kaiser", "fft.fftfreq", "fft.rfftfreq"),
+    "asfortranarray",
+]
+"""Functions that people make arrays with, to write into them."""
+
+_JOINING = ["concatenate", "concat", "stack", "vstack", "hstack", "dstack", "column_stack"]
+
+_DRAWING = (
+    "rand randn random random_sample ranf sample uniform normal standard_normal lognormal exponential gamma beta "
+    "laplace standard_exponential standard_gamma standard_cauchy standard_t chisquare logistic weibull rayleigh "
+    "triangular multivariate_normal dirichlet permutation choice"
+)
+
 
 def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
     return original(*map(_as_array, args), **{name: _as_array(value) for name, value in kwargs.items()})
+
+
+def _making(original: Any, *args: Any, **kwargs: Any) -> Any:
+    return _own(_of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
+
+
+def _joining(original: Any, arrays: Any, *args: Any, **kwargs: Any) -> Any:
+    if isinstance(arrays, list | tuple):
+        arrays = list(map(_as_array, arrays))
+    return _own(original(arrays, *args, **kwargs), (*args, *kwargs.values()))
+
+
+def _block(original: Any, arrays: Any) -> Any:
+    return _own(original(arrays), ())
+
+
+def _own(result: Any, args: tuple[Any, ...]) -> Any:
+    """Arrays of floating-point numbers that share no memory with `args` as arrays that can hold traced values."""
+    if type(result) in (tuple, list):
+        return type(result)(_own(item, args) for item in result)
+    if not isinstance(result, np.ndarray) or result.dtype.kind not in "fc" or not result.ndim:
+        return result
+    shared = any(isinstance(arg, np.ndarray) and np.may_share_memory(arg, result) for arg in args)
+    return result if shared else made(result)
 
 
 def _as_array(value: Any) -> Any:
@@ -83,8 +138,27 @@ def _raised(value: Any, ndmin: int, place: int) -> Any:
     return transpose(front, axes[:before] + axes[missing:] + axes[before:missing])
 
 
+def _fromiter(original: Any, iter: Any, dtype: Any, count: int = -1, **kwargs: Any) -> Any:
+    items = list(islice(iter, count if count >= 0 else None))
+    if len(items) < count:
+        raise ValueError(f"iterator too short: Expected {count} but iterator had only {len(items)} items.")
+    return array(items, dtype) if holds_tracers(items) else _own(original(items, dtype, **kwargs), ())
+
+
+def _grid(original: Any, key: Any) -> Any:
+    """np.mgrid[key] or np.ogrid[key]."""
+    return _own(original[key], ())
+
+
 CREATORS: dict[str, Callable[..., Any]] = {
-    **{name: _of_lists for name in _ORDINARY if callable(attrgetter(name)(np))},
+    **dict.fromkeys(_ORDINARY, _of_lists),
+    **dict.fromkeys(_MAKING, _making),
+    **dict.fromkeys(_JOINING, _joining),
+    **{f"random.{name}": _making for name in _DRAWING.split()},
+    "fromiter": _fromiter,
+    "block": _block,
+    "mgrid": _grid,
+    "ogrid": _grid,
     "r_": _joined,
     "c_": _joined,
 }

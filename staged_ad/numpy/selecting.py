@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from staged_ad.errors import DTypeError
 from staged_ad.numpy.arrays import asarray
 from staged_ad.tracing import Tracer
+from staged_ad.tracing.libraries import scipy_special
 from staged_ad.tracing.source import location, user_source
 
 
@@ -156,7 +156,7 @@ def i0(x: Any) -> Any:
     x = asarray(x)
     if x.dtype.kind == "c":
         raise DTypeError("i0 not supported for complex values")
-    return scipy.special.i0(x if x.dtype.kind == "f" else x.astype(float))
+    return scipy_special.i0(x if x.dtype.kind == "f" else x.astype(float))
 
 
 def sort_complex(a: Any) -> Any:

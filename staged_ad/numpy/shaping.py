@@ -12,25 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
 from staged_ad.numpy.promotion import (
     as_value,
     common_shape,
-    promote,
     promote_dtypes,
     result_dtype,
     to_dtype,
     to_shape,
 )
-from staged_ad.numpy.ufuncs import UFUNCS, not_equal
-from staged_ad.primitives import arithmetic as a
+from staged_ad.numpy.ufuncs import not_equal
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
 from staged_ad.tracing import Tracer, traced_constant
 from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.views import layout
 
 
 def _plain(x: Any) -> Any:
@@ -99,11 +98,6 @@ def copy(a: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy: Any = None) -> Any:
-    if order not in "CA":
-        raise UnsupportedError(
-            f"reshape(order={order!r}) is not supported on traced values (at {location(user_source())}); "
-            "transpose before and after"
-        )
     value = as_value(a)
     target = shape[0] if len(shape) == 1 else shape
     target = (target,) if isinstance(target, int | np.integer) else tuple(int(n) for n in target)
@@ -115,7 +109,47 @@ def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy
         if rest == 0 or size % rest:
             raise ShapeError(f"cannot reshape array of size {size} into shape {target}")
         target = tuple(size // rest if n == -1 else n for n in target)
-    return p.reshape(value, shape=tuple(int(n) for n in target))
+    target = tuple(int(n) for n in target)
+    if order in ("K", "k"):
+        raise ValueError("order 'K' is not permitted for reshaping")
+    axes = _reading(value, order)
+    if axes == tuple(range(len(axes))):
+        return p.reshape(value, shape=target)
+    found = p.reshape(p.transpose(value, permutation=axes), shape=target[::-1])
+    return p.transpose(found, permutation=tuple(range(len(target)))[::-1])
+
+
+def _reading(value: Any, order: Any) -> tuple[int, ...]:
+    """The axes from the one along which places change most slowly to the fastest, where `order` says so.
+
+    A traced array is in C order, and a view as NumPy's view of such an array would be.
+    """
+    forwards = tuple(range(typeof(value).ndim))
+    letter = str(order or "C").upper()
+    if letter not in ("C", "F", "A", "K"):
+        raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
+    if letter == "F":
+        return forwards[::-1]
+    if letter == "C" or not isinstance(value, Tracer) or value.window is None:
+        return forwards
+    memory = layout(value)
+    if letter == "A":
+        return forwards[::-1] if memory.flags.fnc else forwards
+    return _by_stride([abs(stride) for stride in memory.strides])
+
+
+def _by_stride(strides: list[int]) -> tuple[int, ...]:
+    """Axes by falling strides; as in NumPy's iterators an axis without one passes no other, nor is it passed alone."""
+    order: list[int] = []  # from the fastest axis
+    for axis in reversed(range(len(strides))):
+        place = len(order)
+        for k in reversed(range(len(order))):
+            if strides[axis] and strides[order[k]]:
+                if strides[order[k]] <= strides[axis]:
+                    break
+                place = k
+        order.insert(place, axis)
+    return tuple(order[::-1])
 
 
 def _reshape_function(a: Any, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
@@ -123,7 +157,8 @@ def _reshape_function(a: Any, shape: Any = None, order: str = "C", *, copy: Any 
 
 
 def ravel(a: Any, order: str = "C") -> Any:
-    return reshape(a, -1, order=order)
+    value = as_value(a)
+    return p.reshape(p.transpose(value, permutation=_reading(value, order)), shape=(typeof(value).size,))
 
 
 def transpose(a: Any, *axes: Any) -> Any:
@@ -312,63 +347,6 @@ def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
     return to_dtype(value, dtype)
 
 
-def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    """np.clip; at a bound the derivative is that of the array."""
-    if out is not None:
-        raise UnsupportedError(
-            f"np.clip(..., out=...) is not supported on traced values (at {location(user_source())})"
-        )
-    low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
-    value = as_value(a_)
-    value = to_dtype(value, typeof(value).dtype)  # not so its bounds: those may be Python's numbers
-    low, high = _bound(low, value, -1), _bound(high, value, 1)
-    given = [x for x in (low, high) if x is not None]
-    value = promote_dtypes(value, *map(as_value, given))[0] if len(given) > 1 else value
-    if low is not None:
-        value, bound = promote(value, low)
-        value = select(_or_nan(a.lt(value, bound), bound), bound, value)
-    if high is not None:
-        value, bound = promote(value, high)
-        value = select(_or_nan(a.gt(value, bound), bound), bound, value)
-    return value
-
-
-def _bound(bound: Any, value: Any, sign: int) -> Any:
-    """None for a Python integer beyond all that integers of that dtype can be."""
-    kind: np.dtype[Any] = typeof(value).dtype
-    if type(bound) is not int or kind.kind not in "iu":
-        return bound
-    limits = np.iinfo(kind)
-    return None if (bound >= limits.max if sign > 0 else bound <= limits.min) else bound
-
-
-def _or_nan(beyond: Any, bound: Any) -> Any:
-    """A NaN bound gives NaN, as in NumPy."""
-    if isinstance(bound, Literal) and bool(np.all(bound.value == bound.value)):
-        return beyond
-    return a.or_(beyond, a.ne(bound, bound))
-
-
-def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
-    value = as_value(a_)
-    type: ArrayType = typeof(value)
-    rint = UFUNCS[np.rint]
-    if type.dtype == bool and decimals:
-        raise DTypeError(f"np.round of booleans to {decimals} decimals is not defined (at {location(user_source())})")
-    if type.dtype.kind in "iu" and decimals >= 0:
-        return value
-    if decimals == 0:
-        return rint(value)
-    times, over = UFUNCS[np.multiply], UFUNCS[np.divide]
-    tens = 10.0 ** abs(decimals)
-    if decimals > 0:
-        return over(rint(times(value, tens)), tens)
-    rounded = times(rint(over(value, tens)), tens)
-    if type.inexact:
-        return rounded
-    return to_dtype(to_dtype(rounded, np.dtype(f"{type.dtype.kind}8")), type.dtype)  # what does not fit wraps around
-
-
 def shape_of(a_: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = typeof(as_value(a_)).shape
     return shape
@@ -403,9 +381,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.atleast_2d: atleast_2d,
     np.flip: flip,
     np.roll: roll,
-    np.clip: clip,
-    np.round: round_,
-    np.around: round_,
     np.astype: astype,
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
@@ -422,7 +397,5 @@ METHODS: dict[str, Callable[..., Any]] = {
     "squeeze": squeeze,
     "astype": astype,
     "copy": copy,
-    "clip": lambda x, min=None, max=None: clip(x, min, max),
-    "round": round_,
 }
 PROPERTIES: dict[str, Callable[..., Any]] = {"T": transpose, "mT": matrix_transpose}

@@ -11,21 +11,27 @@ from types import ModuleType
 
 from staged_ad.numpy import (
     assignment,
+    attributes,
     counting,
     creation,
     diagonals,
     dtypes,
+    elements,
+    flat,
     floats,
     fourier,
     histograms,
-    indexing,
     inplace,
     interpolating,
     joining,
+    limiting,
     linalg_norms,
+    masked,
+    masked_functions,
     multiplying,
     nan_reducing,
     of_lists,
+    of_math,
     ordering,
     padding,
     polynomials,
@@ -38,7 +44,6 @@ from staged_ad.numpy import (
     selecting,
     shaping,
     spacing,
-    special,
     statistics,
     taking,
     ufunc_methods,
@@ -51,12 +56,12 @@ MODULES: tuple[ModuleType, ...] = (
     refusing,
     ufuncs,
     shaping,
+    limiting,
     taking,
     scanning,
     ordering,
     counting,
     quantiles,
-    special,
     fourier,
     reducing,
     multiplying,
@@ -76,6 +81,8 @@ MODULES: tuple[ModuleType, ...] = (
     statistics,
     windows,
     creation,
+    attributes,
+    flat,
 )
 
 for _module in MODULES:
@@ -83,8 +90,10 @@ for _module in MODULES:
     OPERATIONS.methods.update(getattr(_module, "METHODS", {}))
     OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
-OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=indexing.getitem)
+OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at, strong=promotion.strong)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
+OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)
+OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)

@@ -138,7 +138,11 @@ def imag(val: Any) -> Any:
     """Of real numbers zeros."""
     value = as_value(val)
     type = typeof(value)
-    return c.imag(value) if type.is_complex else np.zeros(type.shape, type.dtype)[()]
+    if type.is_complex:
+        return c.imag(value)
+    zeros = np.zeros(type.shape, type.dtype)
+    zeros.flags.writeable = False
+    return zeros[()]
 
 
 def angle(z: Any, deg: bool = False) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import DTypeError, IndexingError
-from staged_ad.ir import ArrayType, Primitive
+from staged_ad.ir import UNKNOWN, ArrayType, Primitive, Source
 from staged_ad.ir.lowerings import Bounded, Kernel
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import INT64
@@ -56,7 +56,7 @@ def _evaluate_fits(low: Any, high: Any, *, bound: int, axis: int) -> Any:
     return INT64.type(bound)
 
 
-def _out_of_bounds(bound: int, axis: int, place: str) -> Exception:
+def _out_of_bounds(bound: int, axis: int, place: Source | str) -> Exception:
     return IndexingError(f"an index is out of bounds for axis {axis} with size {bound} (at {place})")
 
 
@@ -64,7 +64,8 @@ def _emit_fits(kernel: Any, *, bound: int, axis: int) -> None:
     low, high = (kernel.value(f"load i64, ptr {buffer.name}") for buffer in kernel.inputs)
     below = kernel.value(f"icmp slt i64 {low}, {-bound}")
     above = kernel.value(f"icmp sge i64 {high}, {bound}")
-    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, bound, axis, kernel.equation.place)
+    where = kernel.equation.source or UNKNOWN
+    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, bound, axis, where)
     kernel.line(f"store i64 {bound}, ptr {kernel.outputs[0].name}")
 
 

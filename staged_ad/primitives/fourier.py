@@ -10,7 +10,6 @@ Start at ``fft``.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,9 +29,8 @@ LEAST, MOST = 16, 32
 each plans the transform anew."""
 
 
-def _loops() -> Any:
-    """The ufuncs behind np.fft. They are private to NumPy: looked up where code is made, not where values are."""
-    return importlib.import_module("numpy.fft._pocketfft_umath")
+LOOPS = "numpy.fft._pocketfft_umath"
+"""The ufuncs behind np.fft. They are private to NumPy: looked up where code is made, not where values are."""
 
 
 def _rows(type: ArrayType) -> int:
@@ -51,7 +49,7 @@ def _emit(name: Callable[..., str]) -> Callable[..., None]:
         (x,), (y,) = kernel.inputs, kernel.outputs
         real_type = "double" if x.type.dtype.itemsize * (1 if x.type.is_complex else 2) == 16 else "float"
         letters = "".join(np.dtype(v).char for v in (x.type.dtype, x.type.real.dtype, y.type.dtype))
-        loop, data = kernel.ufunc_loop(getattr(_loops(), name(x.type, **params)), f"{letters[:2]}->{letters[2]}")
+        loop, data = kernel.ufunc_loop(LOOPS, name(x.type, **params), f"{letters[:2]}->{letters[2]}")
         pointers, sizes = kernel.alloca("[3 x ptr]"), kernel.alloca("[3 x i64]")
         strides, factor = kernel.alloca("[5 x i64]"), kernel.alloca(real_type)
         kernel.line(f"store {real_type} 1.0, ptr {factor}")

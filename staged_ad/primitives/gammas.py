@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import scipy.special
-
 from staged_ad.ir import filled
 from staged_ad.primitives.arithmetic import div, integer_pow, lt, rint
 from staged_ad.primitives.exponential import log, power
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, plus, select, sub, typeof
 from staged_ad.primitives.special import digamma, special
 from staged_ad.primitives.trigonometric import cos, sin
+from staged_ad.tracing.libraries import scipy_special
 
 
 def _slope_of_rgamma(x: Any, y: Any) -> Any:
@@ -73,7 +72,6 @@ poch: Operation = special(
 )
 
 _SHIFT = 12
-_BERNOULLI = [float(b) for b in scipy.special.bernoulli(24)]
 
 
 def _slope_in_exponent(s: Any, q: Any) -> Any:
@@ -91,8 +89,9 @@ def _slope_in_exponent(s: Any, q: Any) -> Any:
     pole = div(1.0, sub(s, 1.0))
     factor = neg(add(mul(mul(z, pole), add(pole, log_z)), mul(0.5, log_z)))
     rising, slope = s, filled(1, typeof(s).strong())
+    bernoulli = scipy_special.bernoulli(24)
     for j in range(1, 12):
-        weight = _BERNOULLI[2 * j] / math.factorial(2 * j)
+        weight = float(bernoulli[2 * j]) / math.factorial(2 * j)
         term = sub(slope, mul(rising, log_z))
         factor = add(factor, mul(mul(weight, term), integer_pow(z, n=1 - 2 * j)))
         for m in (2 * j - 1, 2 * j):
@@ -103,7 +102,7 @@ def _slope_in_exponent(s: Any, q: Any) -> Any:
 # The Hurwitz zeta function, NIST DLMF 25.11.17, and Riemann's.
 zeta: Operation = elementwise(
     "zeta",
-    scipy.special._ufuncs._zeta,
+    lambda s, q: scipy_special._ufuncs._zeta(s, q),
     lambda code, s, q: code.special("zeta", s, q),
     lambda y, s, q: _slope_in_exponent(s, q),
     lambda y, s, q: neg(mul(s, zeta(add(s, 1.0), q))),
@@ -125,7 +124,7 @@ def _partial_riemann(y: Any, s: Any) -> Any:
 
 riemann_zeta: Operation = elementwise(
     "riemann_zeta",
-    scipy.special._ufuncs._riemann_zeta,
+    lambda s: scipy_special._ufuncs._riemann_zeta(s),
     lambda code, s: code.special("riemann_zeta", s),
     _partial_riemann,
     cost=300,

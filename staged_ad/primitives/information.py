@@ -10,14 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import scipy.special
-
 from staged_ad.ir import filled
 from staged_ad.primitives.arithmetic import abs_, and_, div, eq, gt, sign
 from staged_ad.primitives.exponential import exp, hypot, log, log1p, power
 from staged_ad.primitives.integrals import hyp1f1
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, scale, select, sub, typeof, zeros
-from staged_ad.primitives.special import near_zero, special
+from staged_ad.primitives.special import named, near_zero, special
 from staged_ad.primitives.trigonometric import sin
 
 
@@ -38,7 +36,7 @@ def _quotient(x: Any, y: Any) -> Any:
 
 xlogy: Operation = elementwise(
     "xlogy",
-    scipy.special.xlogy,
+    named("xlogy"),
     _times_logarithm("xlogy", "log"),
     lambda z, x, y: log(y),
     lambda z, x, y: _quotient(x, y),
@@ -46,7 +44,7 @@ xlogy: Operation = elementwise(
 )
 xlog1py: Operation = elementwise(
     "xlog1py",
-    scipy.special.xlog1py,
+    named("xlog1py"),
     _times_logarithm("xlog1py", "log1p"),
     lambda z, x, y: log1p(y),
     lambda z, x, y: _quotient(x, add(1.0, y)),
@@ -107,7 +105,7 @@ def _emit_logit(code: Any, x: Any) -> Any:
 
 
 logit: Operation = elementwise(
-    "logit", scipy.special.logit, _emit_logit, lambda y, x: div(1.0, mul(x, sub(1.0, x))), cost=80
+    "logit", named("logit"), _emit_logit, lambda y, x: div(1.0, mul(x, sub(1.0, x))), cost=80
 )
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import scipy.special
-
 from staged_ad.primitives.arithmetic import div, eq
 from staged_ad.primitives.exponential import cosh, exp, log, sinh
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, sub
 from staged_ad.primitives.special import component, counted, near_zero, refused, special
 from staged_ad.primitives.trigonometric import cos, sin
+from staged_ad.tracing.libraries import scipy_special
 
 expi: Operation = special("expi", lambda y, x: div(exp(x), x))
 exp1: Operation = special("exp1", lambda y, x: neg(div(exp(neg(x)), x)))
@@ -89,7 +88,7 @@ ellipe: Operation = special("ellipe", lambda y, m: _slope_of_e(m, ellipk(m), y))
 # E(1 - p), whose slope near p = 0 is that of the logarithm in K(1 - p)
 ellipem1: Operation = elementwise(
     "ellipem1",
-    lambda p: scipy.special.ellipe(1 - p),
+    lambda p: scipy_special.ellipe(1 - p),
     lambda code, p: code.special("ellipe", code.sub(code.constant(1, p.dtype), p)),
     lambda y, p: neg(_slope_of_e(sub(1.0, p), ellipkm1(p), y)),
     cost=100,

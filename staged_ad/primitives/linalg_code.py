@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from staged_ad.errors import StagedADError
-from staged_ad.ir import ArrayType
+from staged_ad.ir import UNKNOWN, ArrayType, Source
 
 SMALL = 8
 """Rows and columns up to which loops are faster than a call of LAPACK."""
@@ -194,7 +194,12 @@ def _constant(k: Any, element: str, value: Any) -> str:
 
 def fail(k: Any, condition: Register, make: type[StagedADError], message: str) -> None:
     """Raise where the condition holds, with the user's line."""
-    k.fail_if(condition, make, f"{message} (at {k.equation.place})")
+    k.fail_if(condition, located, make, message, k.equation.source or UNKNOWN)
+
+
+def located(make: type[StagedADError], message: str, where: Source | str) -> StagedADError:
+    """The exception with the user's line."""
+    return make(f"{message} (at {where})")
 
 
 def fail_unless_finite(k: Any, a: Matrix, rows: int, columns: int, make: type[StagedADError], message: str) -> None:

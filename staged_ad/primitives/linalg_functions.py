@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from staged_ad.ir import ArrayType, Linear, Primitive, filled
 from staged_ad.ir.lowerings import Kernel
@@ -23,6 +22,7 @@ from staged_ad.primitives.linalg_exponential import emit_expm, expm_scratch
 from staged_ad.primitives.makers import Operation, check_kind, mul, plus, select, typeof, zeros
 from staged_ad.primitives.reductions import reduce_max
 from staged_ad.primitives.shaping import concatenate
+from staged_ad.tracing.libraries import scipy_linalg
 
 
 def _abstract_expm(a: ArrayType) -> ArrayType:
@@ -31,7 +31,7 @@ def _abstract_expm(a: ArrayType) -> ArrayType:
 
 
 def _evaluate_expm(a: Any) -> Any:
-    return scipy.linalg.expm(a) if np.size(a) else np.array(a)
+    return scipy_linalg.expm(a) if np.size(a) else np.array(a)
 
 
 def _jvp_expm(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

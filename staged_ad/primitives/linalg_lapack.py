@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import scipy.linalg
-
 from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType
 from staged_ad.primitives.linalg_code import (
@@ -28,13 +26,14 @@ from staged_ad.primitives.linalg_code import (
     loop,
     number,
 )
+from staged_ad.tracing.libraries import scipy_linalg
 
 Error = tuple[type[StagedADError], str]
 
 
 def _lwork(name: str, type: ArrayType, *sizes: int, **options: int) -> int:
     """The best length of the working memory of a routine of LAPACK, in numbers of the type."""
-    ask = getattr(scipy.linalg.lapack, f"{'z' if type.is_complex else 'd'}{name}_lwork")
+    ask = getattr(scipy_linalg.lapack, f"{'z' if type.is_complex else 'd'}{name}_lwork")
     return int(ask(*sizes, **options)[0].real)
 
 

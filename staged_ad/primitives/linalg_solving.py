@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from staged_ad.errors import DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive
@@ -42,6 +41,7 @@ from staged_ad.primitives.linalg import (
 )
 from staged_ad.primitives.makers import Operation, mul, plus, typeof
 from staged_ad.primitives.shaping import concatenate, reshape, transpose
+from staged_ad.tracing.libraries import scipy_linalg
 
 INT32, INT64 = np.dtype("int32"), np.dtype("int64")
 
@@ -88,7 +88,7 @@ def folded_batch(operation: Callable[[], Operation], factors: int) -> Callable[.
 # x with a x = b, or a^T x = b where `trans`, for a triangular a, of which the other triangle is not read. `unit`: the
 # diagonal is taken for ones. A zero on it gives inf or NaN.
 def _evaluate_triangular(a: Any, b: Any, *, lower: bool, trans: bool, unit: bool) -> Any:
-    (trsm,) = scipy.linalg.get_blas_funcs(("trsm",), (np.asarray(a), np.asarray(b)))
+    (trsm,) = scipy_linalg.get_blas_funcs(("trsm",), (np.asarray(a), np.asarray(b)))
 
     def one(a: Any, b: Any) -> Any:
         return (trsm(1.0, a, b, lower=lower, trans_a=trans, diag=unit),)
@@ -191,7 +191,7 @@ def _abstract_lu(a: ArrayType) -> list[ArrayType]:
 def _evaluate_lu(a: Any) -> list[Any]:
     a = np.asarray(a)
     m, n = a.shape[-2:]
-    (getrf,) = scipy.linalg.get_lapack_funcs(("getrf",), (a,))
+    (getrf,) = scipy_linalg.get_lapack_funcs(("getrf",), (a,))
 
     def one(a: Any) -> Any:
         factors, pivots, _ = getrf(a)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from staged_ad.ir import filled
 from staged_ad.primitives.makers import Operation, elementwise, mul, typeof
+from staged_ad.tracing.libraries import scipy_special
 
 Terms = tuple[float, float, float]
 
@@ -67,7 +67,7 @@ FAMILIES: dict[str, Family] = {
 
 def _evaluate(x: Any, *, family: str, n: int, parameters: tuple[float, ...]) -> Any:
     x = np.asarray(x)
-    function = getattr(scipy.special, f"eval_{family}")
+    function = getattr(scipy_special, f"eval_{family}")
     return np.asarray(function(n, *parameters, x)).astype(x.dtype)[()]
 
 

@@ -12,6 +12,7 @@ Start at ``slope_of_gammainc``.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,13 @@ from staged_ad.primitives.special import digamma, lgamma
 
 NODES = 64
 _DROP = 40.0
-_points, _weights = np.polynomial.legendre.leggauss(NODES)
-_points, _weights = (_points + 1) / 2, _weights / 2
+
+
+@cache
+def _rule() -> tuple[Any, Any]:
+    """Points and weights on [0, 1]."""
+    points, weights = np.polynomial.legendre.leggauss(NODES)
+    return (points + 1) / 2, weights / 2
 
 
 def _wide(*xs: Any) -> list[Any]:
@@ -53,7 +59,7 @@ def _along(values: Any, x: Any) -> Any:
 
 
 def _integral(integrand: Any, length: Any) -> Any:
-    total = reduce_sum(mul(_along(_weights, length), integrand), axes=(typeof(length).ndim,))
+    total = reduce_sum(mul(_along(_rule()[1], length), integrand), axes=(typeof(length).ndim,))
     return mul(length, total)
 
 
@@ -94,7 +100,7 @@ def slope_of_gammainc(a: Any, x: Any) -> Any:
         lambda d: mul(sign, sub(mul(x, exp(mul(sign, d))), p)),
         3,
     )
-    d = mul(_along(_points, length), _outward(length))
+    d = mul(_along(_rule()[0], length), _outward(length))
     offset = add(_outward(sub(log(x), digamma(p))), mul(_outward(sign), d))
     integrand = mul(exp(neg(h(d, _outward(p), _outward(x), _outward(sign)))), offset)
     density = exp(sub(sub(mul(p, log(x)), x), lgamma(p)))
@@ -146,7 +152,7 @@ def _lower_slopes(p: Any, q: Any, u: Any, v: Any) -> tuple[Any, Any]:
 
     start = sub(div(_DROP, raised), mul(log(v), add(1.0, div(q, raised))))
     length = _newton(start, lambda d: add(mul(raised, d), mul(whole, shrunk(d, u))), slope, 5)
-    d = mul(_along(_points, length), _outward(length))
+    d = mul(_along(_rule()[0], length), _outward(length))
     rest = shrunk(d, _outward(u))
     weight = exp(neg(add(mul(_outward(raised), d), mul(_outward(whole), rest))))
     log_u, log_v = log(u), log(v)

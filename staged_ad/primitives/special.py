@@ -12,25 +12,28 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-import scipy.special
 
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.primitives.arithmetic import abs_, div, lt
 from staged_ad.primitives.exponential import exp
 from staged_ad.primitives.makers import Operation, Partial, add, elementwise, mul, neg, select, sub
+from staged_ad.tracing.libraries import scipy_special
 from staged_ad.tracing.source import location, user_source
+
+
+def named(ufunc: str) -> Callable[..., Any]:
+    """The scipy.special ufunc of that name, looked up when it is called."""
+    return lambda *xs: getattr(scipy_special, ufunc)(*xs)
 
 
 def special(ufunc: str, *partials: Partial, cost: int = 100) -> Operation:
     """The scipy.special ufunc of that name with its partial derivatives."""
-    return elementwise(
-        ufunc, getattr(scipy.special, ufunc), lambda code, *xs: code.special(ufunc, *xs), *partials, cost=cost
-    )
+    return elementwise(ufunc, named(ufunc), lambda code, *xs: code.special(ufunc, *xs), *partials, cost=cost)
 
 
 def component(ufunc: str, result: int, name: str, *partials: Partial, cost: int = 100) -> Operation:
     """One result of a scipy.special ufunc that has several."""
-    function: Any = getattr(scipy.special, ufunc)
+    function = named(ufunc)
     return elementwise(
         name,
         lambda *xs: function(*xs)[result],
@@ -62,8 +65,7 @@ def counted(ufunc: str, partial: Partial) -> Operation:
         fits = code.compare("lt", code.abs(n), code.constant(2.0**31, n.dtype))
         return code.special(ufunc, code.select(fits, whole, code.constant(np.nan, n.dtype)), x)
 
-    function = getattr(scipy.special, ufunc)
-    return elementwise(ufunc, function, emit, refused(ufunc, "the order n"), partial, cost=300)
+    return elementwise(ufunc, named(ufunc), emit, refused(ufunc, "the order n"), partial, cost=300)
 
 
 def horner(x: Any, coefficients: Sequence[float]) -> Any:
@@ -104,10 +106,8 @@ def _partial_erfcx(y: Any, x: Any) -> Any:
     return select(lt(x, 0.0), formula, _tail(x, formula, _TWO_OVER_SQRT_PI, -1))
 
 
-erf: Operation = elementwise("erf", scipy.special.erf, lambda code, x: code.math("erf", x), lambda y, x: _gauss(x))
-erfc: Operation = elementwise(
-    "erfc", scipy.special.erfc, lambda code, x: code.math("erfc", x), lambda y, x: neg(_gauss(x))
-)
+erf: Operation = elementwise("erf", named("erf"), lambda code, x: code.math("erf", x), lambda y, x: _gauss(x))
+erfc: Operation = elementwise("erfc", named("erfc"), lambda code, x: code.math("erfc", x), lambda y, x: neg(_gauss(x)))
 erfcx: Operation = special("erfcx", _partial_erfcx)
 erfinv: Operation = special("erfinv", lambda y, x: mul(1 / _TWO_OVER_SQRT_PI, exp(mul(y, y))))  # inf at -1 and 1
 erfcinv: Operation = special("erfcinv", lambda y, x: mul(-1 / _TWO_OVER_SQRT_PI, exp(mul(y, y))))
@@ -143,19 +143,19 @@ def _owen_slope(h: Any, r: Any) -> Any:
 # The gamma function's logarithm and its derivatives.
 lgamma: Operation = elementwise(
     "lgamma",
-    scipy.special.gammaln,
+    named("gammaln"),
     lambda code, x: code.special("gammaln", x),
     lambda y, x: digamma(x),
     cost=200,
 )
 digamma: Operation = elementwise(
-    "digamma", scipy.special.digamma, lambda code, x: code.special("psi", x), lambda y, x: polygamma(x, n=1), cost=200
+    "digamma", named("digamma"), lambda code, x: code.special("psi", x), lambda y, x: polygamma(x, n=1), cost=200
 )
 
 
 def _polygamma(x: Any, *, n: int) -> Any:
     x = np.asarray(x)
-    return np.asarray(scipy.special.polygamma(n, x)).astype(x.dtype)[()]
+    return np.asarray(scipy_special.polygamma(n, x)).astype(x.dtype)[()]
 
 
 def _emit_polygamma(code: Any, x: Any, *, n: int) -> Any:

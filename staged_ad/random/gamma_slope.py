@@ -17,6 +17,7 @@ Start at ``slope``.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,13 @@ REACH = 40.0
 
 _ORDERS = np.arange(1.0, TERMS + 1)
 _COEFFICIENTS = np.array([(-1) ** k / math.factorial(k) for k in range(1, TERMS + 1)])
-_POINTS, _WEIGHTS = (np.asarray(v) / 2 for v in np.polynomial.legendre.leggauss(NODES))
-_POINTS = _POINTS + 0.5
+
+
+@cache
+def _rule() -> tuple[Any, Any]:
+    """Points and weights on [0, 1]."""
+    points, weights = np.polynomial.legendre.leggauss(NODES)
+    return points / 2 + 0.5, weights / 2
 
 
 def slope(a: Any, y: Any) -> Any:
@@ -70,11 +76,11 @@ def _by_quadrature(a: Any, y: Any) -> Any:
     sign = select(upper, _like(1.0, y), _like(-1.0, y))
     end = stop_gradient(_end(mul(sign, sub(z, a)), z, upper))
     step, signs = _nodewise(end, NODES), _nodewise(sign, NODES)
-    v = mul(step, _along(_POINTS, y))
+    v = mul(step, _along(_rule()[0], y))
     w = mul(signs, v)
     fall = sub(mul(_nodewise(z, NODES), expm1(w)), mul(_nodewise(a, NODES), w))
     integrand = mul(exp(neg(fall)), add(v, mul(signs, _nodewise(gap, NODES))))
-    return _sum(mul(mul(step, _along(_WEIGHTS, y)), integrand))
+    return _sum(mul(mul(step, _along(_rule()[1], y)), integrand))
 
 
 def _end(rate: Any, z: Any, upper: Any) -> Any:

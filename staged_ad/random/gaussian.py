@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from staged_ad.errors import ShapeError
 from staged_ad.ir.types import FLOAT64
@@ -18,6 +17,7 @@ from staged_ad.primitives.shaping import cast
 from staged_ad.random.arguments import check_batch, check_dtype, check_key, here, parameters
 from staged_ad.random.elementary import normal, open_unit
 from staged_ad.random.keys import words
+from staged_ad.tracing.libraries import scipy_special
 
 
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype: Any = np.float64) -> Any:
@@ -52,10 +52,10 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype:
     # the interval or its mirror image: the one on the left, where the distribution function has its digits
     mirrored = lower > -upper
     low, high = np.where(mirrored, -upper, lower), np.where(mirrored, -lower, upper)
-    top = scipy.special.log_ndtr(high)
-    bottom = exact.exp(scipy.special.log_ndtr(low) - top)
+    top = scipy_special.log_ndtr(high)
+    bottom = exact.exp(scipy_special.log_ndtr(low) - top)
     share = bottom + open_unit(words(key, shape)) * (1.0 - bottom)
-    x = np.clip(scipy.special.ndtri_exp(top + exact.log(share)), low, high)
+    x = np.clip(scipy_special.ndtri_exp(top + exact.log(share)), low, high)
     x = np.where(lower <= upper, np.where(mirrored, -x, x), np.nan)
     return cast(x, dtype=dtype, weak=False)
 

@@ -1,26 +1,26 @@
 """SciPy on traced values, module by module: what its functions do not hand over to the NumPy protocols.
 
 Invariant: names and signatures are SciPy's; on plain arrays the functions give what SciPy's give. While a function is
-traced they stand in for SciPy's own, as in ``scipy.linalg.solve(a, b)``.
+traced they stand in for SciPy's own, as in ``scipy.linalg.solve(a, b)``. Nothing here is imported before SciPy is.
 Start at linalg.py or special.py: ``from staged_ad.scipy import linalg, special``.
 """
 
-from collections.abc import Callable as _Callable
+import importlib as _importlib
 from typing import Any as _Any
 
-import scipy.linalg as _linalg
-import scipy.special as _special
+from staged_ad.tracing.libraries import when_imported as _when_imported
 
-from staged_ad.scipy import linalg as linalg
-from staged_ad.scipy import special as special
-from staged_ad.tracing.operations import OPERATIONS as _OPERATIONS
+_MODULES = ("linalg", "special")
 
-
-def _instead(function: _Callable[..., _Any]) -> _Callable[..., _Any]:
-    return lambda original, *args, **kwargs: function(*args, **kwargs)
+for _name in _MODULES:
+    _when_imported(f"scipy.{_name}", f"{__name__}.{_name}")
 
 
-for _theirs, _ours in ((_linalg, linalg.FUNCTIONS), (_special, special.FUNCTIONS)):
-    _OPERATIONS.creators.update(
-        {f"{_theirs.__name__}.{name}": _instead(f) for name, f in _ours.items() if hasattr(_theirs, name)}
-    )
+def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*_MODULES]

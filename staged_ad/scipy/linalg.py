@@ -31,6 +31,7 @@ from staged_ad.primitives.linalg import permute_rows
 from staged_ad.primitives.makers import add, typeof
 from staged_ad.primitives.shaping import iota, pad, reshape
 from staged_ad.tracing import Tracer
+from staged_ad.tracing.operations import OPERATIONS
 
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
 
@@ -335,3 +336,5 @@ logm = _refused("logm", "for symmetric matrices write (v * np.log(w)) @ v.T with
 null_space = _refused("null_space", "the shape of the result depends on the rank; use np.linalg.svd")
 orth = _refused("orth", "the shape of the result depends on the rank; use np.linalg.qr or svd")
 schur = _refused("schur", "use np.linalg.eigh for symmetric matrices")
+
+OPERATIONS.stand_in(scipy.linalg, FUNCTIONS)

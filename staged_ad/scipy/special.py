@@ -25,6 +25,7 @@ from staged_ad.primitives.arithmetic import and_, eq, ge, le, lt
 from staged_ad.primitives.makers import add, select, sub, typeof, zeros
 from staged_ad.primitives.special import lgamma
 from staged_ad.tracing import Tracer
+from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
 
 
@@ -146,3 +147,6 @@ def softplus(x: Any) -> Any:
 
 
 FUNCTIONS["softplus"] = softplus
+
+OPERATIONS.functions.update(UFUNCS)
+OPERATIONS.stand_in(sp, FUNCTIONS)

@@ -12,21 +12,25 @@ Start at ``creating``.
 from __future__ import annotations
 
 import builtins
-import dis
 import functools
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import is_internal
+from staged_ad.tracing.source import called_name, is_internal
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _depth = 0
+"""How many functions are being traced, in all threads."""
+_plain = 0
+"""How many ask for the modules as they were imported meanwhile."""
+_active: Callable[[], bool] = bool
 _originals: dict[str, dict[str, Any]] = {}
 _stand_ins: dict[str, dict[str, Any]] = {}
 """Functions by module and name: those of the modules as imported, and what stands in for them."""
@@ -42,12 +46,12 @@ def creating(f: Callable[..., Any], active: Callable[[], bool]) -> Iterator[None
 
     So they do under the names that the user's modules, as far as `f` reaches them, have for them.
     """
-    global _depth
+    global _active, _depth
     with _lock:
+        _active = active
         _depth += 1
-        if _depth == 1:
-            _prepare(active)
-            _install(_stand_ins)
+        if _depth == 1 and not _plain:
+            _stand_in_for_all()
         changed = [_replace(namespace) for namespace in list(namespaces(f))]
     try:
         yield
@@ -56,7 +60,7 @@ def creating(f: Callable[..., Any], active: Callable[[], bool]) -> Iterator[None
             for number in changed:
                 _restore(number)
             _depth -= 1
-            if _depth == 0:
+            if _depth == 0 and not _plain:
                 _install(_originals)
 
 
@@ -82,28 +86,53 @@ def _restore(number: int) -> None:
 @contextmanager
 def as_imported() -> Iterator[None]:
     """Within it, the modules are as they were imported, for all threads: it is to be short."""
+    global _plain
     with _lock:
-        _install(_originals)
-        try:
-            yield
-        finally:
-            if _depth:
-                _install(_stand_ins)
+        _plain += 1
+        if _depth:
+            _install(_originals)
+    try:
+        yield
+    finally:
+        with _lock:
+            _plain -= 1
+            if _depth and not _plain:
+                _stand_in_for_all()
+
+
+def is_tracing() -> bool:
+    """Whether a function is being traced, in any thread."""
+    return _depth > 0
+
+
+def _stand_in_for_all() -> None:
+    _prepare()
+    _install(_stand_ins)
 
 
 def _install(functions: dict[str, dict[str, Any]]) -> None:
-    for module, named in functions.items():
-        vars(sys.modules[module]).update(named)
+    for path, named in functions.items():
+        holder = _holder(path)
+        for name, value in named.items():
+            setattr(holder, name, value)
 
 
-def _prepare(active: Callable[[], bool]) -> None:
+def _holder(path: str) -> Any:
+    """A module, or a class in one."""
+    if path in sys.modules:
+        return sys.modules[path]
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules[module], name)
+
+
+def _prepare() -> None:
     """Stand-ins for the functions that the modules have now."""
     for module, names in _names(tuple(OPERATIONS.creators)).items():
-        namespace = vars(sys.modules[module])
+        namespace = vars(_holder(module))
         present = {name: namespace[name] for name in names}
         if _originals.get(module) != present:
             _originals[module] = present
-            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, active) for name, f in present.items()}
+            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, _active) for name, f in present.items()}
             _replacing.update((id(f), _stand_ins[module][name]) for name, f in present.items())
 
 
@@ -117,8 +146,22 @@ def _names(creators: tuple[str, ...]) -> dict[str, list[str]]:
     return found
 
 
-def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> _Creator | _Indexed:
+def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> Any:
+    if name.endswith("__"):
+        return _method(name, original, active)
     return _Creator(name, original, active) if callable(original) else _Indexed(name, original, active)
+
+
+def _method(name: str, original: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
+    """Stands in for a method of a class of NumPy."""
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not active() or package_of(sys._getframe(1).f_globals) in LIBRARIES:
+            return original(self, *args, **kwargs)
+        return OPERATIONS.creators[name](original, self, *args, **kwargs)
+
+    return call
 
 
 class _Creator:
@@ -133,6 +176,9 @@ class _Creator:
         if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._last):
             return self._original(*args, **kwargs)
         return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return _imported, (self._name,)
 
     def __hash__(self) -> int:
         return hash(self._original)
@@ -159,6 +205,15 @@ class _Indexed:
             return self._original[key]
         return OPERATIONS.creators[self._name](self._original, key)
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return _imported, (self._name,)
+
+
+def _imported(name: str) -> Any:
+    """What has that full name; pickles hold it, so that other processes get NumPy's own functions."""
+    module, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(module), last)
+
 
 def _is_library(frame: FrameType) -> bool:
     return package_of(frame.f_globals) in LIBRARIES or is_internal(frame.f_code)
@@ -168,7 +223,7 @@ def _is_asked(frame: FrameType, name: str) -> bool:
     """Whether it is the user's own code that calls a function of that name."""
     if _is_library(frame):
         return False
-    called = _called(frame.f_code, frame.f_lasti)
+    called = called_name(frame.f_code, frame.f_lasti)
     # compiled extensions have no frames: what np.random calls seems to be called by who calls np.random
     if called == name:
         return True
@@ -178,25 +233,3 @@ def _is_asked(frame: FrameType, name: str) -> bool:
     if hasattr(builtins, called):  # list(map(np.array, rows))
         return name in names
     return isinstance(frame.f_locals.get(called, frame.f_globals.get(called)), _Creator)
-
-
-@functools.lru_cache(maxsize=4096)
-def _called(code: CodeType, position: int) -> str | None:
-    """The last name of the function that the call at `position` of a code object calls; None where nobody knows.
-
-    Of all that is loaded at the place where the text of the call begins, it is what ends last before the call does.
-    """
-    instructions = list(dis.get_instructions(code))
-    call = next((i.positions for i in instructions if i.offset == position), None)
-    if call is None or call.end_col_offset is None:
-        return None
-    name, longest = None, (-1, -1)
-    for instruction in instructions:
-        found = instruction.positions
-        if found is None or not instruction.opname.startswith("LOAD_") or not isinstance(instruction.argval, str):
-            continue
-        end: Any = found.end_lineno, found.end_col_offset
-        begins = (found.lineno, found.col_offset) == (call.lineno, call.col_offset)
-        if begins and longest < end < (call.end_lineno, call.end_col_offset):
-            name, longest = instruction.argval, end
-    return name

@@ -6,9 +6,16 @@ Start at ``Operations``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
+
+
+class Deferring:
+    """Base of operands that tracers leave an operation to."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -28,14 +35,17 @@ class Operations:
     ufunc_methods
         by name ('reduce', 'outer', ...); the ufunc is the first argument.
     views
-        names and callables whose result looks into the memory of the array they are given, and False where it cannot
-        be written to.
+        names and callables whose result looks into the memory of the array they are given: False where it cannot be
+        written to, ``(array, elements) -> array`` where the elements of the result are no elements of the array.
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
         functions that make arrays, also of lists that hold traced values, or do not ask arrays for their own ones, by
         their full name ('numpy.zeros', 'scipy.linalg.solve'): ``(original, *args, **kwargs) -> array``; np.r_ and np.c_
         have the key as their argument.
+    of_masked
+        functions, ufuncs and names of methods that take what a mask selects where its length is not known, and
+        'reduce', whose first argument is the ufunc.
     """
 
     operators: dict[str, Callable[..., Any]] = field(default_factory=dict)
@@ -43,9 +53,20 @@ class Operations:
     properties: dict[str, Callable[..., Any]] = field(default_factory=dict)
     functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    views: dict[str | Callable[..., Any], bool] = field(default_factory=dict)
+    views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     creators: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    of_masked: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
+
+    def stand_in(self, module: ModuleType, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Let functions be called in the place of those of the same name in a module."""
+        for name, function in functions.items():
+            if hasattr(module, name):
+                self.creators[f"{module.__name__}.{name}"] = _without_original(function)
+
+
+def _without_original(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda original, *args, **kwargs: function(*args, **kwargs)
 
 
 OPERATIONS = Operations()

@@ -13,22 +13,52 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError, DTypeError, MutationError, ShapeError, UnsupportedError
+from staged_ad.errors import DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
+from staged_ad.tracing.advice import concretization_error
+from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
+from staged_ad.tracing.operations import Deferring
 from staged_ad.tracing.source import location, user_source
-from staged_ad.tracing.unknown import concretization_error, no_single_value
 from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
 
 
 def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def forward(self: ArrayProtocol, other: Any) -> Any:
-        return OPERATIONS.operators[name](self, other)
+        return NotImplemented if isinstance(other, Deferring) else OPERATIONS.operators[name](self, other)
 
     def reflected(self: ArrayProtocol, other: Any) -> Any:
         return OPERATIONS.operators[name](other, self)
 
     return forward, reflected
+
+
+def _equality(name: str) -> Callable[..., Any]:
+    def operator(self: ArrayProtocol, other: Any) -> Any:
+        if other is None or isinstance(other, str | dict):  # no array equals these: if x == None, if mode == "same"
+            return np.full(self.shape, name == "ne")[()]
+        return OPERATIONS.operators[name](self, other)
+
+    return operator
+
+
+def _attribute(name: str) -> property:
+    """One that can be assigned to: z.real = x."""
+
+    def get(self: Any) -> Any:
+        return self.__getattr__(name)
+
+    def assign(self: Any, value: Any) -> None:
+        view = value.window if isinstance(value, ArrayProtocol) else None
+        if view is None or view.base is not self or view.index != name:  # else z.real += x ends so
+            found = get(self)
+            if isinstance(found, np.ndarray | np.generic):  # the imaginary parts of real numbers
+                raise DTypeError(
+                    f"{self.type} has no parts to set (at {location(user_source())}); write y = y + 0j before"
+                )
+            found[...] = value
+
+    return property(get, assign)
 
 
 def _unary(name: str) -> Callable[..., Any]:
@@ -40,15 +70,15 @@ def _unary(name: str) -> Callable[..., Any]:
 
 def _in_place(name: str) -> Callable[..., Any]:
     def operator(self: Any, other: Any) -> Any:
-        if not self.shape and self.number and self.window is None:  # the name is bound to a new number
-            return NotImplemented
+        if isinstance(other, Deferring) or (not self.shape and self.number and self.window is None):
+            return NotImplemented  # the name is bound to a new value
         self.check_writable()
         return _into(self, OPERATIONS.operators[name](self, other), name)
 
     return operator
 
 
-class ArrayProtocol:
+class ArrayProtocol(NumberProtocol):
     """Base of Tracer: makes it behave as an ndarray does, by looking operations up in OPERATIONS."""
 
     __slots__ = ()
@@ -70,19 +100,21 @@ class ArrayProtocol:
     __rshift__, __rrshift__ = _binary("rshift")
     __lt__, __gt__ = _binary("lt")
     __le__, __ge__ = _binary("le")
-    __eq__ = _binary("eq")[0]
-    __ne__ = _binary("ne")[0]
+    __eq__, __ne__ = map(_equality, ("eq", "ne"))
     __neg__, __pos__, __abs__, __invert__ = map(_unary, ("neg", "pos", "abs", "invert"))
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__, __ilshift__, __irshift__ = map(_in_place, ("and", "or", "xor", "lshift", "rshift"))
+    real, imag, flat = map(_attribute, ("real", "imag", "flat"))
     __hash__ = None  # type: ignore[assignment]  # as for ndarray
 
     def __getitem__(self, index: Any) -> Any:
         getitem = OPERATIONS.operators["getitem"]
         found = getitem(self, index)
+        if isinstance(found, Deferring):
+            return found
         if not is_basic(index, self.ndim):
-            return _apart(found, (self,))
+            return _number(_apart(found, (self,)))
         known = without_tracers(index)
 
         def look(base: Any) -> Any:
@@ -121,107 +153,11 @@ class ArrayProtocol:
             raise TypeError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            count = "an array with more than one element" if self.size else "an empty array"
-            advice = "a.any() or a.all()" if self.size else "`array.size > 0` to check that an array is not empty"
-            raise ShapeError(
-                f"The truth value of {count} is ambiguous. Use {advice} (at {location(user_source())}, value of type "
-                f"{self.type})"
-            )
-        found = self.owner.concretize(self, bool)
-        if found is None:
-            raise no_single_value(
-                "the truth value",
-                "Write np.where(condition, a, b) or staged_ad.cond instead of `if`, staged_ad.while_loop instead of "
-                "`while`, np.minimum and np.maximum instead of min and max, and & | ~ instead of `and`, `or`, `not`",
-                self,
-            )
-        return bool(found)
-
-    def __float__(self: Any) -> float:
-        if self.array is not None:
-            return float(self.array)
-        raise concretization_error(
-            "float()",
-            "Leave the float() away, and write np.sin for math.sin: traced 0-d arrays work as numbers. If a traced "
-            "value is assigned to an element of an array, as in y[0] = x, make the array of its parts: "
-            "np.stack([...]) or np.concatenate([...])",
-            self,
-        )
-
-    def __int__(self) -> int:
-        if self.shape:
-            raise ConcretizationError(
-                f"only 0-dimensional arrays can be converted to Python scalars (value of type {self.type}, at "
-                f"{location(user_source())})"
-            )
-        return self._integer("int()", "Write x.astype(int) where the number is used in a computation")
-
-    def __round__(self, ndigits: int | None = None) -> Any:
-        if self.shape:
-            raise TypeError("type numpy.ndarray doesn't define __round__ method")
-        rounded = OPERATIONS.functions[np.round](self, ndigits or 0)
-        return int(rounded) if ndigits is None else rounded
-
-    def __index__(self) -> int:
-        if self.shape or self.dtype.kind not in "iu":
-            raise ConcretizationError(
-                f"only integer scalar arrays can be converted to a scalar index (value of type {self.type}, at "
-                f"{location(user_source())}); write int(x) for a number of another type"
-            )
-        return self._integer(
-            "the integer",
-            "Write staged_ad.fori_loop instead of `for k in range(n)`; as a length or an axis, pass it as a static "
-            "argument (jit(f, static_argnums=...)) or compute it from shapes",
-        )
-
-    def _integer(self, kind: str, advice: str) -> int:
-        if self.dtype.kind == "c":
-            raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
-        found = self.owner.concretize(self, int)
-        if found is None:
-            raise no_single_value(kind, advice, self)
-        return int(found)
-
-    def __complex__(self: Any) -> complex:
-        if self.array is not None:
-            return complex(self.array)
-        raise concretization_error(
-            "complex()",
-            "Leave the complex() away, and write np.exp for cmath.exp: traced 0-d arrays work as numbers; "
-            "x.astype(complex) makes a real one complex",
-            self,
-        )
-
-    def item(self: Any, *args: Any) -> Any:
-        if self.array is not None:
-            return self.array.item(*args)
-        raise concretization_error("item()", "Leave the .item() away: traced 0-d arrays work as numbers", self)
-
-    def tolist(self: Any) -> Any:
-        if self.array is not None:
-            return self.array.tolist()
-        raise concretization_error("tolist()", "Iterate over the traced array instead: [row for row in x]", self)
-
-    def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
-        if self.array is not None:
-            return np.array(self.array, dtype)
-        raise concretization_error(
-            "the contents",
-            "If a NumPy array is indexed by traced integers, as in a[i]: write staged_ad.numpy.asarray(a)[i] or "
-            "staged_ad.numpy.take(a, i), or in a loop scan over the array, scan(f, init, a). If a traced value is "
-            "assigned, as in a[i] = x: make the array inside the traced function, a = np.array(a). If a method of "
-            "a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If a function of NumPy or SciPy was "
-            "imported by its own name, as in `from scipy.linalg import solve`: call it as scipy.linalg.solve, or "
-            "import it from staged_ad.scipy.linalg (np.array: staged_ad.numpy). Computations of other libraries "
-            "must stay outside, or go into staged_ad.pure_callback",
-            self,
-        )
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if method == "at":
             return _change(partial(OPERATIONS.operators["at"], ufunc), f"np.{ufunc.__name__}.at", inputs, kwargs)
+        if any(isinstance(x, Deferring) for x in inputs):
+            return NotImplemented
         if method != "__call__":
             found = OPERATIONS.ufunc_methods.get(method)
             if found is None:
@@ -245,6 +181,8 @@ class ArrayProtocol:
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(kind, Deferring) for kind in types):
+            return NotImplemented
         try:
             return self._called(function, args, kwargs)
         except UnsupportedError:
@@ -337,6 +275,12 @@ def _apart(results: Any, operands: Sequence[Any]) -> Any:
     return results
 
 
+def _number(found: Any) -> Any:
+    """An element that is known as the number that NumPy would give."""
+    known = found.array if isinstance(found, ArrayProtocol) and not found.shape else None
+    return found if known is None or found.type.weak else known[()]
+
+
 def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
     """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
     if not isinstance(found, ArrayProtocol):
@@ -363,7 +307,8 @@ def _views(
     def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
         if not shares(base, look) and (writable or base.size):
             return _apart(result, (base,))
-        return _view(result, base, look, put_by_place(look) if writable else None)
+        put = put_by_place(look) if writable is True else writable or None
+        return _view(result, base, look, put, name)
 
     if not isinstance(results, tuple | list):
         return linked(results, bases[0], look) if bases else results

@@ -19,6 +19,7 @@ import numpy as np
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
+from staged_ad.tracing.advice import hidden_in
 from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
 from staged_ad.tracing.snapshots import literal_of
@@ -55,8 +56,8 @@ class Trace:
         self.pinned = False
         self._forced = forced
         self._read: dict[tuple[Var, type], bool | int] = {}
-        self._makers: dict[Var, int] = {}  # the position of the equation that defines a variable
-        self._indexed = 0  # equations entered there so far
+        self._makers: dict[Var, int] = {}
+        self._indexed = 0  # equations whose outputs stand there
 
     def add_input(self, type: ArrayType) -> Tracer:
         var = Var(type)
@@ -145,10 +146,7 @@ class Trace:
 
     def _meaning(self, atom: Var) -> Any:
         """What `atom` stands for, computed from what it depends on: each equation once in the life of the trace."""
-        meanings, makers = self.meanings, self._makers
-        for position in range(self._indexed, len(self.equations)):
-            makers.update(dict.fromkeys(self.equations[position].outputs, position))
-        self._indexed = len(self.equations)
+        meanings, makers = self.meanings, self._positions()
         pending, needed = [atom], set[int]()
         while pending:
             var = pending.pop()
@@ -168,6 +166,18 @@ class Trace:
                 zip(equation.outputs, result if equation.primitive.multiple_results else [result], strict=True)
             )
         return meanings[atom]
+
+    def _positions(self) -> dict[Var, int]:
+        """The position of the equation that defines a variable, by variable."""
+        for position in range(self._indexed, len(self.equations)):
+            self._makers.update(dict.fromkeys(self.equations[position].outputs, position))
+        self._indexed = len(self.equations)
+        return self._makers
+
+    def equation_of(self, var: Var) -> Equation | None:
+        """The equation that defines `var`; None for inputs."""
+        position = self._positions().get(var)
+        return None if position is None else self.equations[position]
 
     def close(self) -> None:
         self.open = False
@@ -353,6 +363,11 @@ def trace_flat(
         with creating(f, _tracing):
             outputs = f(*tracers)
         return trace.finish(outputs, name)
+    except (TypeError, ValueError) as error:
+        hidden = hidden_in(error)
+        if hidden is None:
+            raise
+        raise hidden from None
     finally:
         trace.close()
         OPEN.reset(opened)

@@ -67,16 +67,16 @@ def write(tracer: Any, value: Any) -> None:
 
 def shares(base: Any, look: Look) -> bool:
     """Whether NumPy would look into the memory of `base`; reshape and ravel now and then copy it."""
-    memory = _layout(base)
+    memory = layout(base)
     found = look(memory)  # traced where other traced arrays are among the arguments, as in np.broadcast_arrays(x, y)
     return isinstance(found, np.ndarray) and np.may_share_memory(found, memory)
 
 
-def _layout(tracer: Any) -> Any:
-    """An array without meaning whose memory is laid out as NumPy's would be."""
-    return (
-        np.empty(tracer.shape, np.bool_) if tracer.window is None else tracer.window.look(_layout(tracer.window.base))
-    )
+def layout(tracer: Any) -> Any:
+    """An array without meaning whose memory is laid out as NumPy's would be, were all that is no view in C order."""
+    if tracer.window is not None:
+        return tracer.window.look(layout(tracer.window.base))
+    return np.empty(tracer.shape, np.complex64 if tracer.dtype.kind == "c" else np.bool_)  # z.real looks into z
 
 
 def put_by_place(look: Look) -> Callable[[Any, Any], Any]:
@@ -95,13 +95,14 @@ def put_by_place(look: Look) -> Callable[[Any, Any], Any]:
 def is_basic(index: Any, ndim: int) -> bool:
     """Whether NumPy's result of indexing by `index` is a view: no arrays, and not one element by integers alone."""
     parts = index if isinstance(index, tuple) else (index,)
-    whole = sum(1 for part in parts if _is_integer(part))
+    whole = sum(1 for part in parts if is_integer(part))
     return whole < max(ndim, len(parts)) and all(
-        part is None or part is Ellipsis or isinstance(part, slice) or _is_integer(part) for part in parts
+        part is None or part is Ellipsis or isinstance(part, slice) or is_integer(part) for part in parts
     )
 
 
-def _is_integer(part: Any) -> bool:
+def is_integer(part: Any) -> bool:
+    """Whether it is an integer as part of an index, or stands for one."""
     if isinstance(part, int | np.integer):
         return not isinstance(part, bool)
     return getattr(part, "shape", None) == () and part.dtype.kind in "iu"
@@ -119,4 +120,4 @@ def without_tracers(index: Any) -> Any:
     """The index with 0 for integers that are not known: the layout of what it selects is the same."""
     if isinstance(index, tuple):
         return tuple(map(without_tracers, index))
-    return 0 if _is_integer(index) and not isinstance(index, int | np.integer) else index
+    return 0 if is_integer(index) and not isinstance(index, int | np.integer) else index

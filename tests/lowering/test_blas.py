@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from staged_ad.lowering import blas, runtime
+from staged_ad.lowering import blas, threads
 
 Array = npt.NDArray[Any]
 KINDS = {"f32": np.float32, "f64": np.float64}
@@ -22,7 +22,7 @@ def gemm(kind: str, a: Array, b: Array, trans_a: int, trans_b: int) -> Array:
     n = b.shape[0] if trans_b else b.shape[1]
     c = np.full((m, n), np.nan, a.dtype)
     function = ctypes.CFUNCTYPE(None, INT, INT, INT, INT, INT, PTR, INT, PTR, INT, PTR, INT)(
-        blas.product_symbols()[f"staged_gemm_{kind}"]
+        blas.product_address(f"staged_gemm_{kind}")
     )
     function(trans_a, trans_b, m, n, k, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], c.ctypes.data, n)
     return c
@@ -31,7 +31,7 @@ def gemm(kind: str, a: Array, b: Array, trans_a: int, trans_b: int) -> Array:
 def gemv(kind: str, a: Array, x: Array, trans: int) -> Array:
     m, n = a.shape
     y = np.full(n if trans else m, np.nan, a.dtype)
-    function = ctypes.CFUNCTYPE(None, INT, INT, INT, PTR, INT, PTR, PTR)(blas.product_symbols()[f"staged_gemv_{kind}"])
+    function = ctypes.CFUNCTYPE(None, INT, INT, INT, PTR, INT, PTR, PTR)(blas.product_address(f"staged_gemv_{kind}"))
     function(trans, m, n, a.ctypes.data, n, x.ctypes.data, y.ctypes.data)
     return y
 
@@ -42,11 +42,11 @@ def integers(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def each_count_of_threads(compute: Any) -> list[Array]:
-    before, results = runtime.get_num_threads(), []
+    before, results = threads.get_num_threads(), []
     for count in sorted({1, numba.config.NUMBA_NUM_THREADS}):
-        runtime.set_num_threads(count)
+        threads.set_num_threads(count)
         results.append(compute())
-    runtime.set_num_threads(before)
+    threads.set_num_threads(before)
     return results
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from staged_ad.lowering import native, vecmath
+from staged_ad.lowering import linking, native, vecmath
 
 
 def returning(value: int) -> str:
@@ -29,17 +29,13 @@ def test_a_module_compiles_and_runs() -> None:
 
 
 def test_object_code_links_again_without_its_text() -> None:
-    code = native.load_object(native.compile_ir(returning(7), {}).object_code, {})
-    assert call(code) == 7
-    with pytest.raises(ValueError, match="without its LLVM text"):
-        _ = code.assembly
+    assert call(linking.load_object(native.object_code(returning(7)), {})) == 7
 
 
 def test_the_optimised_module_and_assembly_are_given_on_demand() -> None:
-    code = native.compile_ir(returning(1234), {})
-    assert "ret i64 1234" in code.optimised_ir
-    assert "1234" in code.assembly
-    assert "body" in code.assembly
+    assert "ret i64 1234" in native.optimised_ir(returning(1234))
+    assert "1234" in native.assembly(returning(1234))
+    assert "body" in native.assembly(returning(1234))
 
 
 def test_text_that_does_not_parse_raises() -> None:
@@ -70,7 +66,7 @@ def test_repeated_calls_of_a_pure_function_are_merged() -> None:
         "  %a = call double @sin(double %x)\n  %b = call double @sin(double %x)\n"
         "  %c = fadd double %a, %b\n  store double %c, ptr %slots\n  ret i64 0\n}\n"
     )
-    assert native.compile_ir(text, {}).optimised_ir.count("call double @sin") == 1
+    assert native.optimised_ir(text).count("call double @sin") == 1
 
 
 def test_dropped_code_returns_its_memory() -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from staged_ad.lowering import native, runtime
+from staged_ad.lowering import threads as pool
 
 COUNTING = """
 declare void @staged_parallel(ptr, i64, ptr)
@@ -68,10 +69,10 @@ def run(code: native.NativeCode, counts: npt.NDArray[np.int64], chunks: int) -> 
 
 @pytest.fixture(params=[1, numba.config.NUMBA_NUM_THREADS])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = runtime.get_num_threads()
-    runtime.set_num_threads(request.param)
+    before = pool.get_num_threads()
+    pool.set_num_threads(request.param)
     yield request.param
-    runtime.set_num_threads(before)
+    pool.set_num_threads(before)
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 3, 64])
@@ -96,7 +97,7 @@ def test_numba_keeps_its_own_number_of_threads(threads: int) -> None:
 @pytest.mark.parametrize("count", [0, -1, 10**6])
 def test_an_impossible_number_of_threads_is_refused(count: int) -> None:
     with pytest.raises(ValueError, match="NUMBA_NUM_THREADS"):
-        runtime.set_num_threads(count)
+        pool.set_num_threads(count)
 
 
 HAMMER = """
@@ -124,7 +125,7 @@ print("done")
 FORK = """
 import os
 import numpy as np
-from staged_ad.lowering import runtime
+from staged_ad.lowering import threads as pool
 from tests.lowering.test_runtime import compiled, run
 
 code = compiled("count")
@@ -134,7 +135,7 @@ if child == 0:
     counts = np.zeros(16, np.int64)
     run(code, counts, 16)
     run(compiled("count"), counts, 16)
-    os._exit(0 if (counts == 2).all() and runtime.get_num_threads() == 1 else 1)
+    os._exit(0 if (counts == 2).all() and pool.get_num_threads() == 1 else 1)
 assert os.waitpid(child, 0)[1] == 0
 counts = np.zeros(16, np.int64)
 run(code, counts, 16)

@@ -15,8 +15,7 @@ import pytest
 
 import staged_ad as sad
 from staged_ad.api.calling import trace_call
-from staged_ad.lowering import compile_program
-from staged_ad.lowering.compiled import Compiled
+from staged_ad.lowering.compiled import Compiled, compile_program
 from tests.numerics import assert_close
 
 LENGTH, BATCH, WIDTH = 1000, 64, 128

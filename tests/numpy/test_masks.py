@@ -51,11 +51,11 @@ def test_masks_longer_than_a_word_are_read_whole(values: list[float]):
 
 def test_a_mask_with_many_values_is_refused_with_advice():
     for f in (
-        lambda x: np.sum(x[x > 0]),
+        lambda x: np.sort(x[x > 0]),
         lambda x: np.sum(x[np.nonzero(x)]),
         lambda x: np.sum(np.delete(x, np.argmax(x))),
     ):
         with pytest.raises(UnsupportedError, match=r"np\.where"):
             sad.vmap(f)(np.ones((2, 3)))
     with pytest.raises(UnsupportedError, match=r"np\.where"):
-        sad.jit(lambda x: np.sum(x[x > 0]))(np.ones(5000))
+        sad.jit(lambda x: np.sort(x[x > 0]))(np.ones(5000))

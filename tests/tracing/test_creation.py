@@ -5,7 +5,10 @@ Start anywhere: each test stands alone.
 
 from __future__ import annotations
 
+import copy
 import functools
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -220,3 +223,20 @@ def test_the_function_of_an_associative_scan_does_not_change_what_it_is_given():
     with pytest.raises((MutationError, ValueError)):
         sad.associative_scan(combine, x)
     np.testing.assert_array_equal(x, [1, 2, 3, 4])
+
+
+def test_functions_are_pickled_and_copied_by_name_while_others_are_traced():
+    kept: list[Any] = []
+
+    def f(x: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:  # another thread gets what np.zeros is now
+            kept.append(
+                pool.submit(lambda: pickle.dumps([np.zeros, np.random.normal, np.r_, scipy.linalg.solve])).result()
+            )
+        kept.append(np.zeros)
+        assert copy.deepcopy({"make": np.zeros})["make"](1).shape == (1,)
+        return x
+
+    sad.grad(f)(1.0)
+    assert pickle.loads(kept[0]) == [np.zeros, np.random.normal, np.r_, scipy.linalg.solve]
+    assert pickle.loads(pickle.dumps(kept[1])) is np.zeros

@@ -1,0 +1,44 @@
+"""What starts cost: the import, and a new process up to its first gradient, with whatever is cached on disk."""
+
+import subprocess
+import sys
+from functools import partial
+from statistics import median
+from time import perf_counter
+
+from bench.modes import Libraries, Report
+from bench.table import Outcome, plain, shown
+
+REPEATS = 7
+FIRST_GRADIENT = """
+import numpy
+import {module} as ad
+import {numpy} as np
+
+def rosenbrock(x):
+    return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+numpy.asarray(ad.jit(ad.grad(rosenbrock))(numpy.linspace(-1.0, 1.0, 100)))
+"""
+MODULES = {"staged_ad": ("staged_ad", "numpy"), "JAX": ("jax", "jax.numpy")}
+
+
+def start_time(libraries: Libraries, report: Report) -> Outcome:
+    """Medians over new processes, the sides alternating, after a round that fills caches on disk."""
+    programs = {"python": "", "import numpy": "import numpy"}
+    for library in libraries:
+        module, array_module = MODULES[library.name]
+        programs[f"import {module}"] = f"import {module}"
+        programs[f"first gradient, {library.name}"] = FIRST_GRADIENT.format(module=module, numpy=array_module)
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    for turn in range(REPEATS + 1):
+        report(turn, REPEATS + 1, f"round {turn}")
+        for name, program in programs.items():
+            started = perf_counter()
+            subprocess.run([sys.executable, "-c", program], check=True)
+            seconds[name] += [perf_counter() - started] * (turn > 0)
+    medians = {name: median(values) for name, values in seconds.items()}
+    rows = [[name, shown(time), shown(time - medians["import numpy"])] for name, time in medians.items()]
+    columns = ["a process that runs", "time", "above numpy's"]
+    figures = [{"name": name, "seconds": time} for name, time in medians.items()]
+    return Outcome(partial(plain, "Starts", columns, rows), {"starts": figures}, [])

@@ -1,0 +1,64 @@
+"""Copies of shared libraries in the directory of the cache, so that no process has to copy them into memory.
+
+Comparing or hashing a library takes as long as copying it. So a copy is flushed to disk when it is made, and an entry
+of the cache notes its inode and its times: whatever writes to the file afterwards, or replaces it, changes these.
+
+Invariant: a copy is used only if nothing has touched it since it was made from the very file that is asked for.
+Start at ``copied``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from staged_ad.lowering import disk
+from staged_ad.lowering.objects import disk_key
+
+SHARE = 4
+"""A copy takes at most the limit of the cache divided by this."""
+
+
+def copied(source: Path) -> int | None:
+    """A handle of a file with the content of `source` and an inode of its own; None where none can be kept."""
+    found = source.stat()
+    key = disk_key("copy", str(source), str(found.st_size), str(found.st_mtime_ns))
+    if key is None or not os.path.isdir("/proc/self/fd") or found.st_size * SHARE > disk.cache_limit():
+        return None
+    name = key + disk.LIBRARY
+    with disk.opened(create=True) as folder:
+        if folder is None:
+            return None
+        handle = _open(folder, name)
+        if handle is not None:
+            if disk.read(key) == _identity(handle):
+                return handle
+            os.close(handle)
+        try:
+            disk.put(folder, name, source.read_bytes(), durable=True)
+        except OSError as error:
+            disk.warn(f"{source.name} cannot be copied to {disk.cache_directory()}: {error.strerror}")
+            return None
+        handle = _open(folder, name)
+        if handle is not None:
+            disk.write(key, _identity(handle))
+            for entry in disk.listed(folder):
+                if entry.name.endswith(disk.LIBRARY) and entry.name != name:
+                    os.unlink(entry.name, dir_fd=folder)
+        return handle
+
+
+def _open(folder: int, name: str) -> int | None:
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return None
+    if disk.owned(handle):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _identity(handle: int) -> bytes:
+    found = os.fstat(handle)
+    return repr((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)).encode()

@@ -1,0 +1,164 @@
+"""Row-local nests: neighbours that work on the same rows run block after block of rows, which stay in the cache.
+
+A softmax is four nests: maxima, exponentials, sums, quotients. One after another they read the array four times from
+memory; over a block of rows at a time only once, and what only they read is never stored outside of a small buffer.
+
+Invariant: a nest reads of what the others of its group write the rows of its own block only.
+Start at ``grouped``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from staged_ad.ir import Atom, Var
+from staged_ad.ir.lowerings import ArgFold
+from staged_ad.lowering.indexing import NODES, Affine
+from staged_ad.lowering.regions import Copy, Load, Nest, Region, Rows
+from staged_ad.lowering.schedule import merged
+
+CACHED = 1 << 19
+"""Bytes up to which nests find each other's results in the cache anyway."""
+BLOCK = 1 << 16
+"""Bytes of a block of rows."""
+LOCAL = 1 << 16
+"""Bytes of the stack for what only one group reads."""
+FEWEST = 16
+"""Blocks from which it is worth it."""
+
+
+def grouped(regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
+    """`regions` with row-local neighbours as one; nests that do not depend on a group may move before it."""
+    readers = Counter(atom for region in regions for atom in region.reads)
+    readers.update(outputs)
+    result: list[Region] = []
+    group: list[Nest] = []
+    for number, region in enumerate(regions):
+        nest = _candidate(regions, number)
+        if nest is not None:
+            if _together([*group, nest]) is not None:
+                group.append(nest)
+                continue
+            if group and _independent(nest, group):
+                result.append(region)
+                continue
+        result += _closed(group, readers)
+        group = []
+        if nest is not None and _together([nest]) is not None:
+            group.append(nest)
+        else:
+            result.append(region)
+    return result + _closed(group, readers)
+
+
+def _candidate(regions: Sequence[Region], number: int) -> Nest | None:
+    """The nest in order, if it writes arrays of its own, each element once."""
+    region = regions[number]
+    if not isinstance(region, Nest) or not region.domain or 0 in region.domain:
+        return None
+    before = regions[number - 1] if number else None
+    if isinstance(before, Copy | Nest) and set(before.writes) & set(region.writes):
+        return None
+    after = regions[number + 1] if number + 1 < len(regions) else None
+    if isinstance(after, Nest) and set(after.writes) & set(region.writes):
+        return None
+    if any(store.ordered or store.combine is not None for store in region.stores):
+        return None
+    return merged(region)
+
+
+def _independent(nest: Nest, group: Sequence[Nest]) -> bool:
+    written = {var for other in group for var in other.writes}
+    return written.isdisjoint(nest.reads)
+
+
+def _closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
+    """A group as one region where its nests share more than the cache holds, else its nests."""
+    rows = _together(group) if len(group) > 1 else None
+    if rows is None:
+        return list(group)
+    inside = Counter(atom for nest in group for atom in nest.reads)
+    written = {var for nest in group for var in nest.writes}
+    shared = sum(nbytes(atom) for atom in {*inside, *written} if inside[atom] + (atom in written) > 1)
+    widths = {atom: width for atom, width in rows.widths.items() if inside[atom] + (atom in written) > 1}
+    if shared <= CACHED or not widths:
+        return list(group)
+    count = BLOCK // sum(widths.values())
+    if count < 1 or rows.count // count < FEWEST:
+        return list(group)
+    local: dict[Var, int] = {}
+    for var in sorted(written, key=lambda var: widths.get(var, 0)):
+        used = sum(local.values()) + widths.get(var, 0)
+        if var in widths and readers[var] == inside[var] and used * count <= LOCAL:
+            local[var] = widths[var]
+    if any(nest_sums_too_much(nest, count * sum(widths.values())) for nest in group):
+        return list(group)
+    return [replace(rows, block=count, local=local)]
+
+
+def nest_sums_too_much(nest: Nest, block: int) -> bool:
+    """Whether partial sums over blocks of rows would be much of what is read and written."""
+    return 0 in nest.reduced and 16 * sum(nbytes(fold.array) for fold in nest.reduces) > block
+
+
+def nbytes(atom: Atom) -> int:
+    return atom.type.size * atom.type.dtype.itemsize
+
+
+# -- which rows an array has ------------------------------------------------------------------------------------------
+
+
+def _together(nests: Sequence[Nest]) -> Rows | None:
+    """The nests as one region, if the rows that each reads of the others are those of its own block."""
+    count = math.gcd(*(nest.domain[0] for nest in nests))
+    if count < FEWEST:
+        return None
+    widths: dict[Atom, int | None] = {}
+    for nest in nests:
+        for array, address, guarded in _accesses(nest):
+            width = None if guarded else _width(nest, address, count)
+            widths[array] = width if widths.get(array, width) == width else None
+    written: set[Var] = set()
+    for nest in nests:
+        if 0 in nest.reduced:
+            if nest.stores or any(isinstance(fold.rule, ArgFold) for fold in nest.reduces):
+                return None
+            if any(var in other.reads for var in nest.writes for other in nests):
+                return None  # it is complete only when all blocks are
+            continue
+        if not written.isdisjoint(nest.writes) or any(widths[var] is None for var in nest.writes):
+            return None
+        written.update(nest.writes)
+    connected = [set(nest.reads) | set(nest.writes) for nest in nests]
+    if any(not own & set().union(*connected[:k]) for k, own in enumerate(connected) if k):
+        return None
+    sizes = {array: width * array.type.dtype.itemsize for array, width in widths.items() if width is not None}
+    return Rows(list(nests), count, 1, sizes, {})
+
+
+def _accesses(nest: Nest) -> Iterator[tuple[Atom, Affine, bool]]:
+    for node in nest.nodes:
+        if isinstance(node, Load):
+            yield node.array, node.address, bool(node.guard)
+    for store in nest.stores:
+        yield store.array, store.address, False
+    if 0 not in nest.reduced:
+        for fold in nest.reduces:
+            yield fold.array, fold.address, False
+
+
+def _width(nest: Nest, address: Affine, count: int) -> int | None:
+    """Elements of one of `count` rows, where rows follow one another; None if points of a row are outside of it."""
+    each = nest.domain[0] // count
+    stride = address.coefficient(0)
+    inner = address.offset + stride * (each - 1)
+    for dim, factor in address.terms:
+        if dim >= NODES or factor < 0:
+            return None
+        if dim:
+            inner += factor * (nest.domain[dim] - 1)
+    fits = stride > 0 and address.offset >= 0 and inner < stride * each
+    return stride * each if fits else None

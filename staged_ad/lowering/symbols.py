@@ -1,0 +1,46 @@
+"""The address of everything that machine code may call, by its name in the code.
+
+Addresses differ from process to process, so code names what it calls, and is linked with this process's addresses.
+
+Invariant: a name means the same function in every process.
+Start at ``address``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from staged_ad.lowering import blas, linking, runtime, vecmath
+from staged_ad.lowering.tape import tape_symbols
+from staged_ad.tracing.libraries import Late
+
+_sweep_calls: Any = Late("staged_ad.lowering.sweep_calls")
+
+
+def addresses(names: Iterable[str], serial: bool = False) -> Mapping[str, int]:
+    """The addresses of those of these names that have one."""
+    found = ((name, address(name, serial)) for name in names)
+    return {name: place for name, place in found if place is not None}
+
+
+def address(name: str, serial: bool = False) -> int | None:
+    """The address of one function; `serial` ones run in the calling thread alone."""
+    family, _, rest = name.partition(".")
+    match family:
+        case "lapack":
+            return blas.lapack_address(rest)
+        case "special":
+            return vecmath.special_address(rest)
+        case "ufunc":
+            return vecmath.ufunc_address(rest)
+        case "staged_parallel":
+            return (runtime.serial_symbols() if serial else runtime.runtime_symbols())[name]
+        case "staged_gemm_f32" | "staged_gemm_f64" | "staged_gemv_f32" | "staged_gemv_f64":
+            return blas.product_address(name, serial)
+        case _ if name.startswith("staged_tape"):
+            return tape_symbols()[name]
+        case _ if name.startswith("staged_sweep"):
+            return int(_sweep_calls.symbols()[name])
+        case _:
+            return vecmath.library_address(name) or linking.address_of(name)

@@ -1,0 +1,62 @@
+"""How many threads parallel regions may use. Public through ``staged_ad``.
+
+Invariant: the child of a fork uses one thread, whatever is asked for.
+Start at ``set_num_threads``; runtime.py has the native code that reads the words here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import Final
+
+from staged_ad.tracing.libraries import numba
+
+# Words shared with native code, a cache line apart: the limit on threads (0: none set), and the pool's lock.
+LIMIT: Final = 0
+BUSY: Final = 8
+state: Final = (ctypes.c_int64 * 16)()
+_forked = False
+
+
+def set_num_threads(count: int) -> None:
+    """Let parallel regions use at most `count` threads; results do not depend on it, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        `count` is not between 1 and the size of Numba's pool (environment variable ``NUMBA_NUM_THREADS``).
+    """
+    largest = pool_size()
+    if not 1 <= count <= largest:
+        raise ValueError(
+            f"cannot use {count} threads: choose 1 to {largest}, or start Python with NUMBA_NUM_THREADS={count}"
+        )
+    state[LIMIT] = 1 if _forked else count
+
+
+def get_num_threads() -> int:
+    """The number of threads that parallel regions may use."""
+    return int(state[LIMIT])
+
+
+def pool_size() -> int:
+    """What Numba takes for the number of threads."""
+    if "numba" in sys.modules:
+        return int(numba.config.NUMBA_NUM_THREADS)
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(os.environ.get("NUMBA_NUM_THREADS", count))
+
+
+def _after_fork_in_child() -> None:
+    # The pool's threads do not exist in the child, and GNU OpenMP kills a child that uses them.
+    global _forked
+    _forked = True
+    state[LIMIT] = 1
+    state[BUSY] = 0
+
+
+state[LIMIT] = pool_size()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,103 @@
+"""What to write where NumPy or Python asks a traced value for its number: it depends on what the line does.
+
+Invariant: the first error that a user sees is one of this package.
+Start at ``contents_error`` and ``number_error``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from staged_ad.errors import ConcretizationError
+from staged_ad.ir import Source
+from staged_ad.tracing.source import called_name, instruction_at, is_internal, location, user_frame, user_source
+
+INDEXED = (
+    "A NumPy array cannot be indexed by it: write staged_ad.numpy.asarray(a)[i] or staged_ad.numpy.take(a, i), or in a "
+    "loop scan over the array, scan(f, init, a); for a mask, np.where(mask, a, 0)"
+)
+_CALLED = (
+    "If a method of a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If lists hold it, as in "
+    "a * [x, y]: write a * np.array([x, y]). If a NumPy array is written to, as by a.fill(x): make it inside the "
+    "traced function, a = np.array(a). If a function of NumPy or SciPy was imported by its own name, as in `from "
+    "scipy.linalg import solve`: call it as scipy.linalg.solve, or import it from staged_ad.scipy.linalg (np.array: "
+    "staged_ad.numpy). Computations of other libraries must stay outside, or go into staged_ad.pure_callback"
+)
+DTYPES = ("float64", "float32", "double", "single", "int64", "int32", "int_", "bool_", "complex128", "complex64")
+"""Names of NumPy's types of numbers, which people call to convert."""
+_MESSAGE = "setting an array element with a sequence"
+"""How NumPy's error begins that hides the one which a traced value has raised."""
+
+
+def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
+    return ConcretizationError(
+        f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
+        f"at {location(user_source())}). {advice}"
+    )
+
+
+def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
+    return ConcretizationError(
+        f"{kind} of a traced value is not one number here (value of type {tracer.type}, at "
+        f"{location(user_source())}): it differs between the slices of a vmap, the iterations of a staged loop, or the "
+        f"points at which a linear function will be used. {advice}"
+    )
+
+
+def _stored_error(where: str) -> ConcretizationError:
+    return ConcretizationError(
+        f"a traced value cannot be written into this NumPy array (at {where}): it was made outside of the traced "
+        "function, or computed from such arrays alone. Make the array that is written to inside the function, as in "
+        "y = np.array(y) or y = np.zeros(n), or pass it as an argument"
+    )
+
+
+def contents_error(tracer: Any) -> ConcretizationError:
+    """What to raise where NumPy asks a traced array for its contents."""
+    doing = _doing()
+    if doing.startswith("STORE_"):
+        return _stored_error(location(user_source()))
+    frame = user_frame()
+    called = called_name(frame.f_code, frame.f_lasti) if frame is not None else None
+    if called in DTYPES:
+        return concretization_error(f"np.{called}()", f"Write x.astype(np.{called})", tracer)
+    return concretization_error("the contents", INDEXED if doing == "BINARY_SUBSCR" else _CALLED, tracer)
+
+
+_LEAVE = {
+    "float()": "write np.sin for a function of another library: traced 0-d arrays work as numbers",
+    "complex()": (
+        "write np.exp for a function of another library: traced 0-d arrays work as numbers; x.astype(complex) makes a "
+        "real one complex"
+    ),
+}
+
+
+def number_error(kind: str, tracer: Any) -> ConcretizationError:
+    """What to raise where a traced value is asked for its 'float()' or 'complex()'."""
+    if _doing().startswith("STORE_"):
+        return _stored_error(location(user_source()))
+    return concretization_error(kind, f"Leave the {kind} away, and {_LEAVE[kind]}", tracer)
+
+
+def _doing() -> str:
+    frame = user_frame()
+    return "" if frame is None else instruction_at(frame.f_code, frame.f_lasti)
+
+
+def hidden_in(error: Exception) -> ConcretizationError | None:
+    """What to raise instead of NumPy's error that hides the one which a traced value has raised."""
+    if not isinstance(error.__cause__, ConcretizationError) or not str(error).startswith(_MESSAGE):
+        return None
+    frames = [(entry.tb_frame.f_code, entry.tb_lineno) for entry in _entries(error.__traceback__)]
+    users = [(code, line) for code, line in frames if not is_internal(code)]
+    where = location(Source(users[-1][0].co_filename, users[-1][1], users[-1][0].co_qualname) if users else None)
+    return _stored_error(where).with_traceback(error.__traceback__)
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next

@@ -1,0 +1,73 @@
+"""``order=`` of reshape, ravel and flatten: C, F, and A and K of views.
+
+Invariant: the oracle is NumPy.
+Start at ``test_orders_of_views_are_numpys``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import staged_ad as sad
+from tests.checks import assert_derivatives, assert_value
+
+M = np.arange(24.0).reshape(2, 3, 4)
+
+VIEWS: list[Callable[[Any], Any]] = [
+    lambda x: x,
+    lambda x: x.T,
+    lambda x: np.swapaxes(x, 0, 1),
+    lambda x: x[:, 1],
+    lambda x: x[:, :, ::-1].T,
+    lambda x: x[0].T[:2, 1:],
+    lambda x: x[..., None].transpose(3, 2, 0, 1),
+    lambda x: np.broadcast_to(x[0, 0], (2, 4)),
+    lambda x: np.broadcast_to(x[0][:, None], (3, 2, 4)).T,
+    lambda x: np.broadcast_to(x.T[:, None], (4, 2, 3, 2)).swapaxes(0, 2),
+    lambda x: x[0, 0, 0],
+    lambda x: x[:, :0],
+]
+
+
+@given(view=st.sampled_from(VIEWS), order=st.sampled_from("CFAKfk"))
+def test_orders_of_views_are_numpys(view: Callable[[Any], Any], order: str) -> None:
+    assert_value(lambda x: view(x).ravel(order), M)
+    assert_value(lambda x: view(x).flatten(order), M)
+    assert_value(lambda x: np.ravel(view(x), order=order), M)
+
+
+@given(view=st.sampled_from(VIEWS[:7]), order=st.sampled_from("CFAfa"))
+def test_orders_of_new_shapes_are_numpys(view: Callable[[Any], Any], order: str) -> None:
+    assert_value(lambda x: np.reshape(view(x), (-1, 2), order=order), M)
+    assert_value(lambda x: view(x).reshape(2, 1, -1, order=order), M)
+    assert_value(lambda x: view(x).reshape(-1, order=order), M)
+
+
+def test_derivatives_follow_the_order() -> None:
+    assert_derivatives(lambda x: np.sin(x.T).reshape(4, -1, order="F") * np.arange(6), M / 10)
+    assert_derivatives(lambda x: np.cos(x).swapaxes(0, 2).ravel("K") * np.arange(24), M / 10)
+
+
+def test_what_numpy_reads_as_a_view_is_one() -> None:
+    def f(x: Any) -> Any:
+        y = x * 2
+        y.T.ravel("F")[1] = 7.0  # the memory of y
+        y.ravel("F")[2] = 9.0  # a copy
+        y.T.reshape(-1, 2, order="F")[0] = x[0, 0, :2]
+        y.T.flatten("F")[3] = 5.0
+        return y
+
+    assert_value(f, M)
+
+
+def test_unknown_orders_are_refused_as_by_numpy() -> None:
+    with pytest.raises(ValueError, match="order must be one of"):
+        sad.jit(lambda x: x.ravel("Z"))(M)
+    with pytest.raises(ValueError, match="not permitted for reshaping"):
+        sad.jit(lambda x: x.reshape(-1, order="K"))(M)

@@ -1,0 +1,174 @@
+"""What importing the package loads, and what it does to libraries that are imported later."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LOADED = """
+def loaded():
+    import sys
+    return [name for name in ("numba", "llvmlite", "scipy") if name in sys.modules]
+"""
+
+NUMPY_ALONE = """
+import numpy as np
+import staged_ad as sad
+
+assert not loaded(), loaded()
+f = lambda x: np.sum(np.tanh(x @ x) * np.linalg.norm(x))
+gradient = sad.grad(f)(np.eye(3))
+sad.hessian(f)(np.eye(3))
+sad.vmap(sad.grad(lambda x: np.exp(np.sin(x))))(np.ones(3))
+sad.random.normal(sad.random.key(0), (3,))
+sad.set_num_threads(sad.get_num_threads())
+assert not loaded(), loaded()
+"""
+
+COMPILED = """
+import numpy as np
+import staged_ad as sad
+
+x = np.linspace(0.0, 1.0, 300_000)
+total = lambda x: np.sum(np.sin(x) ** 2)
+slope = sad.jit(sad.grad(total))(x)  # by several threads
+assert loaded() == ["llvmlite"], loaded()
+assert np.allclose(slope, np.sin(2 * x))
+
+import numba
+
+@numba.njit(parallel=True)
+def double(x):
+    y = np.empty_like(x)
+    for k in numba.prange(x.size):
+        y[k] = 2 * x[k]
+    return y
+
+before = numba.get_num_threads()
+assert np.array_equal(double(x), 2 * x)
+assert np.array_equal(sad.jit(sad.grad(total))(x), slope)
+assert numba.get_num_threads() == before == numba.config.NUMBA_NUM_THREADS
+"""
+
+IMPORTED_BEFORE = """
+import numpy as np
+import scipy.linalg
+import scipy.special
+from scipy.linalg import cho_factor, cho_solve
+import staged_ad as sad
+
+A = np.array([[3.0, 1.0], [1.0, 2.0]])
+f = lambda b: scipy.special.gammaln(b).sum() + cho_solve(cho_factor(A), b).sum() + scipy.linalg.solve(A, b).sum()
+"""
+
+IMPORTED_AFTER = """
+import numpy as np
+import staged_ad as sad
+import scipy.linalg
+import scipy.special
+
+A = np.array([[3.0, 1.0], [1.0, 2.0]])
+f = lambda b: scipy.special.gammaln(b).sum() + 2 * scipy.linalg.solve(A, b).sum()
+"""
+
+IMPORTED_WHILE_TRACED = """
+import numpy as np
+import staged_ad as sad
+
+A = np.array([[3.0, 1.0], [1.0, 2.0]])
+
+def f(b):
+    import scipy.special
+    from scipy import linalg
+    return scipy.special.gammaln(b).sum() + linalg.solve(A, b).sum() + np.linalg.solve(A, b).sum()
+"""
+
+OURS_FIRST = """
+import numpy as np
+import staged_ad as sad
+from staged_ad.scipy import linalg, special
+
+A = np.array([[3.0, 1.0], [1.0, 2.0]])
+
+def f(b):
+    return special.gammaln(b).sum() + 2 * sad.scipy.linalg.solve(A, b).sum()
+"""
+
+COMPARED = """
+found = sad.grad(f)(np.array([1.0, 2.0])), sad.jit(sad.grad(f))(np.array([1.0, 2.0]))
+import scipy.linalg
+import scipy.special
+
+expected = scipy.special.digamma(np.array([1.0, 2.0])) + 2 * np.linalg.solve(A, np.ones(2))
+assert np.allclose(found[0], expected) and np.allclose(found[1], expected), (found, expected)
+"""
+
+NUMPYS_OWN = """
+import sys
+import numpy as np
+import staged_ad as sad
+
+def f(x):
+    import numba
+    import scipy.optimize
+    made = np.zeros(3)
+    made[0] = x
+    return np.sum(made * made)
+
+assert sad.grad(f)(2.0) == 4.0
+originals = {name: getattr(np, name) for name in ("array", "zeros", "asarray", "atleast_1d", "empty", "eye")}
+for name, module in list(sys.modules.items()):
+    if name.startswith(("scipy", "numba")):
+        for key, original in originals.items():
+            found = vars(module).get(key, original)
+            assert "staged_ad" not in type(found).__module__, (name, key, found)
+
+import inspect
+import numba
+import scipy.linalg
+
+assert type(scipy.linalg.__loader__) is type(scipy.linalg.__spec__.loader) is type(numba.__loader__)
+assert "staged_ad" not in type(scipy.linalg.__loader__).__module__
+assert inspect.getsource(scipy.linalg)
+
+@numba.njit
+def three(x):
+    return np.zeros(3) + x
+
+assert np.array_equal(three(1.0), np.ones(3))
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        NUMPY_ALONE,
+        COMPILED,
+        IMPORTED_BEFORE + COMPARED,
+        IMPORTED_AFTER + COMPARED,
+        IMPORTED_WHILE_TRACED + COMPARED,
+        OURS_FIRST + COMPARED,
+        NUMPYS_OWN,
+    ],
+    ids=[
+        "functions of NumPy need neither SciPy nor Numba nor LLVM",
+        "compiled code shares the threads of Numba, which it does not import",
+        "SciPy imported before",
+        "SciPy imported after",
+        "SciPy imported by a traced function",
+        "functions of staged_ad.scipy before those of SciPy",
+        "libraries imported by a traced function get the functions of NumPy",
+    ],
+)
+def test_libraries_are_loaded_when_they_are_needed(script: str) -> None:
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED + script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
