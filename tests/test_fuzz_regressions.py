@@ -77,6 +77,11 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.transpose(x, []) * np.float32([1, 2]), 2.5),
     (lambda x: np.copy(x) * np.float32([1, 2]), 2.5),
     (lambda x: np.clip(x, np.float32([1, 2]), None), 3),
+    (lambda k: np.bitwise_xor.reduce(k, initial=2), K),
+    (lambda k: np.gcd.reduce(k, initial=6), K),
+    (lambda x: np.hypot.reduce(x, initial=2), V),
+    (lambda x: np.fmax.reduce(x, initial=5), N),
+    (lambda x: np.subtract.reduce(x, initial=5), V),
     (lambda x: np.linspace(x, np.float32([1, 2]), 3), 2.5),
     (lambda x: np.logical_or.reduce(x > 9, initial=1), V),
     (lambda x: np.logical_and.reduce(x > -9, axis=None, initial=0, keepdims=True), V),
@@ -112,6 +117,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.round(x, 3), True),
     (lambda x: np.polysub(x, x[None]), V),
     (lambda x: np.copyto(x > 0, 2), V),
+    (lambda x: np.add.reduce(x, where=x > 0, initial=None), V),
+    (lambda x: np.logical_or.reduce(x, initial=None), V[:0]),
     (lambda x: np.broadcast_to(x.copy(), (2, 0)).fill(1), V[:0]),
 ]
 
@@ -164,7 +171,9 @@ def _reversed_in_place(x: Any) -> Any:
     z = x * 1
     z[:] = z[::-1]
     z.reshape(-1)[...] = z[::-1]
-    return y, z
+    matrix = x[:, None] * np.arange(3.0)
+    matrix.T[...] = matrix
+    return y, z, matrix
 
 
 def test_views_are_written_as_they_were_before():

@@ -53,8 +53,8 @@ def root_of(tracer: Any) -> Any:
 
 def write(tracer: Any, value: Any) -> None:
     """Let `tracer` stand for `value`, of the same type, and with it all that shares its memory."""
-    if getattr(value, "window", None) is not None:
-        value = value.handle()  # as it is now, also where it looks into the memory that is written to
+    if hasattr(value, "handle"):
+        value = value.handle()  # as it is now, also where it looks into the memory that is written to, or is it
     view = tracer.window
     if view is not None:
         write(view.base, view.put(view.base, value))

@@ -124,7 +124,7 @@ def plain_python(d: Draw, s: Scope) -> list[str]:
             f"np.asarray({x}, dtype=np.float32) + {d.pick('1', '0.1', '1j', 'True', 'np.float64(0.1)')}",
             f"{d.pick('2', '0.5', 'True', '1j')} {d.pick('+', '*', '-', '/', '**')} {x}",
             f"np.where({x} > 0, {x}, {d.pick('0', '0.0', 'nan', '-1', '300')})",
-            f"np.array({x}).tolist()[0]",
+            f"np.asarray(np.array({x}).tolist())",
             f"[{x}, {y}][{d.pick('0', '1')}]",
             f"dict(p={x})['p'] + {y}",
             f"np.zeros({x}.shape, dtype={d.choice(DTYPES)!r}) + {x}",
