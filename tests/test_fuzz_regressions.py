@@ -181,6 +181,18 @@ def test_views_are_written_as_they_were_before():
         assert_same(one, two)
 
 
+def _taken(x: Any, k: Any) -> Any:
+    y = x * 1
+    parts = [y[None][np.array(0)], y[None][0], y[None][np.int64(0)], y[None][k]]
+    y[:] = 7.0
+    return parts
+
+
+def test_an_array_of_one_position_takes_where_a_number_looks():
+    for one, two in zip(sad.jit(_taken)(V, 0), _taken(V, 0), strict=True):
+        assert_same(one, two)
+
+
 def test_copies_of_arrays_without_axes_are_written_to_through_views():
     x = np.array(2.5)
     for found in (sad.jit(_through_a_view)(x), through_program(_through_a_view, x)):

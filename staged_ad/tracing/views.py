@@ -105,6 +105,8 @@ def is_integer(part: Any) -> bool:
     """Whether it is an integer as part of an index, or stands for one."""
     if isinstance(part, int | np.integer):
         return not isinstance(part, bool)
+    if isinstance(part, np.ndarray) or not getattr(part, "number", True):
+        return False  # an array of one position takes, as longer ones do
     return getattr(part, "shape", None) == () and part.dtype.kind in "iu"
 
 

@@ -41,7 +41,7 @@ def matrices(d: Draw, s: Scope) -> list[str]:
     shape = d.pick((n, n), (n, n), (2, n, n), (n, d.randint(1, 3)))
     dtype = d.pick("float64", "float64", "float64", "float32", "int64", "complex128")
     x = name(d, s)
-    scale = f"{x}.ravel()[:1].sum()" if d.chance(0.5) else "1"
+    scale = f"{x}.ravel()[:1].sum()" if d.chance(0.5) and np.all(np.isfinite(s[x])) else "1"  # LAPACK's own business
     a = f"({d.array(dtype, shape)} * {scale})"
     b = d.array(dtype, d.pick((n,), (n, 2), (2, n, 1), (n, 1)))
     spd = f"(np.swapaxes({a}, -1, -2) @ {a} + 3 * np.eye({shape[-1]}))"
