@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench import checks, document, environment, loops, modes, starts, table
+from bench import checks, dispatch, document, environment, loops, modes, starts, table
 from bench.comparison import compare
 from bench.libraries import PEERS, peers, this_project
 from bench.picture import draw
@@ -35,7 +34,7 @@ CLOSER = [
     ("--compile", modes.compile_time, "compile time against the number of equations"),
     ("--scan", loops.compile_time, "compile time of a loop of 10 steps beside one of a million"),
     ("--memory", loops.peak_memory, "peak memory and time of a loop's gradient, with and without checkpoints"),
-    ("--dispatch", modes.dispatch_time, "time of a call on a vector of two"),
+    ("--dispatch", dispatch.dispatch_time, "time of a call on vectors of two: one, many, and nests of them"),
     ("--imports", starts.start_time, "time of the import, and from a new process to its first gradient"),
 ]
 
@@ -48,6 +47,7 @@ def arguments() -> argparse.Namespace:
         "--peers", metavar="A,B", default=",".join(sides), help=f"who is compared, of {', '.join(sides)} (default: all)"
     )
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the figures, in seconds, to this file too")
+    parser.add_argument("--from", metavar="PATH", type=Path, dest="saved", help="take the figures from such a file")
     parser.add_argument("--picture", metavar="PATH", type=Path, help="draw the figures of the main table")
     parser.add_argument("--readme", action="store_true", help="write the means of the main table into README.md")
     parser.add_argument("--threads", type=int, metavar="N", help="run all sides on N cores (default: all)")
@@ -92,6 +92,16 @@ def measured(options: argparse.Namespace, rows: list[Row], report: modes.Report)
     return compare([this_project(), *peers(names)], report, rows, by_hand=HAND in names)
 
 
+def write(options: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """Everything that is to be written."""
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.picture:
+        draw(figures, options.picture)
+    if options.readme:
+        document.rewrite(figures, options.picture)
+
+
 def main() -> int:
     options = arguments()
     output = table.console()
@@ -101,6 +111,9 @@ def main() -> int:
         return 0
     if not rows:
         sys.exit(f"no row matches {options.only!r}; see --list")
+    if options.saved:
+        write(options, json.loads(options.saved.read_text()))
+        return 0
     if options.threads:
         restrict_to_cores(options.threads)
     if options.of_rows is checks.determinism:
@@ -116,15 +129,7 @@ def main() -> int:
     output.print(outcome.table(environment.caption(machine)))
     for problem in outcome.problems:
         output.print(f"[bold red]*[/] {escape(problem)}", highlight=False)
-    figures: dict[str, Any] = {"environment": machine, **outcome.figures}
-    writers: list[tuple[Any, Callable[[], Any]]] = [
-        (options.json, lambda: options.json.write_text(json.dumps(figures, indent=1) + "\n")),
-        (options.picture, lambda: draw(figures, options.picture)),
-        (options.readme, lambda: document.rewrite(figures, options.picture)),
-    ]
-    for wanted, write in writers:
-        if wanted:
-            write()
+    write(options, {"environment": machine, **outcome.figures})
     return 1 if outcome.problems else 0
 
 

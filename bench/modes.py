@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from bench.library import Library
 from bench.measure import first_calls, steady, warm_up
-from bench.problems import chains, helmholtz, rosenbrock
-from bench.table import Outcome, plain, ratio, shown
+from bench.problems import chains, helmholtz
+from bench.table import Outcome, plain, shown
 
 Libraries = Sequence[Library]  # ours first, then JAX where it is installed
 Report = Callable[[int, int, str], None]  # steps done, steps in all, what comes next
@@ -63,25 +62,3 @@ def compile_time(libraries: Libraries, report: Report) -> Outcome:
     ]
     title = "First call of the gradient of a chain"
     return Outcome(partial(plain, title, columns, rows), {"compile": figures}, [])
-
-
-def dispatch_time(libraries: Libraries, report: Report) -> Outcome:
-    """A whole call of compiled gradients on a vector of two, whose kernel takes some nanoseconds."""
-    used = list(libraries)
-    problems = {"sum of squares": squares_gradient, "Rosenbrock": rosenbrock.gradient}
-    rows, figures = [], []
-    for number, (name, make) in enumerate(problems.items()):
-        report(number, len(problems), name)
-        data = rosenbrock.data(2, 1)
-        runners = [library.caller(library.jit(make(library)), library.arguments(data)) for library in used]
-        seconds = steady(runners)
-        pair = (seconds[0], seconds[1] if len(seconds) > 1 else None)
-        faster = ratio(pair)
-        rows.append([name, *map(shown, pair), f"{faster:.2f}x" if faster else ""])
-        figures.append({"name": name, "ours": pair[0], "jax": pair[1]})
-    columns = ["gradient at n = 2", "ours", "JAX", "faster"]
-    return Outcome(partial(plain, "Time of one call", columns, rows), {"dispatch": figures}, [])
-
-
-def squares_gradient(library: Library) -> Callable[..., Any]:
-    return library.grad(lambda x: library.np.sum(x * x))

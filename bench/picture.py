@@ -31,7 +31,8 @@ def draw_sizes(axes: Any, results: list[Result], problem: str) -> None:
         if points := [(size, steady[side]) for size, steady in sized if side in steady]:
             axes.loglog(*zip(*points, strict=True), "o-", color=colour, label=side)
     axes.set(title=f"gradient of {problem}'s function", xlabel="n", ylabel="seconds")
-    axes.legend(frameon=False)
+    if sized:
+        axes.legend(frameon=False)
     axes.grid(alpha=0.3)
 
 

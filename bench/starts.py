@@ -38,7 +38,8 @@ def start_time(libraries: Libraries, report: Report) -> Outcome:
             subprocess.run([sys.executable, "-c", program], check=True)
             seconds[name] += [perf_counter() - started] * (turn > 0)
     medians = {name: median(values) for name, values in seconds.items()}
-    rows = [[name, shown(time), shown(time - medians["import numpy"])] for name, time in medians.items()]
+    numpys = medians["import numpy"]
+    rows = [[name, shown(time), shown(time - numpys) if time > numpys else ""] for name, time in medians.items()]
     columns = ["a process that runs", "time", "above numpy's"]
     figures = [{"name": name, "seconds": time} for name, time in medians.items()]
     return Outcome(partial(plain, "Starts", columns, rows), {"starts": figures}, [])

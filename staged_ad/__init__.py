@@ -22,6 +22,7 @@ from staged_ad.api.derivatives import linearize as linearize
 from staged_ad.api.derivatives import trace as trace
 from staged_ad.api.derivatives import value_and_grad as value_and_grad
 from staged_ad.api.derivatives import vjp as vjp
+from staged_ad.api.explaining import explain_cache_misses as explain_cache_misses
 from staged_ad.api.foreign import ShapeDtypeStruct as ShapeDtypeStruct
 from staged_ad.api.foreign import numba_call as numba_call
 from staged_ad.api.foreign import pure_callback as pure_callback

@@ -1,4 +1,5 @@
-"""The command line: `python -m staged_ad` runs the demonstration, `info` prints versions, `coverage` what is supported.
+"""The command line: `python -m staged_ad` runs the demonstration, `info` prints versions, `coverage` what is supported,
+`cache` the compiled code that is kept on disk.
 
 Invariant: `info` needs nothing beyond the package's own dependencies.
 Start reading at `main`.
@@ -7,6 +8,7 @@ Start reading at `main`.
 import argparse
 import platform
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +17,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from staged_ad.diagnostics import coverage
+from staged_ad.lowering import disk
 
 USAGE_EXAMPLES = "Without a command, the demonstration runs: three learning tasks on real data, checked and timed."
 
@@ -27,10 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("info", help="print versions, the processor and its SIMD width")
     table = commands.add_parser("coverage", help="print which functions of NumPy and SciPy are supported")
     table.add_argument("--write", metavar="FILE", type=Path, help="write the table to a file instead")
+    kept = commands.add_parser("cache", help="print where compiled code is kept, and how much of it")
+    kept.add_argument("--clear", action="store_true", help="delete it")
     options = parser.parse_args(arguments)
     match options.command:
         case "info":
             return print_info()
+        case "cache":
+            return print_cache(options.clear)
         case "coverage":
             return print_coverage(options.write)
         case _:
@@ -60,6 +67,22 @@ def print_coverage(target: Path | None) -> int:
         print(coverage.text(), end="")
     else:
         target.write_text(coverage.text(), encoding="utf-8")
+    return 0
+
+
+def print_cache(clear: bool) -> int:
+    """Print where compiled code is kept between processes, and how much; or delete it."""
+    entries = disk.clear() if clear else disk.entries()
+    size = sum(entry.bytes for entry in entries)
+    rows = {
+        "directory": f"{disk.cache_directory()}{'' if disk.enabled() else ' (off: nothing is read or written)'}",
+        "deleted" if clear else "holds": f"{len(entries)} files, {size / 1e6:.1f} MB",
+        "limit": f"{disk.cache_limit() / 1e6:.1f} MB",
+    }
+    if entries and not clear:
+        rows["last used"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(entries[0].used))
+    for name, value in rows.items():
+        print(f"{name:10} {value}")
     return 0
 
 

@@ -8,9 +8,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from staged_ad.frames import user_frame
+
 
 class StagedADError(Exception):
-    """Base class of all errors raised by staged_ad."""
+    """Base class of all errors raised by staged_ad.
+
+    said
+        The message, to the end of which the user's present line is added where it names no place.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_located(message))
+        self.said = message
+
+
+def _located(message: str) -> str:
+    frame = user_frame()
+    if frame is None or "(at " in message:
+        return message
+    place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return message if place in message else f"{message} (at {place}, in {frame.f_code.co_qualname})"
 
 
 class ArgumentError(StagedADError, TypeError):
@@ -31,6 +49,14 @@ class ConcretizationError(StagedADError, TypeError):
 
 class LeakedTracerError(StagedADError, RuntimeError):
     """A traced value was used after the function that it belongs to had returned."""
+
+
+class InvalidValueError(StagedADError, ValueError):
+    """An argument of a function of NumPy has a value that is not allowed."""
+
+
+class OutOfRangeError(StagedADError, OverflowError):
+    """A Python integer does not fit into the dtype that it meets."""
 
 
 class IndexingError(StagedADError, IndexError):

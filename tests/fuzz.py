@@ -36,6 +36,8 @@ LIMIT = 90.0
 
 ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError)
 
+PRODUCTS = re.compile(r"prod\(|multiply\.(reduce|accumulate)")
+
 
 BY_VALUE = (np.linalg.LinAlgError, ZeroDivisionError, IndexError)
 """What depends on values, which compiled code leaves out where nothing depends on them."""
@@ -57,6 +59,11 @@ def judge(case: Case) -> tuple[str, str]:
     if wrong is not None:
         if error is None and isinstance(wrong, AttributeError):
             return "both raise", ""  # numbers of Python lack what arrays have
+        if error is None and isinstance(wrong, np.linalg.LinAlgError):
+            with checks.unfailing():  # what nothing uses is not computed, so it does not fail: docs/linalg.md
+                expected, still = _attempt(case.expected, space, args, [])
+            if still is None and checks.free_of_nan(expected) and difference(found, expected, list, False) is None:
+                return "same", ""
         if error is None and "does not support item assignment" in str(wrong):
             return "both raise", ""  # numbers of NumPy are arrays without axes here
         if error is None and isinstance(wrong, BY_VALUE) and case != (rest := case.without_dead_lines()):
@@ -76,7 +83,12 @@ def judge(case: Case) -> tuple[str, str]:
         return "same", ""
     narrow = re.compile("float32|complex64|int8|int16")  # ufuncs of short integers give float32
     low = any(map(narrow.search, (case.source, *case.args)))
-    said = difference(found, expected, lambda: [_perturbed(case, space, args, low, k) for k in range(4)], low)
+    slack = (1e-6 if low else 1e-14) if "slogdet" in case.source else 0.0  # the logarithm of what is nearly 1
+    said = difference(found, expected, lambda: [_perturbed(case, space, args, low, k) for k in range(4)], low, slack)
+    if said is not None and case.tamed() != case and (PRODUCTS.search(case.source) or _rounded(expected, args)):
+        return judge(case.tamed())  # products overflow, and sums lose digits, as their operands are ordered
+    if said is not None and case.in_order() != case:
+        return judge(case.in_order())
     return ("same", "") if said is None else ("failed", said)
 
 
@@ -89,6 +101,12 @@ def _attempt(text: str, space: dict[str, Any], args: Any, seen: list[str]) -> tu
             return None, error
         finally:
             seen += [str(w.message) for w in caught]
+
+
+def _rounded(y: Any, args: Any) -> bool:
+    """Whether results are floats of integers that no float holds."""
+    large = any(x.dtype.kind in "iu" and np.any(abs(x.astype(float)) > 2.0**53) for x in map(np.asarray, args))
+    return large and any(leaf.dtype.kind in "fc" for leaf in checks.leaves(y))
 
 
 def _perturbed(case: Case, space: dict[str, Any], args: Any, low: bool, seed: int) -> Any:
@@ -194,6 +212,7 @@ def main() -> int:
 def report(seed: int, minutes: float, workers: int) -> int:
     verdicts: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
+    first: dict[str, int] = {}
     end = time.monotonic() + 60 * minutes
     running = [Worker(seed, k, workers) for k in range(workers)]
     while time.monotonic() < end:
@@ -202,11 +221,13 @@ def report(seed: int, minutes: float, workers: int) -> int:
                 verdicts[verdict] += 1
                 if verdict == "refused":
                     refusals[kind(said)] += 1
+                    first.setdefault(kind(said), number)
                 if verdict == "failed":
                     print(f"-- case {number}: {said[:600]}\n{draw_case(seed * 10_000_019 + number).script}", flush=True)
     for worker in running:
         worker.stop()
-    print("refusals:", *(f"{count:6} {text}" for text, count in refusals.most_common(40)), sep="\n")
+    common = refusals.most_common(60)
+    print("refusals:", *(f"{count:6} {text} (case {first[text]})" for text, count in common), sep="\n")
     print(f"seed {seed}: {sum(verdicts.values())} cases, {dict(verdicts)}")
     return 1 if verdicts["failed"] else 0
 

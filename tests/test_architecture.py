@@ -12,6 +12,7 @@ import pytest
 # From lowest to highest. A line holds the files and folders directly in staged_ad/ that share a rank. A module may
 # import from lines above its own, and from its own file or folder; never sideways, never upward.
 LAYERS = [
+    ["frames"],
     ["errors"],
     ["ir"],
     ["tracing"],

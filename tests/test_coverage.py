@@ -1,11 +1,13 @@
-"""Every function that the table of coverage calls supported, on its examples: values, derivatives, batches, compiled.
+"""Every function that the table of coverage calls supported, on its examples: values, eager and compiled.
 
 Invariant: what is supported has an example here, and docs/coverage.md is what the command writes.
-Start at ``test_values_are_those_of_numpy``; the examples are in tests/coverage.
+Start at ``test_values_are_those_of_numpy``; the examples are in tests/coverage, their derivatives in
+test_coverage_derivatives.py.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import warnings
@@ -18,14 +20,16 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
+from staged_ad.api.calling import trace_call
 from staged_ad.diagnostics import coverage
 from staged_ad.diagnostics.coverage import Entry
 from staged_ad.diagnostics.reasons import DISCRETE, REASONS, Status
 from tests.backends import through_program
+from tests.coverage.complexes import BY_NUMPY, COMPLEX, DROPPED, REAL_ONLY
 from tests.coverage.elementwise import METHODS
 from tests.coverage.example import Example
 from tests.coverage.tables import EXAMPLES
-from tests.numerics import assert_close, assert_same, directional, inner
+from tests.numerics import assert_same
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "coverage.md"
 
@@ -95,112 +99,59 @@ def test_values_are_those_of_numpy(name: str):
                 assert_same(one, other, 5e-5 if any(np.asarray(x).dtype == np.float32 for x in example.args) else 1e-11)
 
 
-def complexly(example: Example) -> Example | None:
-    """The same of complex numbers; None where an argument is of integers or NumPy refuses it."""
+def complexly(example: Example) -> Iterator[Example]:
+    """The same of complex numbers, and of one complex argument among real ones; what NumPy takes of that."""
     if any(np.asarray(x).dtype.kind != "f" for x in example.args):
-        return None
-    args = tuple(quietly(lambda x: x + 0.5j * np.flip(x) if np.ndim(x) else x + 0.25j, x) for x in example.args)
-    try:
-        results = leaves(quietly(example.reference, *args))
-    except (TypeError, ValueError, IndexError):
-        return None
-    return replace(example, args=args) if all(np.asarray(y).dtype.kind in "cfbiu" for y in results) else None
+        return
+    alone = [[k == j for k in range(len(example.args))] for j in range(len(example.args))]
+    for flags in [[True] * len(alone), *alone] if len(alone) > 1 else alone:
+        args = tuple(off_the_axis(x) if flag else x for x, flag in zip(example.args, flags, strict=True))
+        try:
+            quietly(example.reference, *args)
+        except (TypeError, ValueError, IndexError):
+            continue
+        yield replace(example, args=args)
 
 
-REAL_ONLY = r"no order|histogram needs|drops the imaginary part|real numbers|scipy\.special"
-"""What our errors say of functions that NumPy gives complex numbers to, and we do not."""
+def off_the_axis(x: Any) -> Any:
+    return quietly(lambda: x + (0.5j * np.flip(x) if np.ndim(x) else 0.25j))
+
+
+def is_mixed(example: Example) -> bool:
+    """Whether some arguments are complex and others real."""
+    return len({np.iscomplexobj(x) for x in example.args}) > 1
+
+
+def of_complex_numbers(name: str) -> list[Example]:
+    return [*(other for example in examples(name) for other in complexly(example)), *COMPLEX.get(name, [])]
+
+
+REFUSALS = "|".join({reason for reason, _, _ in REAL_ONLY} - {BY_NUMPY})
+"""What our errors say of complex numbers that NumPy takes, and we do not."""
+
+
+@functools.cache
+def taken(name: str) -> list[Example]:
+    """Examples of complex numbers that are not refused."""
+    found = []
+    for example in of_complex_numbers(name):
+        try:
+            trace_call(lambda *xs, e=example: leaves(e.call(*xs)), example.args, {})
+            found.append(example)
+        except sad.errors.StagedADError as error:
+            assert re.search(f"{REFUSALS}|{DROPPED}", str(error))  # noqa: PT017  # of those that raise
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_values_of_complex_numbers_are_those_of_numpy(name: str):
-    many = [other for other in map(complexly, examples(name)) if other is not None]
-    taken, eager = [], []
-    for example in many:
-        try:
-            eager.append(through_program(lambda *xs, e=example: leaves(e.call(*xs)), *example.args))
-            taken.append(example)
-        except sad.errors.StagedADError as error:
-            assert re.search(REAL_ONLY, str(error))  # noqa: PT017  # of those that raise
-    if not taken:
-        return
-    compiled = sad.jit(both(taken))([example.args for example in taken])
-    for example, *results in zip(taken, eager, compiled, strict=True):
-        wanted = leaves(quietly(example.reference, *example.args))
-        for found in results:
-            for one, other in zip(found, wanted, strict=True):
-                assert_same(one, other, 1e-11)
-
-
-def vector(call: Callable[..., Any]) -> Callable[..., Any]:
-    """`call` with all of its floating-point results as one vector."""
-
-    def flat(*xs: Any) -> Any:
-        parts = [y for y in leaves(call(*xs)) if y.dtype.kind == "f"]
-        return np.concatenate([np.reshape(y, -1) for y in parts])
-
-    return flat
-
-
-def smooth(name: str) -> list[Example]:
-    return [
-        e
-        for e in examples(name)
-        if e.smooth and any(np.asarray(y).dtype == float for y in leaves(quietly(e.reference, *e.args)))
-    ]
-
-
-def directions(example: Example, seed: int) -> tuple[Any, ...]:
-    rng = np.random.default_rng(seed)
-    return tuple(rng.uniform(-1, 1, np.shape(x)) for x in example.args)
-
-
-def weights(example: Example) -> Any:
-    """The cotangent of its results, as one vector."""
-    return np.random.default_rng(2).uniform(-1, 1, len(quietly(vector(example.reference), *example.args)))
-
-
-def derivatives(example: Example, args: Any, v: Any, w: Any) -> dict[str, Any]:
-    """First derivatives along `v` and of the results weighed by `w`, second derivatives, and the value of a batch."""
-    f = vector(example.call)
-    every = tuple(range(len(v)))
-    weighed = lambda *xs: np.sum(f(*xs) * w)
-    gradient = sad.grad(weighed, argnums=every)
-    along = lambda *xs: sad.jvp(weighed, xs, v)[1]
-    return {
-        "jvp": sad.jvp(f, args, v)[1],
-        "vjp": gradient(*args),
-        "forward over reverse": sad.jvp(gradient, args, v)[1],
-        "reverse over forward": sad.grad(along, argnums=every)(*args),
-        "batch": sad.vmap(f)(*[np.stack([x, np.flip(x)]) for x in args]),
-    }
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if smooth(name)])
-def test_derivatives_are_those_of_finite_differences(name: str):
-    many = smooth(name)
-    fixed = [(directions(e, 1), weights(e)) for e in many]
-    found = [derivatives(e, e.args, *rest) for e, rest in zip(many, fixed, strict=True)]
-    for example, got in zip(many, found, strict=True):
-        check(example, got)
-    compiled = sad.jit(lambda xs: [derivatives(e, a, *r) for e, a, r in zip(many, xs, fixed, strict=True)])
-    for got, other in zip(found, compiled([e.args for e in many]), strict=True):
-        for key in got:
-            for one, two in zip(leaves(got[key]), leaves(other[key]), strict=True):
-                assert_close(two, one, 1e-10)
-
-
-def check(example: Example, got: dict[str, Any]) -> None:
-    f, v = vector(example.reference), directions(example, 1)
-    w = weights(example)
-    assert_close(got["jvp"], quietly(directional, f, example.args, v), 1e-7)
-    assert_close(inner(got["vjp"], v), inner([got["jvp"]], [w]), 1e-10)
-    gradient = sad.grad(lambda *xs: np.sum(vector(example.call)(*xs) * w), argnums=tuple(range(len(v))))
-    for k in range(len(v)):
-        second = directional(lambda *xs, k=k: gradient(*xs)[k], example.args, v)
-        assert_close(got["forward over reverse"][k], second, 1e-6)
-        assert_close(got["reverse over forward"][k], got["forward over reverse"][k], 1e-9)
-    batch = [quietly(f, *(g(x) for x in example.args)) for g in (lambda x: x, np.flip)]
-    assert_close(got["batch"], np.stack(batch), 1e-11)
+    many = taken(name)
+    eager = [through_program(lambda *xs, e=e: leaves(e.call(*xs)), *e.args) for e in many]
+    chosen = [e for e in many if not is_mixed(e)] or many
+    compiled = sad.jit(both(chosen))([e.args for e in chosen]) if chosen else []
+    for example, found in [*zip(many, eager, strict=True), *zip(chosen, compiled, strict=True)]:
+        for one, other in zip(found, leaves(quietly(example.reference, *example.args)), strict=True):
+            assert_same(one, other, 1e-11)
 
 
 def test_every_supported_function_has_an_example():
@@ -219,7 +170,9 @@ def test_functions_said_to_have_no_derivative_have_none():
 
 def inexact(example: Example) -> bool:
     """Whether what the function gives has a derivative: a result of its own, without what the example makes of it."""
-    return example.smooth and any(np.asarray(y).dtype.kind == "f" for y in leaves(quietly(example.call, *example.args)))
+    return example.smooth and any(
+        np.asarray(y).dtype.kind in "fc" for y in leaves(quietly(example.call, *example.args))
+    )
 
 
 def written() -> tuple[str, dict[str, str]]:

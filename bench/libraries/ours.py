@@ -7,8 +7,10 @@ from bench.library import Library, returned_as_it_is
 
 
 def this_project() -> Library:
+    """Without its cache on disk."""
     import staged_ad as sad  # here, so that the other commands and `--help` work while the package does not
 
+    sad.configure_cache(enabled=False)  # as JAX's is: a first call compiles
     return Library(
         name="staged_ad",
         np=numpy,

@@ -6,8 +6,10 @@ Start at ``trace_call``.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
-from staged_ad.ir.types import DTYPES, describe
+from staged_ad.ir.types import DTYPES, describe, is_other_kind
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
@@ -67,11 +69,23 @@ def function_name(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
+def transforming(what: str, f: Any) -> Callable[[Any], Any]:
+    """``functools.wraps(f)``, for the function that the transform `what` makes of `f`."""
+    check_callable(what, f)
+    return functools.wraps(f)
+
+
+def check_callable(what: str, f: Any) -> None:
+    """Raises ArgumentError unless `f`, of which the transform `what` is asked, is a function."""
+    if not callable(f):
+        raise ArgumentError(f"{what} needs a function, got {describe(f)}; write {what}(f)(x), not {what}(f(x))")
+
+
 def leaf_type(value: Any, where: Callable[[], str]) -> ArrayType:
     """The type of one argument leaf. `where` names it, and is only called for an error."""
     if isinstance(value, Tracer):
         return value.type
-    if isinstance(value, np.ma.MaskedArray | np.matrix):
+    if is_other_kind(value):
         raise ArgumentError(f"{where()} is a {type(value).__name__}; pass a plain array: np.asarray(x)")
     try:
         return type_of(value)
@@ -120,7 +134,13 @@ def static_arguments(
     f: Callable[..., Any], numbers: int | Sequence[int], names: str | Sequence[str]
 ) -> tuple[frozenset[int], frozenset[str]]:
     """Positions and names of the static arguments, each completed by the other where `f` has a signature."""
-    positions = {numbers} if isinstance(numbers, int) else set(numbers)
+    try:
+        positions = {operator.index(k) for k in (numbers if isinstance(numbers, Iterable) else [numbers])}
+    except TypeError:
+        raise ArgumentError(
+            f"static_argnums must be an integer or a sequence of integers, got {numbers!r}; names go into "
+            "static_argnames"
+        ) from None
     keywords = {names} if isinstance(names, str) else set(names)
     try:
         parameters = list(inspect.signature(f).parameters.values())
@@ -157,6 +177,8 @@ def trace_call(
     With `has_aux`, f returns a pair, and the leaves of its second part follow those of the first. Python may branch on
     the values of the arguments, unless `by_value` is False: the program is then used at others.
     """
+    if not callable(f):
+        raise ArgumentError(f"{describe(f)} is no function, so it has no derivative")
     chosen = range(len(args)) if positions is None else positions
     dynamic = [args[k] for k in chosen]
     leaves, in_spec = flatten(dynamic)

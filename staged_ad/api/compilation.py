@@ -6,6 +6,7 @@ would take the path that was traced. Start at ``Jitted.__call__``; what is slow 
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 import weakref
@@ -19,25 +20,35 @@ import numpy as np
 
 from staged_ad.api.calling import (
     Traced,
+    argument_name,
+    check_callable,
     describe_arguments,
     function_name,
     leaf_type,
     static_arguments,
     trace_prepared,
 )
+from staged_ad.api.explaining import explain_miss
+from staged_ad.api.lowered import Lowered
+from staged_ad.api.prepared import Key, Prepared
+from staged_ad.api.routes import Route
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
-from staged_ad.ir import ArrayType, Program, Source, evaluate
+from staged_ad.ir import Source, evaluate
+from staged_ad.ir.types import describe
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
-from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
+from staged_ad.tracing.source import user_source
+from staged_ad.tracing.trees import flatten, unflatten
 from staged_ad.transforms.call import call
 
 if TYPE_CHECKING:
-    from staged_ad.lowering.compiled import Compiled
+    pass
 
 KEPT = 256
 """Signatures kept per function; the least recently used one goes first."""
+ROUTES = 8
+"""Routes that a call tries before its arguments are looked at."""
 FLIPS = 16
 """Times that one call is traced anew, because machine code saw a guard otherwise than NumPy."""
 
@@ -57,27 +68,27 @@ class Jitted:
         static_argnums: int | Sequence[int] = (),
         static_argnames: str | Sequence[str] = (),
         precise_math: bool = False,
+        made: Source | None = None,
     ) -> None:
         update_wrapper(self, f, updated=())
         self._f = f
         self._static, self._static_names = static_arguments(f, static_argnums, static_argnames)
         self._precise = precise_math
-        self._variants: OrderedDict[Any, Variants] = OrderedDict()
-        self._traced: OrderedDict[Any, Traced] = OrderedDict()
-        # the native function of the last call whose arguments and result were plain arrays, and where it came from
+        self._made = made or user_source()
+        self._variants: OrderedDict[Key, Variants] = OrderedDict()
+        self._traced: OrderedDict[Key, Traced] = OrderedDict()
+        # what recent calls found, the latest first, and its native function, where that takes and gives what calls do
+        self._routes: tuple[Route, ...] = ()
         self._last: Callable[..., Any] = _never
-        self._recent: tuple[Variants, Variant, tuple[type, ...]] | None = None
         self._warned: set[Source] = set()
         _jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            result = self._last(*args)
-            if type(result) is int:  # a guard failed; results are arrays and NumPy scalars
-                result = self._other_path(result, args)
-            if result is not NotImplemented:
-                return result
-        return self._miss(args, kwargs)
+        last = _never if kwargs else self._last
+        result = last(*args)
+        if result is NotImplemented or type(result) is int:  # a failed guard: results are NumPy's
+            return self._again(last, result, args, kwargs)
+        return result
 
     def __repr__(self) -> str:
         return f"<jit of {function_name(self._f)}>"
@@ -102,8 +113,11 @@ class Jitted:
                 return function(reference(), *args, **kwargs)
 
             update_wrapper(method, function, updated=())
+            with suppress(TypeError, ValueError):
+                signature = inspect.signature(function)
+                method.__signature__ = signature.replace(parameters=[*signature.parameters.values()][1:])  # type: ignore[attr-defined]  # no self
             static = [k - 1 for k in self._static if k > 0]
-            bound[number] = Jitted(method, static, tuple(self._static_names), self._precise)
+            bound[number] = Jitted(method, static, tuple(self._static_names), self._precise, self._made)
         return _BoundMethod(instance, bound[number])
 
     def __reduce__(self) -> Any:
@@ -131,21 +145,48 @@ class Jitted:
 
     # -- the slow path ------------------------------------------------------------------------------------------
 
-    def _other_path(self, status: int, args: tuple[Any, ...]) -> Any:
-        """The result by another variant, after a guard of the last one failed; NotImplemented where none fits."""
-        recent = self._recent
-        if recent is None:  # another thread cleared it
-            return NotImplemented
-        variants, failed, kinds = recent
+    def _again(self, tried: Callable[..., Any], found: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result by a route that an earlier call took; the entry that was `tried` already has `found` that."""
+        for route in self._routes:
+            leaves = route.read(args, kwargs)
+            if leaves is not None:
+                result = found if route.entry is tried else route.entry(*leaves)
+                if result is not NotImplemented:
+                    break
+        else:
+            return self._converted(args, kwargs)
+        if type(result) is int:
+            route, result = self._other_path(route, result, leaves)
+        if result is NotImplemented:
+            return self._miss(args, kwargs)
+        if route is not self._routes[0]:
+            self._prefer(route)
+        return route.variant.restore(result)
+
+    def _converted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result by such a route with arrays that machine code cannot take as they are: strided ones, say."""
+        for route in self._routes:
+            leaves = route.read(args, kwargs)
+            if leaves is not None and route.fits(leaves):
+                result = route.variant.compiled.run(*leaves)
+                if type(result) is not int:
+                    return route.variant.restore(result)
+        return self._miss(args, kwargs)
+
+    def _other_path(self, route: Route, status: int, leaves: Sequence[Any]) -> tuple[Route, Any]:
+        """The route to another variant, after a guard of one failed, and the result; NotImplemented where none fits."""
+        variants, failed, kinds = route.variants, route.variant, route.kinds
         among = rivals(variants.known, failed, failed.failed_guard(status))
-        found = variants.first(lambda variant: variant.compiled.entry(kinds)(*args), {}, among)
-        if found is None or found[1] is NotImplemented:
-            return NotImplemented
-        variant, result = found
-        if variant.plain_result:
-            self._recent = variants, variant, kinds
-            self._last = variant.compiled.entry(kinds)
-        return variant.restore(result)
+        found = variants.first(lambda variant: variant.compiled.entry(kinds)(*leaves), {}, among)
+        if found is None:
+            return route, NotImplemented
+        return route.with_variant(found[0]), found[1]
+
+    def _prefer(self, route: Route) -> None:
+        """Let the next call try this route first."""
+        others = [r for r in self._routes if r.variants is not route.variants or r.kinds != route.kinds]
+        self._routes = (route, *others[: ROUTES - 1])
+        self._last = route.entry if route.direct else _never
 
     def _miss(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         prepared = self._prepare(args, kwargs)
@@ -171,13 +212,13 @@ class Jitted:
         variant, result = found
         if variant is None:
             return result
-        if direct and prepared.plain and variant.plain_result and kinds == tuple(map(type, args)):
-            self._recent = self._variants.get(prepared.key, Variants()), variant, kinds
-            self._last = variant.compiled.entry(kinds)
+        variants = self._variants.get(prepared.key)
+        if direct and variants is not None and variants.read is not None:
+            self._prefer(Route(variants.read, variant.compiled.entry(kinds), variants, variant, kinds))
         return variant.restore(result)
 
     def _new_path(
-        self, prepared: _Prepared, attempt: Callable[[Variant], Any], tried: dict[Variant, int]
+        self, prepared: Prepared, attempt: Callable[[Variant], Any], tried: dict[Variant, int]
     ) -> tuple[Variant | None, Any]:
         """Trace along the path that Python takes at these values; the new variant and its result.
 
@@ -206,7 +247,7 @@ class Jitted:
                 return None, unflatten(first.out_spec, evaluate(first.program, *prepared.leaves))
             seen.add(forced)
 
-    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
         f = self._f
         dynamic = [a for k, a in enumerate(args) if k not in self._static]
         named = {k: v for k, v in kwargs.items() if k not in self._static_names}
@@ -223,11 +264,10 @@ class Jitted:
         try:
             hash(key)
         except TypeError:
-            raise ArgumentError(f"static arguments of {function_name(f)} must be hashable, got {static!r}") from None
-        plain = not named and not static and len(leaves) == len(args)
-        return _Prepared(key, leaves, spec, types, static, plain)
+            raise ArgumentError(_unhashable(f, static)) from None
+        return Prepared(key, leaves, spec, types, positions, static)
 
-    def _trace(self, prepared: _Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
+    def _trace(self, prepared: Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
         known = self._traced.get(prepared.key)
         if known is not None:
             return known
@@ -241,7 +281,7 @@ class Jitted:
             _remember(self._traced, prepared.key, traced)
         return traced
 
-    def _applied(self, prepared: _Prepared) -> Callable[..., Any]:
+    def _applied(self, prepared: Prepared) -> Callable[..., Any]:
         f = self._f
         fixed = {k: v for k, v in prepared.static if isinstance(k, int)}
         named_fixed = {k: v for k, v in prepared.static if isinstance(k, str)}
@@ -259,15 +299,16 @@ class Jitted:
         """Inside of a trace: one call equation."""
         return unflatten(traced.out_spec, call(traced.program, *traced.captures, *leaves))
 
-    def _joined(self, prepared: _Prepared, traced: Traced) -> Variant:
+    def _joined(self, prepared: Prepared, traced: Traced) -> Variant:
         """The variant for a traced path, compiled where it is new."""
         with LOCK:
             variants = self._variants.get(prepared.key)
             if variants is None:
-                variants = Variants()
+                variants = Variants(prepared.reader(), prepared.types)
                 _remember(self._variants, prepared.key, variants)
             variant = variants.find(traced.outcomes)
             if variant is None:
+                explain_miss(self, self._f, self._made, list(self._variants), prepared, variants, traced)
                 # LLVM, and what writes code for it, are loaded by the first function that is compiled
                 from staged_ad.lowering.compiled import compile_program  # see above
 
@@ -291,8 +332,8 @@ class Jitted:
         with LOCK:
             self._variants.clear()
             self._traced.clear()
+            self._routes = ()
             self._last = _never
-            self._recent = None
 
 
 class _BoundMethod:
@@ -309,44 +350,6 @@ class _BoundMethod:
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         return self._jitted.lower(*args, **kwargs)
-
-
-class _Prepared:
-    """A call, flattened and typed."""
-
-    __slots__ = ("key", "leaves", "plain", "spec", "static", "types")
-
-    def __init__(
-        self,
-        key: Any,
-        leaves: list[Any],
-        spec: TreeSpec,
-        types: tuple[ArrayType, ...],
-        static: tuple[tuple[int | str, Any], ...],
-        plain: bool,
-    ) -> None:
-        self.key = key
-        self.leaves = leaves
-        self.spec = spec
-        self.types = types
-        self.static = static
-        self.plain = plain
-
-
-class Lowered:
-    """What a function became: ``text("program" | "loops" | "llvm" | "asm")``."""
-
-    def __init__(self, compiled: Compiled) -> None:
-        self._compiled = compiled
-
-    @property
-    def program(self) -> Program:
-        """The optimised program."""
-        return self._compiled.program
-
-    def text(self, stage: str = "program") -> str:
-        """The text of one stage: the program, its fused loops, the LLVM code, or the assembly."""
-        return self._compiled.text(stage)
 
 
 def _never(*args: Any) -> Any:
@@ -409,9 +412,22 @@ def jit(
     """
     if f is None:
         return lambda g: Jitted(g, static_argnums, static_argnames, precise_math)
-    if not callable(f):
-        raise ArgumentError(f"jit needs a function, got {type(f).__name__}")
+    check_callable("jit", f)
     return Jitted(f, static_argnums, static_argnames, precise_math)
+
+
+def _unhashable(f: Callable[..., Any], static: Sequence[tuple[Any, Any]]) -> str:
+    """What is wrong with the first static argument that has no hash."""
+    for key, value in static:
+        try:
+            hash(value)
+        except TypeError:
+            name = argument_name(f, key) if isinstance(key, int) else f"argument {key} of {function_name(f)}"
+            return (
+                f"{name} is {describe(value)}: static arguments must be hashable, such as numbers, strings and tuples; "
+                "arrays, lists of them and dicts are arguments that are not static"
+            )
+    return f"static arguments of {function_name(f)} must be hashable"
 
 
 def clear_caches() -> None:

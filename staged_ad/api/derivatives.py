@@ -14,7 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import Traced, check_match, function_name, leaf_name, trace_call
+from staged_ad.api.calling import (
+    Traced,
+    argument_name,
+    check_callable,
+    check_match,
+    function_name,
+    leaf_name,
+    trace_call,
+    transforming,
+)
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.tracing import run
@@ -38,9 +47,12 @@ def argument_positions(
         if not -len(args) <= number < len(args):
             raise ArgumentError(
                 f"{name}={argnums} needs {number + 1 if number >= 0 else -number} positional arguments of "
-                f"{function_name(f)}, {len(args)} given"
+                f"{function_name(f)}, {len(args)} given; what is differentiated is passed by position, not by name"
             )
     found = [number % len(args) for number in numbers]
+    for number in found:
+        if args[number] is None:
+            raise ArgumentError(f"{argument_name(f, number)} is None: there is nothing to differentiate")
     if len(set(found)) != len(found):
         raise ArgumentError(f"{name}={argnums} names an argument twice")
     return found
@@ -125,7 +137,7 @@ def value_and_grad(
     25.0 (6+8j)
     """
 
-    @wraps(f)
+    @transforming("value_and_grad", f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         positions = argument_positions(f, argnums, args)
         traced = trace_call(f, args, kwargs, positions, has_aux)
@@ -166,6 +178,7 @@ def grad(
     >>> print(sad.grad(lambda z: z**2, holomorphic=True)(1.0 + 2.0j))
     (2+4j)
     """
+    check_callable("grad", f)
     both = value_and_grad(f, argnums, has_aux, holomorphic)
 
     @wraps(f)
@@ -338,7 +351,7 @@ def trace(f: Callable[..., Any]) -> Callable[..., Program]:
     ['add']
     """
 
-    @wraps(f)
+    @transforming("trace", f)
     def traced(*args: Any, **kwargs: Any) -> Program:
         return trace_call(f, args, kwargs).program
 

@@ -7,12 +7,11 @@ Start at ``_jacobian_forward``: a Jacobian is a jvp or a vjp mapped over the uni
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import Traced, function_name, own, trace_call
+from staged_ad.api.calling import Traced, function_name, own, trace_call, transforming
 from staged_ad.api.derivatives import Argnums, argument_positions, as_given, check_differentiable, check_result
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
@@ -84,7 +83,7 @@ def _repeat(value: Any, size: int) -> Any:
 def _jacobian(
     what: str, f: Callable[..., Any], argnums: Argnums, holomorphic: bool, choose: Callable[[Traced], Any]
 ) -> Callable[..., Any]:
-    @wraps(f)
+    @transforming(what, f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         positions = argument_positions(f, argnums, args)
         traced = trace_call(f, args, kwargs, positions)

@@ -12,10 +12,10 @@ from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 from staged_ad.api.calling import Traced
-from staged_ad.ir import Source
+from staged_ad.api.routes import Reader, make_builder
+from staged_ad.ir import ArrayType, Source
 from staged_ad.lowering.failures import FAILED, raise_status
 from staged_ad.tracing.source import location
-from staged_ad.tracing.trees import unflatten
 
 if TYPE_CHECKING:
     from staged_ad.lowering.compiled import Compiled
@@ -37,9 +37,9 @@ class Variant:
         self.outcomes = traced.outcomes
         self.used = next(_clock)
         spec = traced.out_spec
-        self._single = spec.num_leaves == 1
         plain_tuple = spec.type is tuple and spec.num_leaves > 1 and all(c.is_leaf() for c in spec.children())
         self.plain_result = spec.is_leaf() or plain_tuple
+        self._build = None if self.plain_result else make_builder(spec)
 
     def failed_guard(self, status: int) -> int:
         """The number of the guard that a status means; raises for statuses that mean another failure."""
@@ -49,15 +49,18 @@ class Variant:
 
     def restore(self, result: Any) -> Any:
         """What the user gets for what the machine code returned."""
-        if self.plain_result:
-            return result
-        return unflatten(self.traced.out_spec, [result] if self._single else result)
+        return result if self._build is None else self._build(result)
 
 
 class Variants:
-    """All variants of one signature. Only ``add`` changes the tuple `known`; callers hold a lock for it."""
+    """All variants of one signature, whose leaves are of `types`; `read` takes them from calls.
 
-    def __init__(self) -> None:
+    Only ``add`` changes the tuple `known`; callers hold a lock for it.
+    """
+
+    def __init__(self, read: Reader | None, types: Sequence[ArrayType]) -> None:
+        self.read = read
+        self.types = types
         self.known: tuple[Variant, ...] = ()
 
     def find(self, outcomes: tuple[bool | int, ...]) -> Variant | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import LinAlgError
+from staged_ad.errors import IndexingError, LinAlgError, StagedADError
 from staged_ad.ir.program import Atom, Equation, Literal, Program, Var
 
 
@@ -34,7 +34,7 @@ def evaluate(program: Program, *arrays: Any) -> list[Any]:
         for equation, dead in zip(program.equations, program.last_uses, strict=True):
             try:
                 result = equation.primitive.evaluate(*map(read, equation.inputs), **equation.params)
-            except LinAlgError as error:
+            except (LinAlgError, IndexingError) as error:
                 raise _located(error, equation) from None
             results = result if equation.primitive.multiple_results else (result,)
             values.update(zip(equation.outputs, results, strict=True))
@@ -43,11 +43,11 @@ def evaluate(program: Program, *arrays: Any) -> list[Any]:
     return [_fresh(read(atom), given) for atom in program.outputs]
 
 
-def _located(error: LinAlgError, equation: Equation) -> LinAlgError:
+def _located(error: StagedADError, equation: Equation) -> StagedADError:
     """The error with the user's line, where the equation knows it and no inner equation did."""
-    if equation.source is None or "(at " in str(error):
+    if equation.source is None or "(at " in error.said:
         return error
-    return type(error)(f"{error} (at {equation.place})")
+    return type(error)(f"{error.said} (at {equation.place})")
 
 
 def _fresh(value: Any, given: set[int]) -> Any:

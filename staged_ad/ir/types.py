@@ -7,12 +7,14 @@ Start at ``ArrayType`` and ``type_of``.
 from __future__ import annotations
 
 import math
+import operator
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError, ShapeError
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -46,7 +48,7 @@ class ArrayType:
     """The type of one value.
 
     ``weak`` marks values born from Python scalars: in a promotion they take the dtype of their
-    partner (NEP 50).
+    partner (NEP 50). Booleans of Python have that of NumPy's, and are numbers among Python's own.
     """
 
     shape: Shape
@@ -142,7 +144,7 @@ def type_of(value: Any) -> ArrayType:
     if isinstance(value, np.ndarray | np.generic):
         return ArrayType(value.shape, canonical_dtype(value.dtype))
     if isinstance(value, bool):
-        return ArrayType((), BOOL)
+        return ArrayType((), BOOL, weak=True)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise DTypeError(f"the Python integer {value} does not fit into int64; write float({value})")
@@ -154,14 +156,23 @@ def type_of(value: Any) -> ArrayType:
     raise DTypeError(f"expected an array or a number, got {describe(value)}")
 
 
+def is_other_kind(value: Any) -> bool:
+    """Whether a value is an array whose operations are not those of arrays: masked, or a matrix."""
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())  # NumPy loads it when somebody asks for it
+    return isinstance(value, (np.matrix, masked))
+
+
 def describe(value: Any) -> str:
     """A short description of a value for error messages."""
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def check_axis(axis: int, ndim: int) -> int:
-    """`axis` counted from the front. Raises ShapeError when it is out of range."""
+def check_axis(axis: Any, ndim: int) -> int:
+    """`axis` counted from the front; ShapeError when it is out of range, ArgumentError when it is no integer."""
+    if not hasattr(axis, "__index__"):
+        raise ArgumentError(f"an axis must be an integer, got {describe(axis)}")
+    axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise ShapeError(f"axis {axis} is out of bounds for an array with {ndim} dimensions")
     return axis % ndim

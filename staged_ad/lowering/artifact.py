@@ -118,7 +118,7 @@ def _decoded_constant(row: Any, identity: Identity, tail: Sequence[bytes]) -> Ar
 def _encoded_failure(failure: Failure, identity: Identity) -> Any:
     arguments = [_encoded_argument(argument, identity) for argument in failure.arguments]
     make = _encoded_argument(failure.make, identity)
-    return None if make is None or None in arguments else [make, *arguments]
+    return None if make is None or None in arguments else [make, failure.reads, *arguments]
 
 
 def _encoded_argument(value: Any, identity: Identity) -> Any:
@@ -131,8 +131,8 @@ def _encoded_argument(value: Any, identity: Identity) -> Any:
 
 
 def _decoded_failure(row: Sequence[Any], identity: Identity) -> Failure:
-    make, *arguments = [_decoded_argument(value, identity) for value in row]
-    return Failure(make, tuple(arguments))
+    make, reads, *arguments = [_decoded_argument(value, identity) for value in row]
+    return Failure(make, tuple(arguments), reads)
 
 
 def _decoded_argument(value: Any, identity: Identity) -> Any:

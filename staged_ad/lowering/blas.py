@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from staged_ad.frames import package_folder
 from staged_ad.lowering import blas_code, runtime
 from staged_ad.lowering.copies import copied
 from staged_ad.lowering.linking import NativeCode
 from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
 from staged_ad.tracing.libraries import Late, numba
-from staged_ad.tracing.source import package_folder
 
 NAMES: Final = ("sgemm_", "dgemm_", "sgemv_", "dgemv_")
 

@@ -63,12 +63,12 @@ class Functions:
             self.texts.append(text.replace(f"@{REGION}", f"@{name}"))
         return name
 
-    def failure(self, make: Callable[..., Exception], *arguments: Any) -> int:
+    def failure(self, make: Callable[..., Exception], *arguments: Any, reads: bool = False) -> int:
         """The status with which the body asks for the exception ``make(*arguments)``."""
-        found = Failure(make, arguments)
-        if found not in self.failures:
-            self.failures.append(found)
-        return FAILED + self.failures.index(found)
+        wanted = Failure(make, arguments, reads)
+        if wanted not in self.failures:
+            self.failures.append(wanted)
+        return FAILED + self.failures.index(wanted)
 
     def task(self, name: str) -> str:
         """``name.task(first, last, arrays)``: a range of chunks one after another."""

@@ -17,6 +17,7 @@ from staged_ad.ir import ArrayType, Program
 from staged_ad.lowering.entry import InputSpec, make_entry
 from staged_ad.lowering.failures import raise_status
 from staged_ad.lowering.machine import machine_code
+from staged_ad.lowering.tape import GROW
 
 if TYPE_CHECKING:
     from staged_ad.lowering.module import Module
@@ -48,6 +49,21 @@ class Compiled:
         from staged_ad.lowering.module import emit  # the compiler, which stored code does without
 
         return emit(self.program, self._precise)
+
+    @property
+    def workspace(self) -> int:
+        """Bytes of working memory of a call."""
+        return self._code.artifact.workspace
+
+    @property
+    def constants(self) -> int:
+        """Bytes of the arrays that the code reads and no argument is."""
+        return sum(constant.nbytes for constant in self._code.artifact.constants)
+
+    @property
+    def grows(self) -> bool:
+        """Whether loops keep values whose number is known only when they have run."""
+        return GROW in self._code.artifact.names
 
     def entry(self, kinds: tuple[type, ...]) -> Callable[..., Any]:
         """The native function for arguments of the given Python types; it returns NotImplemented for others."""

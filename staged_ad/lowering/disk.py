@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from staged_ad.errors import ArgumentError, CacheWarning
 
 DEFAULT_LIMIT: Final = 512 << 20
-SUFFIX, LIBRARY, _PARTIAL = ".entry", ".so", "{_PARTIAL}"
+SUFFIX, LIBRARY, _PARTIAL = ".entry", ".so", ".partial"
 _STALE: Final = 3600.0
 """Seconds after which an unfinished file was left by a process that died."""
 _TOUCHED: Final = 60.0

@@ -12,20 +12,24 @@ from typing import Any, Final, NoReturn
 
 from staged_ad.errors import StagedADError
 
-FAILED: Final = 1 << 40
+FOUND: Final = 25
+"""The bits of a status that say what failed; those above may hold a number that was found there."""
+FAILED: Final = 1 << (FOUND - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exception that machine code cannot raise itself."""
+    """An exception that machine code cannot raise itself; `reads` where its last argument is what was found there."""
 
     make: Callable[..., Exception]
     arguments: tuple[Any, ...]
+    reads: bool = False
 
 
 def raise_status(status: int, failures: Sequence[Failure]) -> NoReturn:
     """Raise what a status means that is no failed guard; `failures` are those of the module."""
-    if FAILED <= status < FAILED + len(failures):
-        failure = failures[status - FAILED]
-        raise failure.make(*failure.arguments)
+    number, found = status & (2 * FAILED - 1), status >> FOUND
+    if FAILED <= number < FAILED + len(failures):
+        failure = failures[number - FAILED]
+        raise failure.make(*failure.arguments, *[found] * failure.reads)
     raise StagedADError(f"compiled code stopped with status {status}")

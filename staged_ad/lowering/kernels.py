@@ -17,6 +17,7 @@ from typing import Any
 from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, Resolve
+from staged_ad.lowering.failures import FOUND
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import KernelPlan
 from staged_ad.lowering.regions import Opaque
@@ -121,14 +122,21 @@ class KernelWriter:
         self._functions.externals.helpers.setdefault(name, text)
         return f"@{name}"
 
-    def fail_if(self, condition: str, make: Callable[..., Exception], *arguments: Any) -> None:
-        """Where the i1 register `condition` holds, leave: the call raises ``make(*arguments)``."""
+    def fail_if(
+        self, condition: str, make: Callable[..., Exception], *arguments: Any, found: str | None = None
+    ) -> None:
+        """Where the i1 register `condition` holds, leave: the call raises ``make(*arguments)``.
+
+        What is in the i64 register `found`, if given, is the last argument.
+        """
         self.may_fail = True
-        number = self._functions.failure(make, *arguments)
+        status = str(self._functions.failure(make, *arguments, reads=found is not None))
         bad, good = self.label("bad"), self.label("good")
         self.line(f"br i1 {condition}, label %{bad}, label %{good}")
         self.start(bad)
-        self.line(f"store atomic i64 {number}, ptr %status monotonic, align 8")
+        if found is not None:
+            status = self.value(f"or i64 {self.value(f'shl i64 {found}, {FOUND}')}, {status}")
+        self.line(f"store atomic i64 {status}, ptr %status monotonic, align 8")
         self.line("br label %exit")
         self.start(good)
 

@@ -15,12 +15,12 @@ from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from typing import Any, Final
 
+from staged_ad.frames import package_folder
 from staged_ad.lowering import threads
 from staged_ad.lowering.linking import NativeCode
 from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
 from staged_ad.tracing.libraries import Late, numba
-from staged_ad.tracing.source import package_folder
 
 
 @once

@@ -61,7 +61,7 @@ def refuse(name: str, **options: Any) -> None:
 
 def axis_of(x: Any, axis: Any) -> int:
     """`axis` of `x`, counted from the front."""
-    return check_axis(int(axis), x.ndim)
+    return check_axis(axis, x.ndim)
 
 
 def along(axis: int, part: Any) -> tuple[Any, ...]:

@@ -41,3 +41,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.common_type: common_type,
     np.can_cast: can_cast,
 }
+PROPERTIES: dict[str, Callable[..., Any]] = {
+    "itemsize": lambda x: x.dtype.itemsize,
+    "nbytes": lambda x: x.size * x.dtype.itemsize,
+}

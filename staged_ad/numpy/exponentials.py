@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.ir import filled
+from staged_ad.ir import ArrayType, filled
 from staged_ad.numpy.promotion import as_value, promote, to_float
 from staged_ad.numpy.reducing import Axis, max, normalize_axes, sum
 from staged_ad.numpy.shaping import broadcast_to
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives.arithmetic import abs_, div, eq, gt, lt, ne, sign
+from staged_ad.primitives.complexes import complex_, imag, modulus, phase, real
 from staged_ad.primitives.makers import add, neg, scale, select, sub, typeof, zeros
 from staged_ad.primitives.shaping import reshape, stop_gradient
 
 
 def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
-    """log(sum(b * exp(a))) without overflow: scipy.special.logsumexp for traced values.
+    """log(sum(b * exp(a))) without overflow: scipy.special.logsumexp for traced values, complex ones too.
 
     The derivative in `a` is the softmax, exactly, infinities included; that in `b` holds where `b` is 0 too.
 
@@ -35,12 +36,12 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, 
     keepdims : bool
         Whether summed axes stay, with length 1.
     return_sign : bool
-        Whether to return the logarithm of the absolute value of the sum, and its sign. Otherwise a negative sum
-        gives NaN.
+        Whether to return the logarithm of the absolute value of the sum, and its sign (of a complex sum its
+        phase). Otherwise a negative sum of real terms gives NaN.
 
     Returns
     -------
-    floating-point array, or a pair of them
+    floating-point or complex array, or a pair of them
 
     Examples
     --------
@@ -59,14 +60,50 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, 
     kept = tuple(1 if k in axes else n for k, n in enumerate(shape))
     if typeof(value).size == 0:
         empty = filled(-np.inf, typeof(value).strong().with_shape(kept))
-        logarithm, signs = empty, sign(empty)
+        logarithm, signs = empty, phase(empty) if typeof(value).is_complex else sign(empty)
     else:
-        logarithm, signs = _logsumexp(value, weights, axes)
-    if not return_sign and weights is not None:
+        logarithm, signs = _logarithm_of_sum(value, weights, axes, return_sign)
+    if not return_sign and weights is not None and not typeof(value).is_complex:
         logarithm = select(lt(signs, 0.0), filled(np.nan, typeof(logarithm)), logarithm)
     final = kept if keepdims else tuple(n for k, n in enumerate(shape) if k not in axes)
     results = [reshape(x, shape=final) for x in (logarithm, signs)]
     return tuple(results) if return_sign else results[0]
+
+
+def _logarithm_of_sum(value: Any, weights: Any, axes: tuple[int, ...], apart: bool) -> tuple[Any, Any]:
+    """Of complex numbers the sign is the phase; the logarithm is real where they are wanted `apart`."""
+    if not typeof(value).is_complex:
+        return _logsumexp(value, weights, axes)
+    size = real(value)
+    counted = size if weights is None else select(ne(weights, 0.0), size, filled(-np.inf, typeof(size)))
+    shift = _finite(stop_gradient(max(counted, axis=axes, keepdims=True)))
+    terms = e.exp(sub(value, _widened(shift, typeof(value))))
+    total = sum(terms if weights is None else scale(weights, terms), axis=axes, keepdims=True)
+    direction = phase(total)
+    if apart:
+        return add(e.log(modulus(total)), shift), direction
+    return add(e.log(total), complex_(shift, zeros(typeof(shift)))), direction
+
+
+def _finite(largest: Any) -> Any:
+    return select(lt(abs_(largest), np.inf), largest, zeros(typeof(largest)))
+
+
+def _widened(x: Any, to: ArrayType) -> Any:
+    """`x` in the shape and the dtype of a type."""
+    wide = broadcast_to(x, to.shape)
+    return complex_(wide, zeros(typeof(wide))) if to.is_complex and not typeof(wide).is_complex else wide
+
+
+def _greatest(value: Any, axis: Axis) -> Any:
+    """The greatest element, held fixed; of complex numbers by their real parts, then by their imaginary parts."""
+    if not typeof(value).is_complex:
+        return stop_gradient(max(value, axis=axis, keepdims=True))
+    first, second = real(value), imag(value)
+    largest = max(first, axis=axis, keepdims=True)
+    ties = eq(first, broadcast_to(largest, typeof(first).shape))
+    among = max(select(ties, second, filled(-np.inf, typeof(second))), axis=axis, keepdims=True)
+    return stop_gradient(complex_(largest, among))
 
 
 def _logsumexp(value: Any, weights: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
@@ -77,8 +114,7 @@ def _logsumexp(value: Any, weights: Any, axes: tuple[int, ...]) -> tuple[Any, An
     none = filled(-np.inf, typeof(value))
     counted = value if weights is None else select(ne(weights, 0.0), value, none)
     largest = stop_gradient(max(counted, axis=axes, keepdims=True))
-    finite = lt(abs_(largest), np.inf)
-    shift = select(finite, largest, zeros(typeof(largest)))
+    shift = _finite(largest)
     terms = e.exp(sub(value, broadcast_to(shift, shape)))
     if weights is not None:
         terms = scale(weights, terms)  # 0 * inf = 0
@@ -104,7 +140,7 @@ def softmax(x: Any, axis: Axis = None) -> Any:
     shape = typeof(value).shape
     if typeof(value).size == 0:
         return value
-    largest = stop_gradient(max(value, axis=axis, keepdims=True))
+    largest = _greatest(value, axis)
     weights = e.exp(sub(value, broadcast_to(largest, shape)))
     return div(weights, broadcast_to(sum(weights, axis=axis, keepdims=True), shape))
 
@@ -115,7 +151,8 @@ def log_softmax(x: Any, axis: Axis = None) -> Any:
     shape = typeof(value).shape
     if typeof(value).size == 0:
         return value
-    largest = stop_gradient(max(value, axis=axis, keepdims=True))
-    shift = select(lt(abs_(largest), np.inf), largest, zeros(typeof(largest)))
+    largest = _greatest(value, axis)
+    size = modulus(largest) if typeof(largest).is_complex else abs_(largest)
+    shift = select(lt(size, np.inf), largest, zeros(typeof(largest)))
     centered = sub(value, broadcast_to(shift, shape))
     return sub(centered, broadcast_to(e.log(sum(e.exp(centered), axis=axis, keepdims=True)), shape))

@@ -79,7 +79,7 @@ def _to_complex(x: Any) -> Any:
 
 def _along(name: str, a: Any, axis: int) -> tuple[Any, int]:
     value = as_value(a, f"the operand of np.fft.{name}")
-    return value, check_axis(int(axis), typeof(value).ndim)
+    return value, check_axis(axis, typeof(value).ndim)
 
 
 def _complex_transform(name: str, inverse: bool) -> Callable[..., Any]:
@@ -134,7 +134,7 @@ def _lengths(a: Any, s: Any, axes: Any, halved: bool = False) -> tuple[list[int]
             stacklevel=4,
         )
     count = len(shape) if s is None else len(s)
-    chosen = [check_axis(int(k), len(shape)) for k in (range(-count, 0) if axes is None else axes)]
+    chosen = [check_axis(k, len(shape)) for k in (range(-count, 0) if axes is None else axes)]
     if s is None:
         lengths = [shape[k] for k in chosen]
         if halved and lengths:
@@ -184,7 +184,7 @@ def _shift(sign: int) -> Callable[..., Any]:
         value = as_value(x)
         shape = typeof(value).shape
         listed = range(len(shape)) if axes is None else [axes] if isinstance(axes, int | np.integer) else axes
-        chosen = tuple(check_axis(int(k), len(shape)) for k in listed)
+        chosen = tuple(check_axis(k, len(shape)) for k in listed)
         if not chosen:
             name = "fftshift" if sign > 0 else "ifftshift"
             raise ShapeError(f"np.fft.{name} needs an axis (at {location(user_source())}): the array has shape {shape}")

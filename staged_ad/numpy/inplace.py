@@ -72,6 +72,12 @@ def putmask(a: Any, mask: Any, values: Any) -> Any:
     value = as_value(a)
     type = typeof(value)
     values = array(values) if isinstance(values, list | tuple) else as_value(values)
+    given = typeof(values)
+    if given.ndim and not np.can_cast(given.dtype, type.dtype, "safe"):
+        raise DTypeError(
+            f"np.putmask cannot cast {given.dtype} to {type.dtype} by the rule 'safe' (at {location(user_source())}); "
+            f"write values.astype({type.dtype})"
+        )
     new = reshape(_repeated(to_dtype(values, type.dtype), type.size), type.shape)
     return choose(mask, new, value).astype(type.dtype)
 

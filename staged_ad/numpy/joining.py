@@ -13,6 +13,7 @@ import numpy as np
 
 from staged_ad.errors import ShapeError
 from staged_ad.numpy.arrays import asarray, axis_of, static, taken
+from staged_ad.numpy.scanning import along
 from staged_ad.tracing.source import location, user_source
 
 
@@ -101,10 +102,8 @@ def tile(A: Any, reps: Any) -> Any:
 
 
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
-    x = asarray(a)
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    k = axis_of(x, axis)
+    value, k = along(asarray(a), axis)
+    x = asarray(value)
     n = x.shape[k]
     counts = static("repeat", "repeats", repeats)
     if counts.size != 1:

@@ -121,13 +121,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return _product(a, b, (left, right))
 
 
-def einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
+def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
     """np.einsum with the subscripts as a string."""
-    if not isinstance(subscripts, str):
-        raise UnsupportedError(
-            f"np.einsum on traced values (at {location(user_source())}) needs its subscripts as a "
-            "string, such as 'ij,jk->ik'"
-        )
     options.pop("optimize", None)
     if any(v is not None for v in options.values()):
         raise UnsupportedError(
@@ -160,6 +155,11 @@ def _parse(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
     """Labels of each operand and of the output; an ellipsis becomes labels of its own."""
     text = subscripts.replace(" ", "")
     left, arrow, right = text.partition("->")
+    wrong = next((c for c in (left + right).replace("...", "") if not (c.isascii() and c.isalpha()) and c != ","), None)
+    if wrong is not None:
+        raise ShapeError(f"einsum {subscripts!r}: invalid subscript {wrong!r}; labels are letters")
+    if len(set(right.replace("...", ""))) < len(right.replace("...", "")):
+        raise ShapeError(f"einsum {subscripts!r}: the output names a label twice")
     parts = left.split(",")
     if len(parts) != len(ndims):
         raise ShapeError(f"einsum {subscripts!r}: {len(parts)} operands in the subscripts, {len(ndims)} given")

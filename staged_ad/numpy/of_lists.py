@@ -64,6 +64,15 @@ _DRAWING = (
 )
 
 
+def taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose arguments may be lists that hold traced values; tuples, as those of cho_factor, stay."""
+
+    def listed(value: Any) -> Any:
+        return array(value) if isinstance(value, list) and holds_tracers(value) else value
+
+    return lambda *args, **kwargs: function(*map(listed, args), **kwargs)
+
+
 def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
     return original(*map(_as_array, args), **{name: _as_array(value) for name, value in kwargs.items()})
 

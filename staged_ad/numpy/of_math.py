@@ -18,7 +18,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import Literal
@@ -28,6 +27,7 @@ from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer, traced_constant
+from staged_ad.tracing.libraries import scipy_special
 from staged_ad.tracing.source import location, user_source
 
 _WEAK = {"b": None, "i": np.dtype(np.int64), "u": np.dtype(np.int64), "f": FLOAT64, "c": COMPLEX128}
@@ -100,10 +100,10 @@ _SAME = (
 _OTHERS: dict[str, Callable[..., Any]] = {
     "log": _log,
     "hypot": _hypot,
-    "erf": lambda x: scipy.special.erf(x),
-    "erfc": lambda x: scipy.special.erfc(x),
-    "gamma": lambda x: scipy.special.gamma(x),
-    "lgamma": lambda x: scipy.special.gammaln(x),
+    "erf": lambda x: scipy_special.erf(x),
+    "erfc": lambda x: scipy_special.erfc(x),
+    "gamma": lambda x: scipy_special.gamma(x),
+    "lgamma": lambda x: scipy_special.gammaln(x),
 }
 _COMPLEX = "sqrt exp log10 sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh isnan isinf isfinite"
 

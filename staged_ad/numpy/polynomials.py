@@ -73,13 +73,19 @@ def polyval(p: Any, x: Any) -> Any:
 def _aligned(a1: Any, a2: Any) -> tuple[Any, ...]:
     a1, a2 = np.atleast_1d(asarray(a1)), np.atleast_1d(asarray(a2))
     n = max(len(a1), len(a2))
-    for a in (a1, a2):
-        if len(a) < n and a.ndim > 1:
-            raise ShapeError(
-                f"all the input arrays must have same number of dimensions: of polynomials of unequal length the "
-                f"shorter one must be a vector, got shape {a.shape} (at {location(user_source())})"
-            )
-    return tuple(np.pad(a, (n - len(a), 0)) if len(a) < n else a for a in (a1, a2))
+    return _longer(a1, n), _longer(a2, n)
+
+
+def _longer(a: Any, n: int) -> Any:
+    return np.concatenate([np.zeros(n - len(a), a.dtype), a]) if n > len(a) else a
+
+
+def _coefficients(a: Any) -> Any:
+    """A vector of at least one coefficient."""
+    a = np.atleast_1d(asarray(a))
+    if a.ndim > 1:
+        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {a.shape})")
+    return a if len(a) else np.zeros(1, a.dtype)
 
 
 def polyadd(a1: Any, a2: Any) -> Any:
@@ -92,16 +98,13 @@ def polysub(a1: Any, a2: Any) -> Any:
 
 def polymul(a1: Any, a2: Any) -> Any:
     """np.polymul, save that leading coefficients which happen to be zero are kept."""
-    return convolve(_zero_if_empty(a1), _zero_if_empty(a2))
-
-
-def _zero_if_empty(p: Any) -> Any:
-    p = np.atleast_1d(asarray(p))
-    return p if len(p) else np.zeros(1, p.dtype)
+    return convolve(_coefficients(a1), _coefficients(a2))
 
 
 def polyder(p: Any, m: int = 1) -> Any:
     p = asarray(p)
+    if p.ndim != 1:
+        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {p.shape})")
     if m < 0:
         raise ValueError("Order of derivative must be positive (see polyint)")
     for _ in range(int(m)):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ShapeError
+from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.numpy.arrays import asarray, axis_of, refuse
 from staged_ad.numpy.multiplying import einsum as einsum_of_text
 from staged_ad.tracing.source import location, user_source
@@ -83,6 +83,11 @@ def einsum(*operands: Any, **options: Any) -> Any:
 
 
 def _labels(numbers: Any) -> str:
+    if not isinstance(numbers, list | tuple):
+        raise ArgumentError(
+            "np.einsum needs its subscripts first, as a string such as 'ij,jk->ik', or a list of integers behind each "
+            "operand"
+        )
     return "".join("..." if k is Ellipsis else _LETTERS[k] for k in numbers)
 
 

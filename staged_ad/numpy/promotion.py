@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ArgumentError, DTypeError, ShapeError
+from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import DTYPES, FLOAT64, canonical_dtype, describe
+from staged_ad.ir.types import DTYPES, FLOAT64, canonical_dtype, describe, is_other_kind
 from staged_ad.primitives.makers import Operation, typeof
 from staged_ad.primitives.shaping import broadcast, cast
 from staged_ad.tracing import Tracer, literal_of
@@ -25,7 +25,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     """`x` as a tracer or literal; raises ArgumentError for what is neither array nor number."""
     if isinstance(x, Tracer | Literal):
         return x
-    if isinstance(x, np.ma.MaskedArray | np.matrix):
+    if is_other_kind(x):
         raise ArgumentError(
             f"{what} is a {type(x).__name__}, whose operations are not those of arrays (at {location(user_source())}); "
             "write np.asarray(x), and np.where for a mask"
@@ -44,7 +44,9 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     try:
         return literal_of(x)
     except DTypeError as error:
-        raise ArgumentError(f"{what} is {describe(x)} (at {location(user_source())}): {error}") from None
+        if isinstance(x, np.ndarray | np.generic | int):
+            raise ArgumentError(f"{what} is {describe(x)}: {error.said}") from None
+        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}") from None
 
 
 def _leaves(x: Any) -> Any:
@@ -60,7 +62,7 @@ _WEAK = {"i": int, "f": float, "c": complex}
 
 def _spec(type: ArrayType) -> Any:
     """What NumPy's promotion functions take for a type: a dtype, or int, float or complex for weak ones."""
-    return _WEAK[type.dtype.kind] if type.weak else type.dtype
+    return _WEAK.get(type.dtype.kind, type.dtype) if type.weak else type.dtype
 
 
 @lru_cache(maxsize=4096)
@@ -87,8 +89,8 @@ def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any],
 def result_dtype(types: Sequence[ArrayType]) -> tuple[np.dtype[Any], bool]:
     """The common dtype of several values, and whether it is weak."""
     if all(t.weak for t in types):
-        return max((t.dtype for t in types), key=lambda d: "ifc".index(d.kind)), True
-    examples = [_WEAK[t.dtype.kind]() if t.weak else t.dtype for t in types]
+        return max((t.dtype for t in types), key=lambda d: "bifc".index(d.kind)), True
+    examples = [t.dtype.type(0).item() if t.weak else t.dtype for t in types]
     return canonical_dtype(np.result_type(*examples)), False
 
 
@@ -113,10 +115,12 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
         return Literal(value, type)
     if x.type.weak and type.dtype.kind in "iu":  # a Python number must fit, as in NumPy
         bounds = np.iinfo(type.dtype)
-        if not bounds.min <= x.value <= bounds.max:  # NaN is not between them
+        if not bounds.min <= x.value.item() <= bounds.max:  # NaN is not between them
             if x.type.dtype.kind == "f":
                 raise DTypeError(f"the number {x.value} does not fit into {type.dtype} (at {location(user_source())})")
-            raise OverflowError(f"Python integer {x.value} out of bounds for {type.dtype}")
+            raise OutOfRangeError(
+                f"Python integer {x.value} out of bounds for {type.dtype}; write np.{type.dtype}(...) or x.astype(int)"
+            )
     return Literal(x.value.astype(type.dtype), type)
 
 

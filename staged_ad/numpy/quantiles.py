@@ -85,6 +85,10 @@ def _rows(value: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """The axes to reduce joined to one behind the others, and the shape of the result with `keepdims`."""
     shape = typeof(value).shape
     axes = normalize_axes(axis, len(shape))
+    if not axes and shape and 0 in shape:
+        raise ShapeError(
+            f"cannot take quantiles along no axes of an array without elements (at {location(user_source())})"
+        )
     kept = [k for k in range(len(shape)) if k not in axes]
     moved = transpose(value, permutation=(*kept, *axes))
     count = int(np.prod([shape[k] for k in axes], dtype=int))
@@ -136,6 +140,8 @@ def _quantile(
             f"{'Percentiles' if percent else 'Quantiles'} must be in the range [0, {100 if percent else 1}]"
         )
     value = as_value(a)
+    if skip and not typeof(value).size:
+        return np.nanmean(operand(value), axis=axis, keepdims=_flag(keepdims))  # as NumPy: whatever q is
     rows, kept = _rows(to_dtype(value, typeof(value).dtype), axis)
     last = typeof(rows).ndim - 1
     if typeof(rows).shape[last] == 0:
@@ -212,6 +218,8 @@ def _medians(name: str) -> Callable[..., Any]:
         """The mean of the middle two elements, or of the middle one; NaN of no elements."""
         refuse_out(name, out)
         value = as_value(a)
+        if skip and not typeof(value).size:
+            return np.nanmean(operand(value), axis=axis, keepdims=_flag(keepdims))
         rows, kept = _rows(to_dtype(value, typeof(value).dtype), axis)
         dtype = typeof(rows).dtype if typeof(rows).inexact else FLOAT64
         if typeof(rows).shape[-1] == 0:

@@ -30,16 +30,23 @@ Axis = int | Sequence[int] | None
 def normalize_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
-    axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
-    found = [check_axis(int(k), ndim) for k in axes]
+    axes = list(axis) if isinstance(axis, list | tuple | np.ndarray) and np.ndim(axis) else [axis]
+    found = [check_axis(k, ndim) for k in axes]
     if len(set(found)) != len(found):
         raise ShapeError("duplicate value in 'axis'")
     return tuple(sorted(found))
 
 
+def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The axes of ``ufunc.reduce``, which takes 0 and -1 for no axis of an array without axes."""
+    if not ndim and isinstance(axis, int | np.integer):
+        return () if -1 <= axis <= 0 else normalize_axes(axis, ndim)
+    return normalize_axes(axis, ndim)
+
+
 def _reduce(operation: Operation, value: Any, axis: Axis, keepdims: bool) -> Any:
     shape = typeof(value).shape
-    axes = normalize_axes(axis, len(shape))
+    axes = reduced_axes(axis, len(shape))
     value = to_dtype(value, typeof(value).dtype)  # not weak any more
     result = operation(value, axes=axes) if axes else value
     if keepdims:
@@ -161,7 +168,7 @@ def _arg(name: str, operation: Operation) -> Callable[..., Any]:
         _refuse(name, out=out)
         value = as_value(a)
         shape = typeof(value).shape
-        if axis is None:
+        if axis is None or (not shape and -1 <= axis <= 0):
             flat = reshape(value, shape=(typeof(value).size,))
             return reshape(operation(flat, axis=0), shape=(1,) * len(shape) if _flag(keepdims) else ())
         k = check_axis(axis, len(shape))
@@ -254,8 +261,8 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
         found = mean(a, axis=axis, keepdims=keepdims)
         return (found, np.full(found.shape, float(_count(as_value(a), axis)), found.dtype)) if returned else found
     a, weights = to_float(a), to_float(weights)
+    axes = normalize_axes(axis, typeof(a).ndim)
     if typeof(weights).shape != typeof(a).shape:
-        axes = normalize_axes(axis, typeof(a).ndim)
         if axis is None or typeof(weights).shape != tuple(typeof(a).shape[k] for k in axes):
             raise ShapeError("np.average: weights need the shape of the array, or that of its axes which are averaged")
         weights = broadcast(weights, shape=typeof(a).shape, dims=axes)

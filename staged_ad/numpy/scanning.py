@@ -15,7 +15,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir.types import BOOL, INT64, canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
-from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype, to_float, to_shape
+from staged_ad.numpy.promotion import as_value, resolve, result_dtype, to_dtype, to_float, to_shape
 from staged_ad.numpy.reducing import normalize_axes
 from staged_ad.numpy.reducing import sum as sum_
 from staged_ad.numpy.shaping import concatenate, moveaxis, ravel, reshape, where
@@ -26,6 +26,9 @@ from staged_ad.primitives import scans
 from staged_ad.primitives.makers import Operation, scale, typeof
 from staged_ad.primitives.shaping import stop_gradient
 from staged_ad.tracing.source import location, user_source
+
+LONGEST = 1000
+"""Up to how many elements are accumulated one by one; each step is recorded."""
 
 
 def refuse_out(name: str, out: Any) -> None:
@@ -42,7 +45,7 @@ def along(a_: Any, axis: int | None) -> tuple[Any, int]:
     type = typeof(value)
     if axis is None or (type.ndim == 0 and axis in (0, -1)):
         return reshape(value, -1), 0
-    return to_dtype(value, type.dtype), check_axis(int(axis), type.ndim)
+    return to_dtype(value, type.dtype), check_axis(axis, type.ndim)
 
 
 def operand(x: Any) -> Any:
@@ -141,29 +144,37 @@ _ACCUMULATIONS: dict[np.ufunc, Callable[..., Any]] = {
 
 
 def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-    """``ufunc.accumulate``, of add, multiply, maximum, minimum, logaddexp, logical_and and logical_or.
-
-    Elements that share an extremum share its derivative.
-    """
+    """``ufunc.accumulate``, where elements that share an extremum share its derivative."""
     refuse_out(f"{ufunc.__name__}.accumulate", out)
     if typeof(as_value(array)).ndim == 0:
         raise ShapeError("cannot accumulate on a scalar")
     if ufunc is np.add or ufunc is np.multiply:
         return (cumsum if ufunc is np.add else cumprod)(array, axis, dtype)
-    if ufunc not in _ACCUMULATIONS:
-        known = ", ".join(f.__name__ for f in (np.add, np.multiply, *_ACCUMULATIONS))
-        raise UnsupportedError(
-            f"np.{ufunc.__name__}.accumulate is not supported on traced values (at {location(user_source())}); there "
-            f"are those of {known}. Write staged_ad.scan for another recurrence"
-        )
     value, k = along(array, axis)
     if dtype is not None:
         value = to_dtype(value, canonical_dtype(dtype))
+    if ufunc not in _ACCUMULATIONS:
+        return _step_by_step(ufunc, value, k)
     if ufunc is np.logaddexp:
         value = to_float(value)
     elif ufunc in (np.logical_or, np.logical_and):
         value = value if typeof(value).dtype == BOOL else not_equal(value, 0)
     return _ACCUMULATIONS[ufunc](value, axis=k, reverse=False)
+
+
+def _step_by_step(ufunc: np.ufunc, value: Any, axis: int) -> Any:
+    type = typeof(value)
+    count, dtypes = type.shape[axis], resolve(ufunc, [type, type]) if ufunc.nin == 2 and ufunc.nout == 1 else ()
+    if len(set(dtypes)) != 1 or count > LONGEST:
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.accumulate of {type} is not supported on traced values (at "
+            f"{location(user_source())}); write staged_ad.scan"
+        )
+    value = to_dtype(value, dtypes[0])
+    found = [part(value, axis, 0, 1)] if count else []
+    for k in range(1, count):
+        found.append(ufunc(found[-1], part(value, axis, k, k + 1)))
+    return concatenate(found, axis=axis) if found else value
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue) -> Any:
@@ -233,7 +244,7 @@ def _listed_axes(axis: Any, ndim: int) -> list[int]:
     normalize_axes(axis, ndim)
     if axis is None:
         return list(range(ndim))
-    return [check_axis(int(k), ndim) for k in np.atleast_1d(axis)]
+    return [check_axis(k, ndim) for k in np.atleast_1d(axis)]
 
 
 def _spacings(given: Sequence[Any], axes: Sequence[int], shape: Sequence[int]) -> list[Any]:

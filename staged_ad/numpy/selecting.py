@@ -13,6 +13,8 @@ import numpy as np
 
 from staged_ad.errors import DTypeError
 from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.promotion import as_value, result_dtype
+from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.libraries import scipy_special
 from staged_ad.tracing.source import location, user_source
@@ -27,9 +29,8 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     for k, condition in enumerate(conditions):
         if condition.dtype != bool:
             raise DTypeError(f"invalid entry {k} in condlist: should be boolean ndarray (at {location(user_source())})")
-    choices = [x if type(x) in (int, float) else asarray(x) for x in (*choicelist, default)]
-    kind = np.result_type(*[x if type(x) in (int, float) else x.dtype for x in choices])
-    *choices, result = [np.broadcast_to(x, ()) if type(x) in (int, float) else x for x in choices]
+    kind, _ = result_dtype([typeof(as_value(x)) for x in (*choicelist, default)])
+    *choices, result = map(asarray, (*choicelist, default))
     result = result.astype(kind)
     for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
         result = np.where(condition, choice.astype(kind), result)

@@ -103,7 +103,7 @@ def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy
     target = (target,) if isinstance(target, int | np.integer) else tuple(int(n) for n in target)
     size = typeof(value).size
     if target.count(-1) > 1:
-        raise ShapeError("can only specify one unknown dimension")
+        raise ShapeError(f"can only specify one unknown dimension, got the shape {target}")
     if -1 in target:
         rest = -int(np.prod(target))
         if rest == 0 or size % rest:
@@ -167,7 +167,7 @@ def transpose(a: Any, *axes: Any) -> Any:
     order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
     if not order:
         return p.transpose(value, permutation=tuple(range(ndim))[::-1])
-    permutation = tuple(check_axis(int(k), ndim) for k in order)
+    permutation = tuple(check_axis(k, ndim) for k in order)
     return p.transpose(value, permutation=permutation)
 
 
@@ -208,9 +208,13 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     shape = typeof(value).shape
     if axis is None:
         return p.reshape(value, shape=tuple(n for n in shape if n != 1))
+    if not shape and isinstance(axis, int | np.integer) and -1 <= axis <= 0:
+        return value
     axes = {check_axis(k, len(shape)) for k in _listed(axis)}
     if any(shape[k] != 1 for k in axes):
-        raise ShapeError("cannot select an axis to squeeze out which has size not equal to one")
+        raise ShapeError(
+            f"cannot select an axis to squeeze out which has size not equal to one: axis={axis} of shape {shape}"
+        )
     return p.reshape(value, shape=tuple(n for k, n in enumerate(shape) if k not in axes))
 
 
@@ -243,20 +247,26 @@ def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: An
         raise UnsupportedError(
             f"np.concatenate(..., out=...) is not supported on traced values (at {location(user_source())})"
         )
+    if axis is not None and np.ndim(axis):
+        raise ArgumentError("concatenate takes its arrays in one list: np.concatenate([x, y])")
     values = promote_dtypes(*arrays)
     if dtype is not None:
         values = [to_dtype(v, canonical_dtype(dtype)) for v in values]
     if axis is None:
         values, axis = [ravel(v) for v in values], 0
     if typeof(values[0]).ndim == 0:
-        raise ShapeError("zero-dimensional arrays cannot be concatenated; write np.stack")
+        raise ShapeError(
+            "zero-dimensional arrays cannot be concatenated: write np.stack for numbers, and np.concatenate([x, y]) "
+            "with a list of the arrays"
+        )
     return p.concatenate(*values, axis=check_axis(axis, typeof(values[0]).ndim))
 
 
 def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
     values = [as_value(x) for x in arrays]
     if len({typeof(v).shape for v in values}) > 1:
-        raise ShapeError(f"all input arrays must have the same shape (at {location(user_source())})")
+        shapes = " ".join(str(typeof(v).shape) for v in values)
+        raise ShapeError(f"all input arrays must have the same shape, got {shapes}")
     place = check_axis(axis, typeof(values[0]).ndim + 1)
     return concatenate([expand_dims(v, place) for v in values], axis=place, out=out, dtype=dtype)
 
@@ -290,7 +300,9 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     n = typeof(value).shape[k]
     if isinstance(indices_or_sections, int | np.integer):
         if n % indices_or_sections:
-            raise ShapeError("array split does not result in an equal division")
+            raise ShapeError(
+                f"array split does not result in an equal division: {n} by {indices_or_sections}; write np.array_split"
+            )
         width = n // indices_or_sections
         bounds = list(range(0, n + 1, width)) if width else [0] * (indices_or_sections + 1)
     else:

@@ -25,8 +25,8 @@ from staged_ad.primitives import (
     integrals,
     special,
 )
-from staged_ad.primitives.arithmetic import lt
-from staged_ad.primitives.makers import Operation, select, typeof
+from staged_ad.primitives.arithmetic import and_, lt, ne, not_, or_
+from staged_ad.primitives.makers import Operation, mul, select, typeof
 from staged_ad.primitives.polynomials import FAMILIES, polynomial
 from staged_ad.tracing.source import location, user_source
 
@@ -75,13 +75,31 @@ def _operands(ufunc: np.ufunc, xs: tuple[Any, ...]) -> list[Any]:
     values = [as_value(x, f"operand {k} of scipy.special.{ufunc.__name__}") for k, x in enumerate(xs)]
     types = [typeof(v) for v in values]
     dtype = resolve(ufunc, types)[-1]
-    if dtype.kind != "f":
+    if dtype.kind != "f" and not (dtype.kind == "c" and ufunc in COMPLEX):
         raise DTypeError(
             f"scipy.special.{ufunc.__name__} of {' and '.join(str(t.dtype) for t in types)} is not supported on traced "
             f"values (at {location(user_source())}): real numbers only"
         )
     shape = common_shape(types)
     return [to_shape(to_dtype(v, dtype), shape) for v in values]
+
+
+COMPLEX = {sp.expm1, sp.log1p, sp.xlogy, sp.xlog1py}
+"""Ufuncs that take complex numbers here, as they do in SciPy."""
+
+
+def _times_log(ufunc: np.ufunc, log: Operation, zero: float) -> Callable[..., Any]:
+    """x log(y), and 0 where x is 0, unless y is NaN."""
+
+    def apply(*xs: Any) -> Any:
+        x, y = _operands(ufunc, xs)
+        if not typeof(y).is_complex:
+            return getattr(information, ufunc.__name__)(x, y)
+        regular = and_(ne(y, zero), not_(UFUNCS[np.isinf](y)))
+        one = filled(1.0 + zero, typeof(y))
+        return mul(x, log(select(or_(ne(x, 0.0), regular), y, one)))
+
+    return apply
 
 
 def _direct(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
@@ -154,6 +172,8 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{ufunc: _direct(ufunc, operation) for ufunc, operation in DIRECT.items()},
     **{ufunc: _several(ufunc, operations) for ufunc, operations in _SEVERAL.items()},
     **_POLYNOMIALS,
+    sp.xlogy: _times_log(sp.xlogy, exponential.log, 0.0),
+    sp.xlog1py: _times_log(sp.xlog1py, exponential.log1p, -1.0),
     sp.loggamma: _loggamma,
     sp.round: lambda x: UFUNCS[np.rint](*_operands(sp.round, (x,))),
 }

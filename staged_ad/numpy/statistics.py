@@ -34,7 +34,9 @@ def cov(
         raise ShapeError("m and y have at most 2 dimensions")
     rows = [_variables(m, rowvar)]
     if y is not None:
-        rows.append(_variables(asarray(y), rowvar))
+        rows.append(_others(asarray(y), rowvar))
+    if not len(rows[0]):
+        return np.zeros((0, 0))
     x = np.concatenate(rows) if len(rows) > 1 else rows[0]
     x = x.astype(np.result_type(x.dtype, np.float64) if dtype is None else dtype)
     degrees = (0 if bias else 1) if ddof is None else ddof
@@ -58,6 +60,12 @@ def _variables(x: Any, rowvar: bool) -> Any:
     """One variable in each row."""
     table = np.atleast_2d(x)
     return table.T if not rowvar and x.ndim != 1 else table
+
+
+def _others(y: Any, rowvar: bool) -> Any:
+    """Those of `y`, which NumPy takes for one variable where it has one row."""
+    table = np.atleast_2d(y)
+    return table.T if not rowvar and len(table) != 1 else table
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:

@@ -42,6 +42,7 @@ from staged_ad.numpy import (
     refusing,
     scanning,
     selecting,
+    series,
     shaping,
     spacing,
     statistics,
@@ -93,7 +94,7 @@ OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at, strong=promotion.strong)
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
-OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
+OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS | series.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)
 OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)

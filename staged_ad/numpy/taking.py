@@ -19,6 +19,7 @@ from staged_ad.ir.types import INT64, check_axis
 from staged_ad.numpy.assignment import At, plain
 from staged_ad.numpy.indexing import getitem, read_array, where_here
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_shape
+from staged_ad.numpy.scanning import along
 from staged_ad.numpy.shaping import broadcast_to, concatenate, ravel, reshape, stack, where
 from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives.bounds import bounded
@@ -47,10 +48,8 @@ def _integers(name: str, indices: Any) -> Any:
 def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
     """np.take: elements along an axis; the indices may be traced."""
     _refuse_out("take", out)
-    value, positions = as_value(a), _integers("take", indices)
-    if axis is None:
-        value, axis = ravel(value), 0
-    axis = check_axis(int(axis), typeof(value).ndim)
+    positions = _integers("take", indices)
+    value, axis = along(a, axis)
     n = typeof(value).shape[axis]
     if mode not in ("raise", "wrap", "clip"):
         raise ArgumentError(f"np.take: the mode is 'raise', 'wrap' or 'clip', not {mode!r} {where_here()}")
@@ -78,7 +77,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     ndim = typeof(value).ndim
     if typeof(positions).ndim != ndim:
         raise ShapeError(f"`indices` and `arr` must have the same number of dimensions {where_here()}")
-    axis = check_axis(int(axis), ndim)
+    axis = check_axis(axis, ndim)
     beside = [k for k in range(ndim) if k != axis]
     shape, own = typeof(value).shape, typeof(positions).shape
     lead = np.broadcast_shapes(tuple(shape[k] for k in beside), tuple(own[k] for k in beside))
@@ -151,7 +150,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     value = as_value(arr)
     if axis is None:
         value, axis = ravel(value), 0
-    axis = check_axis(int(axis), typeof(value).ndim)
+    axis = check_axis(axis, typeof(value).ndim)
     n = typeof(value).shape[axis]
     fixed = isinstance(obj, slice) or (isinstance(obj, list) and not obj)  # an empty array would be of floats
     places = obj if fixed else _known("delete", obj, "write np.where with a mask of what stays")

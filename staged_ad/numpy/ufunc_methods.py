@@ -82,7 +82,7 @@ def _check_without_identity(ufunc: np.ufunc, x: Any, axis: Any, where: Any) -> N
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
             f"specify 'initial' (at {location(user_source())})"
         )
-    axes = _axes(x, axis)
+    axes = reducing.reduced_axes(axis, x.ndim)
     if any(x.shape[k] == 0 for k in axes) and all(n for k, n in enumerate(x.shape) if k not in axes):
         raise ShapeError(
             f"zero-size array to reduction operation {ufunc.__name__} which has no identity (at "
@@ -98,22 +98,18 @@ def _check_binary(ufunc: np.ufunc, method: str) -> None:
         )
 
 
-def _axes(x: Any, axis: Any) -> list[int]:
-    if axis is None:
-        return list(range(x.ndim))
-    return sorted({axis_of(x, k) for k in (axis if isinstance(axis, Sequence) else [axis])})
-
-
 def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
     """The fold along one axis, written out; in pairs where the order does not matter."""
-    axes = _axes(x, axis)
+    axes = reducing.reduced_axes(axis, x.ndim)
     if len(axes) > 1 and ufunc not in _ASSOCIATIVE | {np.logaddexp}:
         raise ValueError(
             f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be specified"
         )
     shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape))
     rest = tuple(n for k, n in enumerate(x.shape) if k not in axes)
-    x = np.moveaxis(x, axes, range(len(axes))).reshape((-1, *rest)) if rest or axes else x[None]
+    x = np.moveaxis(x, list(axes), range(len(axes))).reshape((-1, *rest)) if rest or axes else x[None]
+    if len(x) == 1 and ufunc in (np.hypot, np.gcd):
+        x = np.absolute(x)  # NumPy begins with 0
     parts = [x[k] for k in range(len(x))] if ufunc not in _ASSOCIATIVE else []
     if len(x) > LONGEST and ufunc not in _ASSOCIATIVE:
         raise UnsupportedError(

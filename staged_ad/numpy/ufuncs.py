@@ -7,22 +7,31 @@ Start at ``UFUNCS``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError
 from staged_ad.ir import Literal, filled
-from staged_ad.ir.types import BOOL, FLOAT64
-from staged_ad.numpy.promotion import apply_ufunc, as_value, promote, resolve, to_dtype, to_float
+from staged_ad.ir.types import BOOL, FLOAT64, INT64
+from staged_ad.numpy.promotion import (
+    apply_ufunc,
+    as_value,
+    common_shape,
+    promote,
+    resolve,
+    to_dtype,
+    to_float,
+    to_shape,
+)
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import complexes as c
 from staged_ad.primitives import exponential as e
 from staged_ad.primitives import special as s
 from staged_ad.primitives import trigonometric as t
+from staged_ad.primitives.bounds import natural
 from staged_ad.primitives.makers import Operation, typeof
-from staged_ad.tracing.source import location, user_source
+from staged_ad.primitives.reductions import reduce_min
 
 DIRECT: dict[np.ufunc, Operation] = {
     np.negative: a.neg,
@@ -185,11 +194,24 @@ def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
         weak = keep_weak and typeof(base).weak
         if dtype.kind in "fc" and y == 0.5:
             return e.sqrt(to_dtype(base, dtype, weak))
-        if float(y).is_integer() and abs(y) <= 64:
-            if dtype.kind not in "fc" and y < 0:
-                raise ValueError("Integers to negative integer powers are not allowed.")
+        if float(y).is_integer() and abs(y) <= 64 and (dtype.kind in "fc" or y >= 0):
             return a.integer_pow(to_dtype(base, dtype, weak), n=int(y))
-    return apply_ufunc(np.power, e.power, (x, y), keep_weak)
+    values = [as_value(x), as_value(y)]
+    types = [typeof(v) for v in values]
+    dtype = resolve(np.power, types)[-1]
+    if dtype.kind == "i" and types[1].dtype.kind == "i" and 0 not in common_shape(types):
+        values[1] = _natural(values[1])
+    return apply_ufunc(np.power, e.power, values, keep_weak)
+
+
+def _natural(y: Any) -> Any:
+    """The exponent of integers, which raises where one is negative."""
+    if isinstance(y, Literal):
+        natural.primitive.evaluate(y.value)
+        return y
+    type = typeof(y)
+    low = reduce_min(y, axes=tuple(range(type.ndim))) if type.ndim else y
+    return a.add(y, to_shape(to_dtype(natural(low), type.dtype, type.weak), type.shape))
 
 
 def fabs(x: Any) -> Any:
@@ -210,9 +232,15 @@ def square(x: Any) -> Any:
 
 def reciprocal(x: Any) -> Any:
     value = as_value(x)
-    if not typeof(value).inexact:
-        raise DTypeError(f"np.reciprocal of integers is not supported (at {location(user_source())}); write 1 / x")
-    return true_divide(1, value)
+    type = typeof(value)
+    if type.inexact:
+        return true_divide(1, value)
+    value = to_dtype(value, resolve(np.reciprocal, [type])[-1])
+    type = typeof(value)
+    with np.errstate(all="ignore"):
+        of_zero = filled(np.reciprocal(type.dtype.type(0)), type)
+    nothing = filled(0, typeof(value))
+    return a.select(a.eq(value, nothing), of_zero, a.select(a.eq(absolute(value), filled(1, type)), value, nothing))
 
 
 def _test(name: str) -> Callable[..., Any]:
@@ -275,13 +303,13 @@ def polygamma(n: int, x: Any) -> Any:
 
 
 def _comparison(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
-    def apply(x: Any, y: Any) -> Any:
+    def apply(x: Any, y: Any, keep_weak: bool = False) -> Any:
         values = [as_value(x), as_value(y)]
         for number, other in (values, values[::-1]):
             if _does_not_fit(number, typeof(other).dtype):  # in float64 the order is right all the same
                 values = [to_dtype(v, FLOAT64) for v in values]
                 break
-        return apply_ufunc(ufunc, operation, values)
+        return apply_ufunc(ufunc, operation, values, keep_weak)
 
     return apply
 
@@ -338,7 +366,26 @@ not_equal, isnan = UFUNCS[np.not_equal], UFUNCS[np.isnan]
 
 def _operator(ufunc: np.ufunc) -> Callable[..., Any]:
     function = UFUNCS[ufunc]
-    return lambda *xs: function(*xs, keep_weak=True)
+    return lambda *xs: function(*_numbers(xs), keep_weak=True)
+
+
+def _numbers(xs: Sequence[Any]) -> Sequence[Any]:
+    """The operands; if all are Python's, its booleans as integers, which they are."""
+    types = [typeof(as_value(x)) for x in xs]
+    if not all(type.weak for type in types) or all(type.dtype != BOOL for type in types):
+        return xs
+    return [to_dtype(as_value(x), INT64, True) if type.dtype == BOOL else x for x, type in zip(xs, types, strict=True)]
+
+
+def _bitwise(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Python's & | ^: of two booleans one, else an integer."""
+    whole, of_truths = _operator(ufunc), UFUNCS[ufunc]
+
+    def apply(x: Any, y: Any) -> Any:
+        truths = typeof(as_value(x)).dtype == BOOL == typeof(as_value(y)).dtype
+        return of_truths(x, y, keep_weak=True) if truths else whole(x, y)
+
+    return apply
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -348,23 +395,23 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "truediv": _operator(np.true_divide),
     "floordiv": _operator(np.floor_divide),
     "mod": _operator(np.remainder),
-    "divmod": divmod_,
+    "divmod": lambda x, y: (_operator(np.floor_divide)(x, y), _operator(np.remainder)(x, y)),
     "pow": _operator(np.power),
-    "and": UFUNCS[np.bitwise_and],
-    "or": UFUNCS[np.bitwise_or],
-    "xor": UFUNCS[np.bitwise_xor],
-    "lshift": UFUNCS[np.left_shift],
-    "rshift": UFUNCS[np.right_shift],
-    "lt": UFUNCS[np.less],
-    "le": UFUNCS[np.less_equal],
-    "gt": UFUNCS[np.greater],
-    "ge": UFUNCS[np.greater_equal],
-    "eq": UFUNCS[np.equal],
-    "ne": UFUNCS[np.not_equal],
+    "and": _bitwise(np.bitwise_and),
+    "or": _bitwise(np.bitwise_or),
+    "xor": _bitwise(np.bitwise_xor),
+    "lshift": _operator(np.left_shift),
+    "rshift": _operator(np.right_shift),
+    "lt": _operator(np.less),
+    "le": _operator(np.less_equal),
+    "gt": _operator(np.greater),
+    "ge": _operator(np.greater_equal),
+    "eq": _operator(np.equal),
+    "ne": _operator(np.not_equal),
     "neg": _operator(np.negative),
-    "pos": positive,
+    "pos": lambda x: positive(*_numbers([x])),
     "abs": _operator(np.absolute),
-    "invert": UFUNCS[np.invert],
+    "invert": _operator(np.invert),
 }
 """Python's operators; results of weak operands are weak, as arithmetic of Python numbers is."""
 

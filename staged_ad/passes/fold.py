@@ -53,8 +53,11 @@ def _folded(equation: Equation, inputs: list[Literal]) -> Literal | None:
         operands = [literal.array for literal in inputs]
     else:
         return None
-    with np.errstate(all="ignore"):
-        result = np.asarray(equation.primitive.evaluate(*operands, **equation.params), type.dtype)
+    try:
+        with np.errstate(all="ignore"):
+            result = np.asarray(equation.primitive.evaluate(*operands, **equation.params), type.dtype)
+    except (ValueError, IndexError):
+        return None  # it may stand in a branch that is not taken
     if result.shape == ():
         return Literal(result[()], type)
     result = np.array(result, order="C")

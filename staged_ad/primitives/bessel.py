@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from staged_ad.ir import filled
-from staged_ad.primitives.arithmetic import div, sign
+from staged_ad.primitives.arithmetic import div, sign, trunc
 from staged_ad.primitives.makers import Operation, Partial, add, mul, neg, sub, typeof
 from staged_ad.primitives.special import counted, refused, special
 
@@ -39,14 +39,19 @@ def _scaled(partial: Any, signed: bool) -> Partial:
     return scaled
 
 
+def _whole(partial: Any) -> Partial:
+    """Of functions that cut their order down to a whole number, as SciPy does."""
+    return lambda y, v, x: partial(y, trunc(v), x)
+
+
 iv: Operation = special("iv", _order("iv"), _neighbours("iv", 1, 0.5), cost=300)
 ive: Operation = special("ive", _order("ive"), _scaled(_neighbours("ive", 1, 0.5), True), cost=300)
 kv: Operation = special("kv", _order("kv"), _neighbours("kv", 1, -0.5), cost=300)
 kve: Operation = special("kve", _order("kve"), _scaled(_neighbours("kve", 1, -0.5), False), cost=300)
-kn: Operation = counted("kn", _neighbours("kv", 1, -0.5))
+kn: Operation = counted("kn", _whole(_neighbours("kv", 1, -0.5)))
 jv: Operation = special("jv", _order("jv"), _neighbours("jv", -1, 0.5), cost=300)
 yv: Operation = special("yv", _order("yv"), _neighbours("yv", -1, 0.5), cost=300)
-yn: Operation = counted("yn", _neighbours("yv", -1, 0.5))
+yn: Operation = counted("yn", _whole(_neighbours("yv", -1, 0.5)))
 jve: Operation = special("jve", _order("jve"), _neighbours("jv", -1, 0.5), cost=300)  # jv for real arguments
 yve: Operation = special("yve", _order("yve"), _neighbours("yv", -1, 0.5), cost=300)
 

@@ -1,4 +1,4 @@
-"""The check of indices: bounded, and fits, which is what it becomes in compiled code.
+"""Checks of integers: bounded and fits for indices, natural for exponents.
 
 Invariant: an index that is out of bounds raises where it is used, and nothing outside of an array is read.
 Start at ``bounded``.
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError, IndexingError
+from staged_ad.errors import DTypeError, IndexingError, InvalidValueError
 from staged_ad.ir import UNKNOWN, ArrayType, Primitive, Source
 from staged_ad.ir.lowerings import Bounded, Kernel
 from staged_ad.ir.primitive import not_linear
 from staged_ad.ir.types import INT64
-from staged_ad.primitives.makers import Operation
+from staged_ad.primitives.makers import Operation, check_kind
 from staged_ad.primitives.reductions import reduce_max, reduce_min
 from staged_ad.primitives.shaping import Batched
 
@@ -56,16 +56,18 @@ def _evaluate_fits(low: Any, high: Any, *, bound: int, axis: int) -> Any:
     return INT64.type(bound)
 
 
-def _out_of_bounds(bound: int, axis: int, place: Source | str) -> Exception:
-    return IndexingError(f"an index is out of bounds for axis {axis} with size {bound} (at {place})")
+def _out_of_bounds(bound: int, axis: int, place: Source | str, index: int) -> Exception:
+    return IndexingError(f"index {index} is out of bounds for axis {axis} with size {bound} (at {place})")
 
 
 def _emit_fits(kernel: Any, *, bound: int, axis: int) -> None:
     low, high = (kernel.value(f"load i64, ptr {buffer.name}") for buffer in kernel.inputs)
     below = kernel.value(f"icmp slt i64 {low}, {-bound}")
     above = kernel.value(f"icmp sge i64 {high}, {bound}")
+    index = kernel.value(f"select i1 {below}, i64 {low}, i64 {high}")
+    outside = kernel.value(f"or i1 {below}, {above}")
     where = kernel.equation.source or UNKNOWN
-    kernel.fail_if(kernel.value(f"or i1 {below}, {above}"), _out_of_bounds, bound, axis, where)
+    kernel.fail_if(outside, _out_of_bounds, bound, axis, where, found=index)
     kernel.line(f"store i64 {bound}, ptr {kernel.outputs[0].name}")
 
 
@@ -87,3 +89,41 @@ def _batch_fits(values: Sequence[Any], batched: Sequence[bool], **params: Any) -
     low = reduce_min(low, axes=(0,)) if batched[0] else low
     high = reduce_max(high, axes=(0,)) if batched[1] else high
     return fits(low, high, **params), False
+
+
+# natural(low): 0 where `low`, the least of some integers, is not negative. What it is added to is checked.
+def _abstract_natural(low: ArrayType) -> ArrayType:
+    check_kind("natural", low.dtype, "i")
+    return low.strong()
+
+
+def _negative_power(place: Source | str | None = None) -> Exception:
+    where = "" if place is None else f" (at {place})"
+    return InvalidValueError(f"Integers to negative integer powers are not allowed{where}; write x.astype(float) ** n")
+
+
+def _evaluate_natural(low: Any) -> Any:
+    if np.any(np.asarray(low) < 0):
+        raise _negative_power()
+    return np.zeros_like(low)[()]
+
+
+def _emit_natural(kernel: Any) -> None:
+    low, result = kernel.inputs[0], kernel.outputs[0]
+    value = kernel.value(f"load {low.element}, ptr {kernel.element(low, kernel.item)}")
+    where = kernel.equation.source or UNKNOWN
+    kernel.fail_if(kernel.value(f"icmp slt {low.element} {value}, 0"), _negative_power, where)
+    kernel.line(f"store {result.element} 0, ptr {kernel.element(result, kernel.item)}")
+
+
+natural: Operation = Operation(
+    Primitive(
+        "natural",
+        abstract_eval=_abstract_natural,
+        evaluate=_evaluate_natural,
+        jvp=lambda primals, tangents: (natural(*primals), None),
+        transpose=not_linear("natural"),
+        batch=lambda size, values, batched: (natural(*values), True),
+        lower=Kernel(_emit_natural, items=lambda low: low.size, cost=lambda low: float(low.size)),
+    )
+)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from staged_ad.ir import filled
-from staged_ad.primitives.arithmetic import abs_, and_, div, eq, gt, sign
+from staged_ad.primitives.arithmetic import abs_, and_, div, eq, gt, lt, sign
 from staged_ad.primitives.exponential import exp, hypot, log, log1p, power
 from staged_ad.primitives.integrals import hyp1f1
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, scale, select, sub, typeof, zeros
@@ -71,10 +71,15 @@ def _beyond(delta: Any, r: Any) -> Any:
     return gt(abs_(r), delta)
 
 
+def _defined(delta: Any, partial: Any) -> Any:
+    """The partial; for a negative delta, where the functions are infinite, 0."""
+    return select(lt(delta, 0.0), zeros(typeof(partial)), partial)
+
+
 huber: Operation = special(
     "huber",
-    lambda y, delta, r: select(_beyond(delta, r), sub(abs_(r), delta), zeros(typeof(r))),
-    lambda y, delta, r: select(_beyond(delta, r), mul(delta, sign(r)), r),
+    lambda y, delta, r: _defined(delta, select(_beyond(delta, r), sub(abs_(r), delta), zeros(typeof(r)))),
+    lambda y, delta, r: _defined(delta, select(_beyond(delta, r), mul(delta, sign(r)), r)),
     cost=20,
 )
 
@@ -83,12 +88,13 @@ def _pseudo_huber_in_delta(y: Any, delta: Any, r: Any) -> Any:
     """2 d (s - 1) - r^2 / (d s) with s = hypot(1, r / d); in the form d (s - 1)^2 / s nothing cancels."""
     h, size = hypot(delta, r), abs_(delta)
     excess = div(mul(r, r), add(h, size))  # d (s - 1)
-    return select(eq(delta, 0.0), zeros(typeof(r)), mul(sign(delta), mul(excess, div(excess, h))))
+    partial = select(eq(delta, 0.0), zeros(typeof(r)), mul(sign(delta), mul(excess, div(excess, h))))
+    return _defined(delta, partial)
 
 
 def _pseudo_huber_in_r(y: Any, delta: Any, r: Any) -> Any:
     h = hypot(delta, r)
-    return select(eq(h, 0.0), r, mul(abs_(delta), div(r, h)))
+    return _defined(delta, select(eq(h, 0.0), r, mul(abs_(delta), div(r, h))))
 
 
 pseudo_huber: Operation = special("pseudo_huber", _pseudo_huber_in_delta, _pseudo_huber_in_r, cost=20)

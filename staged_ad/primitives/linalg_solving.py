@@ -155,7 +155,7 @@ def _jvp_cholesky(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     left = triangular_solve(l, hermitian_part(tangents[0]), lower=True, trans=False, unit=False)
     both = triangular_solve(l, ctranspose(left), lower=True, trans=False, unit=False)  # hermitian
     phi = sub(tril(both), mul(0.5, masked(both, on_diagonal(both))))
-    return l, matmul(l, phi)
+    return l, tril(matmul(l, phi))  # where the factor is NaN, the product is so above the diagonal too
 
 
 cholesky: Operation = Operation(

@@ -157,7 +157,7 @@ def elementwise(
 
     def abstract_eval(*types: ArrayType, **params: Any) -> ArrayType:
         type = same_types(name, types, kinds)
-        return type if result is None else ArrayType(type.shape, result)
+        return type if result is None else ArrayType(type.shape, result, type.weak)
 
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         y = bind(primitive, *primals, **params)

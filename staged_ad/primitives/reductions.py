@@ -47,7 +47,11 @@ def _reduction(
             raise ShapeError(f"{name}: axes {axes} do not fit shape {x.shape}")
         check_kind(name, x.dtype, kinds)
         if not empty and any(x.shape[a] == 0 for a in axes):
-            raise ShapeError(f"zero-size array to reduction operation {name}, which has no identity")
+            word = name.removeprefix("reduce_")
+            raise ShapeError(
+                f"zero-size array to reduction operation {word}imum, which has no identity: np.{word}(x, initial=...) "
+                "says what it is for no elements"
+            )
         return x.with_shape(tuple(x.shape[d] for d in _kept(x.shape, axes)))
 
     def evaluate_checked(x: Any, *, axes: Axes) -> Any:

@@ -263,9 +263,11 @@ def _abstract_concatenate(*types: ArrayType, axis: int) -> ArrayType:
     first = types[0]
     for other in types:
         if other.dtype != first.dtype or other.ndim != first.ndim:
-            raise ShapeError(f"concatenate: operands are {', '.join(map(str, types))}")
+            raise ShapeError(f"concatenate: operands of different numbers of axes, {', '.join(map(str, types))}")
         if any(k != axis and m != n for k, (m, n) in enumerate(zip(first.shape, other.shape, strict=True))):
-            raise ShapeError(f"concatenate along axis {axis}: operands are {', '.join(map(str, types))}")
+            raise ShapeError(
+                f"concatenate along axis {axis}: operands differ along another one, {', '.join(map(str, types))}"
+            )
     length = sum(t.shape[axis] for t in types)
     shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
     return ArrayType(shape, first.dtype, all(t.weak for t in types))

@@ -18,6 +18,7 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.numpy import linalg as numpy_linalg
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
+from staged_ad.numpy.of_lists import taking_lists
 from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
 from staged_ad.numpy.shaping import concatenate, flip, ravel, stack
 from staged_ad.numpy.ufuncs import conjugate, real
@@ -337,4 +338,4 @@ null_space = _refused("null_space", "the shape of the result depends on the rank
 orth = _refused("orth", "the shape of the result depends on the rank; use np.linalg.qr or svd")
 schur = _refused("schur", "use np.linalg.eigh for symmetric matrices")
 
-OPERATIONS.stand_in(scipy.linalg, FUNCTIONS)
+OPERATIONS.stand_in(scipy.linalg, {name: taking_lists(f) for name, f in FUNCTIONS.items()})

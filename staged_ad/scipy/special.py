@@ -18,6 +18,7 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.ir import filled
 from staged_ad.ir.types import FLOAT64
 from staged_ad.numpy import exponentials, ufuncs
+from staged_ad.numpy.of_lists import taking_lists
 from staged_ad.numpy.promotion import as_value, promote, to_dtype, to_float
 from staged_ad.numpy.special import FUNCTIONS as UFUNCS
 from staged_ad.primitives import gammas
@@ -149,4 +150,4 @@ def softplus(x: Any) -> Any:
 FUNCTIONS["softplus"] = softplus
 
 OPERATIONS.functions.update(UFUNCS)
-OPERATIONS.stand_in(sp, FUNCTIONS)
+OPERATIONS.stand_in(sp, {name: taking_lists(f) for name, f in FUNCTIONS.items()})

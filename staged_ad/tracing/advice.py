@@ -6,24 +6,29 @@ Start at ``contents_error`` and ``number_error``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from staged_ad.errors import ConcretizationError
+from staged_ad.frames import is_internal, user_frame
 from staged_ad.ir import Source
-from staged_ad.tracing.source import called_name, instruction_at, is_internal, location, user_frame, user_source
+from staged_ad.tracing.source import called_name, instruction_at, location, user_source
 
 INDEXED = (
     "A NumPy array cannot be indexed by it: write staged_ad.numpy.asarray(a)[i] or staged_ad.numpy.take(a, i), or in a "
     "loop scan over the array, scan(f, init, a); for a mask, np.where(mask, a, 0)"
 )
+_COMBINED = "A list holds it, as in a * [x, y]: write a * np.array([x, y])"
 _CALLED = (
-    "If a method of a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If lists hold it, as in "
-    "a * [x, y]: write a * np.array([x, y]). If a NumPy array is written to, as by a.fill(x): make it inside the "
-    "traced function, a = np.array(a). If a function of NumPy or SciPy was imported by its own name, as in `from "
-    "scipy.linalg import solve`: call it as scipy.linalg.solve, or import it from staged_ad.scipy.linalg (np.array: "
-    "staged_ad.numpy). Computations of other libraries must stay outside, or go into staged_ad.pure_callback"
+    "If a method of a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If a NumPy array is written to, as "
+    "by a.fill(x): make it inside the traced function, a = np.array(a). If a function of NumPy or SciPy was imported "
+    "by its own name, as in `from scipy.linalg import solve`: call it as scipy.linalg.solve, or import it from "
+    "staged_ad.scipy.linalg (np.array: staged_ad.numpy). Computations of other libraries must stay outside, or go "
+    "into staged_ad.pure_callback"
 )
 DTYPES = ("float64", "float32", "double", "single", "int64", "int32", "int_", "bool_", "complex128", "complex64")
 """Names of NumPy's types of numbers, which people call to convert."""
@@ -32,6 +37,7 @@ _MESSAGE = "setting an array element with a sequence"
 
 
 def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
+    tracer.check_open()
     return ConcretizationError(
         f"{kind} of a traced value is not known while the function is traced (value of type {tracer.type}, "
         f"at {location(user_source())}). {advice}"
@@ -63,7 +69,19 @@ def contents_error(tracer: Any) -> ConcretizationError:
     called = called_name(frame.f_code, frame.f_lasti) if frame is not None else None
     if called in DTYPES:
         return concretization_error(f"np.{called}()", f"Write x.astype(np.{called})", tracer)
-    return concretization_error("the contents", INDEXED if doing == "BINARY_SUBSCR" else _CALLED, tracer)
+    if called is not None and _is_ufunc(called):
+        advice = f"A list holds it, as in {called}([x, y]): write {called}(np.array([x, y]))"
+    elif doing == "BINARY_SUBSCR":
+        advice = INDEXED
+    else:
+        advice = _COMBINED if doing in ("BINARY_OP", "COMPARE_OP") else _CALLED
+    return concretization_error("the contents", advice, tracer)
+
+
+def _is_ufunc(name: str) -> bool:
+    """Whether a function of that name is a ufunc, or a method that only these have."""
+    found = getattr(np, name, getattr(sys.modules.get("scipy.special"), name, None))
+    return isinstance(found, np.ufunc) or name in ("reduce", "accumulate", "outer")
 
 
 _LEAVE = {

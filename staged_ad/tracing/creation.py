@@ -21,9 +21,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from staged_ad.frames import is_internal
 from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import called_name, is_internal
+from staged_ad.tracing.source import called_name
 
 _lock = threading.RLock()
 _depth = 0
@@ -153,11 +154,12 @@ def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> Any:
 
 
 def _method(name: str, original: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
-    """Stands in for a method of a class of NumPy."""
+    """Stands in for a method of a class of NumPy; an object may be made by another one, as by p.deriv()."""
+    makes = name.endswith("__init__")
 
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not active() or package_of(sys._getframe(1).f_globals) in LIBRARIES:
+        if not active() or (not makes and package_of(sys._getframe(1).f_globals) in LIBRARIES):
             return original(self, *args, **kwargs)
         return OPERATIONS.creators[name](original, self, *args, **kwargs)
 

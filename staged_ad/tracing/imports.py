@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-from staged_ad.tracing.source import is_internal
+from staged_ad.frames import is_internal
 
 LIBRARIES = frozenset(
     ("numpy", "scipy", "numba", "llvmlite", "optree", "jax", "jaxlib", "torch", "cupy", "pandas", "matplotlib")

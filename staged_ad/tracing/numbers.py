@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError, ShapeError
+from staged_ad.errors import ArgumentError, ConcretizationError, ShapeError
 from staged_ad.tracing.advice import contents_error, no_single_value, number_error
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
@@ -85,7 +85,7 @@ class NumberProtocol:
 
     def _integer(self: Any, kind: str, advice: str) -> int:
         if self.dtype.kind == "c":
-            raise TypeError(f"int() of a complex traced value (at {location(user_source())}); write int(z.real)")
+            raise ArgumentError("int() of a complex traced value; write int(z.real)")
         found = self.owner.concretize(self, int)
         if found is None:
             raise no_single_value(kind, advice, self)
@@ -98,5 +98,7 @@ class NumberProtocol:
 
     def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
         if self.array is not None:
+            if self.dtype == bool and not self.size and self.ndim > 1:  # NumPy would take it for an index of integers
+                raise ShapeError(f"a mask without elements (at {location(user_source())}); write np.asarray(a)[mask]")
             return np.array(self.array, dtype)
         raise contents_error(self)

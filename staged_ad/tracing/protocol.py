@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError, MutationError, ShapeError, UnsupportedError
+from staged_ad.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
 from staged_ad.tracing.advice import concretization_error
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
+from staged_ad.tracing.refusals import PLAIN, not_ours, raise_located
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
 
@@ -106,7 +107,12 @@ class ArrayProtocol(NumberProtocol):
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__, __ilshift__, __irshift__ = map(_in_place, ("and", "or", "xor", "lshift", "rshift"))
     real, imag, flat = map(_attribute, ("real", "imag", "flat"))
-    __hash__ = None  # type: ignore[assignment]  # as for ndarray
+
+    def __hash__(self) -> int:
+        raise ArgumentError(
+            "unhashable type: a traced array is no key of a dict, no element of a set and no argument of a cached "
+            "function (functools.lru_cache), as an ndarray is not"
+        )
 
     def __getitem__(self, index: Any) -> Any:
         getitem = OPERATIONS.operators["getitem"]
@@ -145,15 +151,22 @@ class ArrayProtocol(NumberProtocol):
     def __len__(self) -> int:
         shape = self.shape
         if not shape:
-            raise TypeError("len() of unsized object")
+            raise ArgumentError("len() of unsized object: an array without axes")
         return int(shape[0])
 
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
-            raise TypeError("iteration over a 0-d array")
+            raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        try:
+            return self._applied(ufunc, method, *inputs, **kwargs)
+        except PLAIN as error:
+            raise_located(error, f"np.{ufunc.__name__}")
+            raise
+
+    def _applied(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if method == "at":
             return _change(partial(OPERATIONS.operators["at"], ufunc), f"np.{ufunc.__name__}.at", inputs, kwargs)
         if any(isinstance(x, Deferring) for x in inputs):
@@ -190,6 +203,9 @@ class ArrayProtocol(NumberProtocol):
             if values is None:
                 raise
             return function(*values[0], **values[1])
+        except PLAIN as error:
+            raise_located(error, f"np.{function.__name__}")
+            raise
 
     def _called(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         name = f"{function.__module__}.{function.__name__}"
@@ -229,7 +245,14 @@ class ArrayProtocol(NumberProtocol):
             + (", although ndarray has: it is not supported" if hasattr(np.ndarray, name) else "")
         )
 
-    def _method(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    def _method(self, name: str, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._called_as(name, method, *args, **kwargs)
+        except PLAIN as error:
+            raise_located(error, f"x.{name}")
+            raise
+
+    def _called_as(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
         if name in ("sum", "prod", "cumsum", "cumprod"):
@@ -324,7 +347,7 @@ def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: 
     """What ``np.copyto(x, y)``, ``np.add.at(x, i, y)`` and the like do to their first argument."""
     target, *rest = args
     if not isinstance(target, ArrayProtocol):
-        raise _not_ours(name)
+        raise not_ours(name)
     target.check_writable()
     write(target, method(target, *rest, **kwargs))
 
@@ -350,7 +373,7 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
     if out is None:
         return value
     if not isinstance(out, ArrayProtocol):
-        raise _not_ours(name)
+        raise not_ours(name)
     target: Any = out
     target.check_writable()
     if not np.can_cast(value.dtype, target.dtype, "same_kind"):
@@ -367,14 +390,6 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
         value = np.where(where, value, target)
     write(target, OPERATIONS.operators["setitem"](target, ..., value))
     return target
-
-
-def _not_ours(name: str) -> MutationError:
-    return MutationError(
-        f"{name} cannot write a traced value into this NumPy array (at {location(user_source())}): it was made outside "
-        "of the traced function, or computed from such arrays alone. Write y = y + x instead of y += x, or make the "
-        "array inside the function, as in y = np.array(y)"
-    )
 
 
 def _values(arguments: Any) -> Any:

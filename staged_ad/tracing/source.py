@@ -1,6 +1,6 @@
-"""Where in the user's code are we? File, line and function of the nearest frame outside the libraries.
+"""Where in the user's code are we? File, line and function of the nearest frame outside the libraries; what it does.
 
-Invariant: looking costs about a microsecond; code objects are judged once.
+Invariant: what it says is the place that a traceback would show last of the user's code.
 Start at ``user_source``.
 """
 
@@ -8,48 +8,11 @@ from __future__ import annotations
 
 import dis
 import functools
-import os
-import sys
-from importlib.util import find_spec
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any
 
+from staged_ad.frames import user_frame
 from staged_ad.ir.program import Source
-
-
-def package_folder(package: str) -> str:
-    """Where a package is installed, which is not imported for this."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ImportError(f"staged_ad needs {package}: python -m pip install {package}")
-    return os.path.dirname(os.path.abspath(spec.origin)) + os.sep
-
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_DEMO = os.path.join(_PACKAGE, "demo") + os.sep
-_LIBRARIES = (
-    _PACKAGE,
-    *map(package_folder, ("numpy", "optree", "scipy")),
-    "<__array_function__",
-    "<frozen",
-)
-_internal: dict[CodeType, bool] = {}
-
-
-def is_internal(code: CodeType) -> bool:
-    known = _internal.get(code)
-    if known is None:
-        name = code.co_filename
-        known = _internal[code] = name.startswith(_LIBRARIES) and not name.startswith(_DEMO)
-    return known
-
-
-def user_frame() -> FrameType | None:
-    """The innermost frame that belongs to the user."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_internal(frame.f_code):
-        frame = frame.f_back
-    return frame
 
 
 def user_source() -> Source | None:

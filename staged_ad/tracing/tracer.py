@@ -110,6 +110,10 @@ class Tracer(ArrayProtocol):
         else:
             self._atom = literal_of(value)
 
+    def check_open(self) -> None:
+        """Raises LeakedTracerError after the function has returned that it belongs to."""
+        check_open(self)
+
     def check_writable(self) -> None:
         """Raises MutationError unless the function that is being traced made the array, and NumPy could write to it."""
         view, root = self.window, root_of(self)
@@ -141,8 +145,9 @@ def is_captured(tracer: Tracer) -> bool:
 
 def check_open(tracer: Tracer) -> None:
     if not tracer.owner.open and tracer.array is None and not is_captured(tracer):
+        made = "an argument of it" if tracer.source is None else f"made at {location(tracer.source)}"
         raise LeakedTracerError(
-            f"a traced value of type {tracer.type}, made at {location(tracer.source)}, was used after the traced "
+            f"a traced value of type {tracer.type}, {made}, was used after the traced "
             "function had returned. Return the value from the function instead of keeping it in a global, a list or "
             "an attribute"
         )

@@ -17,6 +17,10 @@ from staged_ad.errors import ArgumentError
 
 NAMESPACE = "staged_ad"
 TreeSpec = optree.PyTreeSpec
+DATACLASSES: dict[type, tuple[list[str], Callable[..., Any]]] = {}
+"""Dataclasses that are containers because they were met among arguments: the names of their fields, and what makes an
+instance of ``(None, values)``.
+"""
 
 
 def flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
@@ -44,6 +48,7 @@ def _register(cls: type) -> None:
 
     with suppress(ValueError):  # another thread was faster
         optree.register_pytree_node(cls, children, rebuild, namespace=NAMESPACE)
+        DATACLASSES[cls] = names, rebuild
 
 
 def unflatten(spec: TreeSpec, leaves: Sequence[Any]) -> Any:

@@ -18,21 +18,45 @@ from tests.coverage.example import Example, M, Q, Table, V, X, m, numbers, on, s
 STACK = numbers(2, 3, 3, low=-1.2, high=2.1)
 B = numbers(3, 2, low=0.2)
 SQUARE = numbers(4, 2, 2) + 3 * np.eye(4).reshape(4, 2, 2)
+TURNING = np.array([[0.5, 2.0, 0.0], [-1.0, 0.7, 0.3], [0.2, 0.0, 3.0]])
+"""Two of its eigenvalues are complex."""
 FLOATS = ("float32",)
+
+
+def adjoint(a: Any) -> Any:
+    """The transposed matrices; of complex ones the conjugates of them."""
+    return np.conj(np.swapaxes(a, -1, -2))
 
 
 def definite(a: Any) -> Any:
     """A positive definite matrix for each matrix."""
-    return np.matmul(a, np.swapaxes(a, -1, -2)) + 2.0 * np.eye(a.shape[-1], dtype=a.dtype)
+    return np.matmul(a, adjoint(a)) + 2.0 * np.eye(a.shape[-1], dtype=a.dtype)
 
 
 def positive(a: Any) -> Any:
     """A matrix with positive eigenvalues that is not symmetric."""
-    return np.matmul(definite(a), definite(np.swapaxes(a, -1, -2)))
+    return np.matmul(definite(a), definite(adjoint(a)))
 
 
 def symmetric(a: Any) -> Any:
-    return a + np.swapaxes(a, -1, -2)
+    """Of complex numbers hermitian."""
+    return a + adjoint(a)
+
+
+def sizes(*arrays: Any) -> list[Any]:
+    """The squares of absolute values, which do not depend on phases."""
+    return [abs(y) ** 2 for y in arrays]
+
+
+def moments(w: Any) -> list[Any]:
+    """What does not depend on the order of eigenvalues."""
+    return [np.sum(w**k, axis=-1) for k in (1, 2, 3)]
+
+
+def spectrum(a: Any) -> list[Any]:
+    """Of eigenvalues and eigenvectors what does not depend on their order and their phases."""
+    w, v = np.linalg.eig(a)
+    return [*moments(w * (1 + 0j)), np.sum(abs(v) ** 2 * w[..., None, :], axis=-1) * (1 + 0j)]
 
 
 def _both(*calls: Callable[..., Any]) -> list[Example]:
@@ -51,9 +75,12 @@ MATRICES: Table = {
     "numpy.linalg.cross": on(numbers(2, 3), numbers(3, low=0.2))(np.linalg.cross),
     "numpy.linalg.det": _both(np.linalg.det),
     "numpy.linalg.diagonal": x(np.linalg.diagonal, lambda x: np.linalg.diagonal(x, offset=1)),
-    "numpy.linalg.eig": _both(lambda a: [y.real**2 for y in np.linalg.eig(positive(a))]),
-    "numpy.linalg.eigvals": _both(lambda a: np.sort(np.linalg.eigvals(positive(a)).real)),
-    "numpy.linalg.eigh": _both(lambda a: [np.linalg.eigh(symmetric(a))[0], np.linalg.eigh(symmetric(a))[1] ** 2]),
+    "numpy.linalg.eig": _both(lambda a: spectrum(positive(a)), lambda a: spectrum(TURNING + 0.1 * a)),
+    "numpy.linalg.eigvals": _both(
+        lambda a: moments(np.linalg.eigvals(positive(a)) * (1 + 0j)),
+        lambda a: moments(np.linalg.eigvals(TURNING + 0.1 * a)),
+    ),
+    "numpy.linalg.eigh": _both(lambda a: [np.linalg.eigh(symmetric(a))[0], *sizes(np.linalg.eigh(symmetric(a))[1])]),
     "numpy.linalg.eigvalsh": _both(lambda a: np.linalg.eigvalsh(symmetric(a))),
     "numpy.linalg.inv": _both(np.linalg.inv),
     "numpy.linalg.lstsq": on(M, numbers(3, low=0.2), dtypes=())(lambda a, b: np.linalg.lstsq(a, b, rcond=None)[0]),
@@ -71,7 +98,7 @@ MATRICES: Table = {
     "numpy.linalg.qr": _both(lambda a: [abs(y) for y in np.linalg.qr(a)]),
     "numpy.linalg.slogdet": _both(lambda a: np.linalg.slogdet(a)),
     "numpy.linalg.solve": on(STACK, B, dtypes=())(np.linalg.solve, lambda a, b: np.linalg.solve(a[0], b[:, 0])),
-    "numpy.linalg.svd": _both(lambda a: [y**2 for y in np.linalg.svd(a)]),
+    "numpy.linalg.svd": _both(lambda a: sizes(*np.linalg.svd(a))),
     "numpy.linalg.svdvals": _both(lambda a: np.linalg.svdvals(a)),
     "numpy.linalg.tensordot": x(lambda x: np.linalg.tensordot(x, X, axes=([1, 2], [1, 2]))),
     "numpy.linalg.tensorinv": on(SQUARE, dtypes=())(lambda a: np.linalg.tensorinv(a, ind=1)),

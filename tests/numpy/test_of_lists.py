@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.special
 
 import staged_ad as sad
 from staged_ad.errors import UnsupportedError
@@ -41,6 +43,9 @@ LISTS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "clip": lambda x, M, s: np.clip(x, [s, 0.0, -s], a_max=[s, 1.0, s]),
     "linalg.norm": lambda x, M, s: np.linalg.norm([x[0], s]),
     "linalg.solve": lambda x, M, s: np.linalg.solve([[x[0], s], [3, x[1]]], [s, 1]),
+    "logsumexp": lambda x, M, s: scipy.special.logsumexp([s, x[0], 1.0]),
+    "scipy.linalg.solve": lambda x, M, s: scipy.linalg.solve([[x[0], s], [3, x[1]]], [s, 1]),
+    "scipy.linalg.block_diag": lambda x, M, s: scipy.linalg.block_diag([x[0], s], [[2.0]]),
     "windows": lambda x, M, s: windows(M, (2, 2)),
     "windows along an axis": lambda x, M, s: windows(M, 2, axis=1).mean(axis=-1),
 }

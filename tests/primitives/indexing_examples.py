@@ -150,6 +150,8 @@ def _checking() -> Iterator[Row]:
     params = {"bound": 3, "axis": 0}
     for i in (np.array([0, -1, 2, -3]), np.int64(-2), np.zeros((2, 0), int)):
         yield Row("bounded", str(np.shape(i)), (i,), lambda i, bound, axis: i % bound, params)
+    for low in (np.int8(3), np.array([[0, 5]]), np.zeros((0,), "int32")):
+        yield Row("natural", f"{np.asarray(low).dtype}", (low,), np.zeros_like)
     yield Row("fits", "inside", (np.int64(-3), np.int64(2)), lambda *_, bound, axis: np.int64(bound), params)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
 import staged_ad as sad
 from staged_ad.errors import (
@@ -135,6 +136,9 @@ ASKED: list[tuple[Any, str]] = [
     (lambda x: TABLE[np.argsort(x)], "staged_ad.numpy.take(a, i)"),
     (lambda x: TABLE.dot(x), "np.dot(a, x)"),
     (lambda x: TABLE * [x[0], x[1]], "a * np.array([x, y])"),
+    (lambda x: np.hypot([x[0], x[1]], 2.0), "hypot(np.array([x, y]))"),
+    (lambda x: np.maximum.reduce([x, 2 * x]), "reduce(np.array([x, y]))"),
+    (lambda x: scipy.special.erf([x[0], 1.0]), "erf(np.array([x, y]))"),
 ]
 
 

@@ -1,0 +1,37 @@
+"""Errors of traced values that several places raise: what Python cannot read, what cannot be written, NumPy's own.
+
+Invariant: what is raised inside of an operation names the user's line, save what the user's own functions raise.
+Start at ``raise_located``.
+"""
+
+from __future__ import annotations
+
+from staged_ad.errors import ArgumentError, IndexingError, InvalidValueError, MutationError, StagedADError
+from staged_ad.frames import is_internal
+from staged_ad.tracing.source import location, user_source
+
+_OURS: dict[type[Exception], type[StagedADError]] = {
+    ValueError: InvalidValueError,
+    TypeError: ArgumentError,
+    IndexError: IndexingError,
+}
+PLAIN = tuple(_OURS)
+"""Exceptions that NumPy raises for bad arguments."""
+
+
+def raise_located(error: Exception, name: str) -> None:
+    """Raise an error of NumPy or Python from within the operation `name` as ours, with the user's line."""
+    kind = _OURS.get(type(error))
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if kind is not None and trace is not None and is_internal(trace.tb_frame.f_code):  # no function of the user
+        raise kind(f"{name}: {error}") from error
+
+
+def not_ours(name: str) -> MutationError:
+    return MutationError(
+        f"{name} cannot write a traced value into this NumPy array (at {location(user_source())}): it was made outside "
+        "of the traced function, or computed from such arrays alone. Write y = y + x instead of y += x, or make the "
+        "array inside the function, as in y = np.array(y)"
+    )

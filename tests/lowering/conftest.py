@@ -1,0 +1,34 @@
+"""Fixtures of the tests of compiled code on disk: a cache of the test's own, and what is compiled in spite of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import staged_ad as sad
+from staged_ad.ir import Program
+from staged_ad.lowering import disk, machine
+from staged_ad.lowering.artifact import Artifact
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setattr(disk, "_settings", disk._Settings())
+    sad.configure_cache(tmp_path / "cache", enabled=True)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with each program that is compiled."""
+    made: list[str] = []
+    compiled = machine._compiled
+
+    def compiled_and_noted(program: Program, precise: bool) -> Artifact:
+        made.append(program.name)
+        return compiled(program, precise)
+
+    monkeypatch.setattr(machine, "_compiled", compiled_and_noted)
+    return made

@@ -1,0 +1,143 @@
+"""Mistakes with arrays inside of a traced function: the error says what is wrong, and shows the user's line.
+
+Invariant: each row stands on one line, which its message names.
+Start at ``WRONG``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import staged_ad as sad
+from staged_ad.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DTypeError,
+    IndexingError,
+    InvalidValueError,
+    LinAlgError,
+    OutOfRangeError,
+    ShapeError,
+    StagedADError,
+    UnsupportedError,
+)
+
+X, A, K = np.array([1.0, 2.0, 3.0]), np.arange(6.0).reshape(2, 3), np.arange(3)
+
+# the function, what it is applied to, the error and what it says
+WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
+    (lambda x: x.reshape(2, 2), X, ShapeError, r"cannot reshape array of size 3 into shape \(2, 2\)"),
+    (lambda x: np.reshape(x, (-1, -1)), X, ShapeError, r"one unknown dimension, got the shape \(-1, -1\)"),
+    (lambda x: x.sum(axis=1), X, ShapeError, "axis 1 is out of bounds for an array with 1 dim"),
+    (lambda x: np.cumsum(x, axis=2), X, ShapeError, "axis 2 is out of bounds"),
+    (lambda x: np.concatenate([x, x], axis=1), X, ShapeError, "axis 1 is out of bounds"),
+    (lambda x: x.swapaxes(0, 2), A, ShapeError, "axis 2 is out of bounds"),
+    (lambda x: x.sum(axis=(0, 0)), A, ShapeError, "duplicate"),
+    (lambda x: x.sum(axis=0.5), X, ArgumentError, "an axis must be an integer, got float 0.5"),
+    (lambda x: np.mean(x, axis="rows"), X, ArgumentError, "an axis must be an integer, got str 'rows'"),
+    (lambda x: np.argmax(x, axis=1.0), A, ArgumentError, "an axis must be an integer, got float 1.0"),
+    (lambda x: x.sum(axis=x[0]), X, ConcretizationError, r"only integer scalar arrays .*write int\(x\)"),
+    (lambda x: x[:0].max(), X, ShapeError, r"zero-size .* np.max\(x, initial=...\)"),
+    (lambda x: np.argmax(x[:0]), X, ShapeError, "argmax of an empty sequence"),
+    (lambda x: x[5], X, IndexingError, "index 5 is out of bounds for axis 0 with size 3"),
+    (lambda x: x[1.0], X, IndexingError, "only integers, slices.* got float 1.0"),
+    (lambda x: x["a"], X, IndexingError, "only integers, slices.* got str 'a'"),
+    (lambda x: x[0, 0], X, IndexingError, "too many indices"),
+    (lambda x: x[x], X, IndexingError, "must be of integer"),
+    (lambda x: A.T @ x, X, ShapeError, r"matmul: shapes \(3, 2\) and \(3,\) do not fit"),
+    (lambda x: x.dot(x), A, ShapeError, r"dot: shapes \(2, 3\) and \(2, 3\) do not fit"),
+    (lambda x: x @ 2.0, X, ShapeError, r"write \* instead"),
+    (lambda x: np.tensordot(x, x, axes=1), A, ShapeError, "tensordot: shapes"),
+    (lambda x: np.einsum("ij,jk->ik", x, x), A, ShapeError, "label 'j' has lengths 3 and 2"),
+    (lambda x: np.einsum("ij,jk->ik", x), A, ShapeError, "2 operands in the subscripts, 1 given"),
+    (lambda x: np.einsum("ijk->i", x), A, ShapeError, "operand 'ijk' has 2 dimensions"),
+    (lambda x: np.einsum("ij->k", x), A, ShapeError, "output has a label that no operand has"),
+    (lambda x: np.einsum("ij->ii", x), A, ShapeError, "the output names a label twice"),
+    (lambda x: np.einsum("i*->i", x), A, ShapeError, r"invalid subscript '\*'"),
+    (lambda x: np.einsum(x, "ij->i"), A, ArgumentError, "subscripts first"),
+    (lambda x: np.concatenate([x, np.ones((2, 2, 2))]), A, ShapeError, r"different numbers of axes, f64\[2,3\]"),
+    (lambda x: np.concatenate([x, np.ones((3, 2))]), A, ShapeError, r"along axis 0: .*differ along another one"),
+    (lambda x: np.concatenate([x[0], x]), X, ShapeError, "np.stack for numbers"),
+    (lambda x: np.concatenate(x, x), X, ArgumentError, r"np.concatenate\(\[x, y\]\)"),
+    (lambda x: np.stack([x, x[:2]]), X, ShapeError, r"same shape, got \(3,\) \(2,\)"),
+    (lambda x: np.array([x, x[:2]]), X, ArgumentError, r"different shapes \(3,\), \(2,\)"),
+    (lambda x: x + np.ones(4), X, ShapeError, r"broadcast together with shapes \(3,\) \(4,\)"),
+    (lambda x: np.where(x > 0, x, np.ones(4)), X, ShapeError, r"broadcast together with shapes \(3,\) \(4,\)"),
+    (lambda x: np.broadcast_to(x, (3, 2)), X, ShapeError, r"cannot broadcast shape \(3,\) to \(3, 2\)"),
+    (lambda x: x.copy().__setitem__(slice(2), x), X, ShapeError, r"from shape \(3,\) into shape \(2,\)"),
+    (lambda x: np.linalg.solve(x, np.ones(2)), A, LinAlgError, r"must be square, the shape is \(2, 3\)"),
+    (lambda x: np.linalg.det(x), A, LinAlgError, "must be square"),
+    (lambda x: np.linalg.cholesky(x), X, LinAlgError, "at least two-dimensional"),
+    (lambda x: np.sum(np.linalg.inv(0 * x @ x.T)), A, LinAlgError, "Singular matrix"),
+    (lambda x: np.linalg.norm(x, "nuc"), X, InvalidValueError, "np.norm: Invalid norm order"),
+    (lambda x: x.transpose(0, 0), A, ShapeError, r"axes \(0, 0\) are not a permutation"),
+    (lambda x: x.squeeze(0), A, ShapeError, r"axis=0 of shape \(2, 3\)"),
+    (lambda x: np.split(x, 2), X, ShapeError, "equal division: 3 by 2; write np.array_split"),
+    (lambda x: np.repeat(x, [1, 2]), X, InvalidValueError, r"np.repeat: .*shape \(3,\) \(2,\)"),
+    (lambda x: np.tile(x, -1), X, InvalidValueError, "non-negative"),
+    (lambda x: np.pad(x, ((1, 1), (1, 1))), X, InvalidValueError, "np.pad: "),
+    (lambda x: x.sum(banana=1), X, ArgumentError, "x.sum: .*unexpected keyword argument 'banana'"),
+    (lambda x: x.astype("banana"), X, ArgumentError, "x.astype: .*'banana' not understood"),
+    (lambda x: x.astype(object), X, DTypeError, "dtype object is not supported"),
+    (lambda x: x + None, X, ArgumentError, "must be an array or a number, got NoneType None"),
+    (lambda x: x + "a", X, ArgumentError, "must be an array or a number, got str 'a'"),
+    (lambda x: x * np.sin, X, ArgumentError, "must be an array or a number, got ufunc"),
+    (lambda x: float(x[0]), X, ConcretizationError, r"Leave the float\(\) away"),
+    (lambda x: f"{x[0]:.3f}", X, ConcretizationError, "Print values outside"),
+    (lambda x: x if x > 0 else -x, X, ShapeError, r"ambiguous. Use a.any\(\) or a.all\(\)"),
+    (lambda x: {x: 1}, X, ArgumentError, "unhashable type: a traced array is no key of a dict"),
+    (lambda x: lru_cache(lambda y: y)(x), X, ArgumentError, "functools.lru_cache"),
+    (lambda x: list(x.sum()), X, ArgumentError, "iteration over a 0-d array"),
+    (lambda x: len(x.sum()), X, ArgumentError, r"len\(\) of unsized object"),
+    (lambda x: int(1j * x[0]), X, ArgumentError, r"write int\(z.real\)"),
+    (lambda x: x << 1, X, DTypeError, "left_shift"),
+    (lambda x: ~x, X, DTypeError, "invert"),
+    (lambda x: x.astype("u1") + 300, X, OutOfRangeError, "Python integer 300 out of bounds for uint8; write np.uint8"),
+    (lambda x: x.astype(int) ** -1, X, InvalidValueError, r"negative integer powers .*astype"),
+    (lambda x: np.save("nowhere.npy", x), X, UnsupportedError, "numpy.save is not supported"),
+]
+
+
+@pytest.mark.parametrize(("f", "x", "error", "said"), WRONG, ids=range(len(WRONG)))
+def test_mistakes_with_arrays_are_described_with_the_users_line(f: Any, x: Any, error: type[StagedADError], said: str):
+    for derivative in (sad.grad, lambda f: sad.jit(sad.jacfwd(f))):
+        with pytest.raises(error, match=said) as caught:
+            derivative(f)(x)
+        assert f"{__file__}:{f.__code__.co_firstlineno}" in str(caught.value)
+        assert str(caught.value).count(__file__) == 1
+
+
+OUTSIDE: list[Any] = [
+    lambda x, k: x[k],
+    lambda x, k: np.take(x, k),
+    lambda x, k: x.at[k].set(1.0),
+    lambda x, k: np.stack([x, x])[1, k],
+    lambda x, k: sad.fori_loop(k, k + 1, lambda i, c: c + x[i], 0.0),
+    lambda x, k: sad.map(lambda i: x[i], np.stack([0, k])),
+]
+
+
+@pytest.mark.parametrize("f", OUTSIDE, ids=range(len(OUTSIDE)))
+@pytest.mark.parametrize("k", [3, 1000, -5])
+def test_an_index_out_of_bounds_is_shown_where_it_is_written(f: Any, k: int):
+    compiled, eager = sad.jit(f), sad.jacfwd(f)
+    for run in (compiled, eager):
+        with pytest.raises(IndexingError, match=f"index {k} is out of bounds for axis . with size 3") as caught:
+            run(X, k)
+        assert f"{__file__}:{f.__code__.co_firstlineno}" in str(caught.value)
+        run(X, 1)
+
+
+def test_what_users_functions_raise_is_not_disturbed_by_numpys_functions():
+    def part(x: Any) -> Any:
+        raise ValueError("mine")
+
+    for call in (lambda x: np.piecewise(x, [x > 0], [part]), lambda x: np.apply_along_axis(part, 0, x)):
+        with pytest.raises(ValueError, match=r"^mine$") as caught:
+            sad.grad(call)(X)
+        assert type(caught.value) is ValueError
+        assert caught.value.__cause__ is None
