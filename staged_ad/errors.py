@@ -83,6 +83,14 @@ class DegenerateError(LinAlgError):
     """A derivative depends on the gap between eigenvalues or singular values that coincide: it does not exist."""
 
 
+class DomainError(StagedADError, ValueError):
+    """A function has no value at the numbers that it was given."""
+
+
+class ZeroWeightsError(StagedADError, ZeroDivisionError):
+    """Weights of an average sum to zero."""
+
+
 class VerificationError(StagedADError, AssertionError):
     """A program is not well formed; a fault of this package, never of its user."""
 

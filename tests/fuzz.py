@@ -39,6 +39,10 @@ ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinA
 PRODUCTS = re.compile(r"prod\(|multiply\.(reduce|accumulate)")
 
 
+BY_VALUE = (np.linalg.LinAlgError, ZeroDivisionError, IndexError)
+"""What depends on values, which compiled code leaves out where nothing depends on them."""
+
+
 def judge(case: Case) -> tuple[str, str]:
     """A verdict ('same', 'both raise', 'refused', 'failed') and what is to be said of it."""
     space: dict[str, Any] = {**SCOPE, "sad": sad, **vars(checks), "axes": case.axes}
@@ -60,6 +64,10 @@ def judge(case: Case) -> tuple[str, str]:
                 expected, still = _attempt(case.expected, space, args, [])
             if still is None and checks.free_of_nan(expected) and difference(found, expected, list, False) is None:
                 return "same", ""
+        if error is None and "does not support item assignment" in str(wrong):
+            return "both raise", ""  # numbers of NumPy are arrays without axes here
+        if error is None and isinstance(wrong, BY_VALUE) and case != (rest := case.without_dead_lines()):
+            return judge(rest)
         if error is None:
             return "failed", f"no error instead of {type(wrong).__name__}: {wrong}"
         good = isinstance(error, (StagedADError, type(wrong), *ORDINARY)) and not isinstance(error, VerificationError)

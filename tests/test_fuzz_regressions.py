@@ -15,6 +15,7 @@ import pytest
 from scipy import special
 
 import staged_ad as sad
+from staged_ad.errors import DomainError, ShapeError, ZeroWeightsError
 from tests.backends import through_program
 from tests.numerics import assert_same
 
@@ -23,6 +24,20 @@ N = np.array([np.nan, 2.5, 4.0, 9.0])
 Z = np.array([1 + 2j, complex(np.nan, 1), 3 - 1j])
 K = np.array([3, -2, 7], "int8")
 MASK = np.array([True, False, True])
+
+
+def _written(f: Callable[..., Any], k: Any) -> Any:
+    """Computed in the dtype of the array that takes it."""
+    found = np.zeros(np.shape(f(k)))
+    f(k, axis=0, out=found)
+    return found
+
+
+def _without_nan(x: Any) -> Any:
+    y = x.copy()
+    np.nan_to_num(y, copy=False, nan=7.0)
+    return y
+
 
 CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, f=f, t=t: getattr(np, f)(x, dtype=t), V) for f in ("mean", "var", "std") for t in ("float32", "int8")],
@@ -52,6 +67,31 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.allclose(k, -1), K.astype("uint16")),
     (lambda z: np.geomspace(z, 2.0 - 1j, 4), Z[::2]),
     (lambda k: np.angle(k, deg=True), K.astype("int16")),
+    *[(lambda x, m=m: np.correlate(x, x, m), np.array([np.inf, 0.0, 2.0, 0.5])) for m in ("full", "same", "valid")],
+    *[(lambda x, m=m: np.convolve(x, [1.0, np.nan, 0.0, 2.0], m), V) for m in ("full", "same", "valid")],
+    (lambda k: np.convolve(k, K[:2]), K),
+    (lambda x: np.polymul(x[:0], x), V),
+    *[(lambda k, n=n: np.round(k, n), np.array([-127, 25, 15, 4], "int8")) for n in (-3, -1, 0, 2)],
+    (lambda x: np.round(x * 1e4, -3), V),
+    (lambda k: np.where(k > 0, -1, k), K.astype("uint8")),
+    (lambda k: np.where(k > 0, k, 300), K.astype("uint8")),
+    (lambda x: np.transpose(x, []) * np.float32([1, 2]), 2.5),
+    (lambda x: np.copy(x) * np.float32([1, 2]), 2.5),
+    (lambda x: np.clip(x, np.float32([1, 2]), None), 3),
+    (lambda k: np.bitwise_xor.reduce(k, initial=2), K),
+    (lambda k: np.gcd.reduce(k, initial=6), K),
+    (lambda x: np.hypot.reduce(x, initial=2), V),
+    (lambda x: np.fmax.reduce(x, initial=5), N),
+    (lambda x: np.subtract.reduce(x, initial=5), V),
+    (lambda x: np.linspace(x, np.float32([1, 2]), 3), 2.5),
+    (lambda x: np.logical_or.reduce(x > 9, initial=1), V),
+    (lambda x: np.logical_and.reduce(x > -9, axis=None, initial=0, keepdims=True), V),
+    (lambda k: np.clip(k, -1, 1), K.astype("uint8")),
+    (lambda k: np.clip(k, -1000, 1000), K),
+    (lambda x: round(x[1], 1), V * 1.23456),
+    (lambda x: round(x[1]) * x, V * 1.23456),
+    *[(lambda k, f=f: _written(f, k), np.array([2**62] * 3)) for f in (np.sum, np.prod, np.cumsum, np.add.accumulate)],
+    (lambda x: _without_nan(x), N),
     (lambda x: np.nanquantile(x[:0], [[0.2], [0.7]], axis=0, keepdims=True), K[:, None]),
     (lambda x: np.nanpercentile(x[:0], [30.0]), V.astype("float32")),
     (lambda x: np.polymul(x[:0], True), V.astype("float32")),
@@ -121,6 +161,12 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.copyto(k.copy(), 1.5), K),
     (lambda x: np.gradient(x > 0), V),
     (lambda x: np.fft.ifftn(x, (2, 3)), V),
+    (lambda x: np.round(x, 3), True),
+    (lambda x: np.polysub(x, x[None]), V),
+    (lambda x: np.copyto(x > 0, 2), V),
+    (lambda x: np.add.reduce(x, where=x > 0, initial=None), V),
+    (lambda x: np.logical_or.reduce(x, initial=None), V[:0]),
+    (lambda x: np.broadcast_to(x.copy(), (2, 0)).fill(1), V[:0]),
     (lambda x: np.polyder(np.stack([x, x, x]), 1), V),
     (lambda x: np.polymul(x, x[:, None]), V),
     (lambda x: np.polyder(x[0], 0), V),
@@ -144,6 +190,97 @@ def test_calls_that_numpy_refuses_are_refused(k: int):
             call(x)
         with pytest.raises(sad.errors.StagedADError):
             sad.jit(call)(x)
+
+
+def _elements(x: Any, index: Any) -> Any:
+    y = np.zeros((3, 2))
+    y[index] = x
+    return y
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.4.0", reason="NumPy took arrays of one element before")
+@pytest.mark.parametrize("index", [(1, 1), (np.int8(1), 0)])
+def test_an_element_is_no_array_of_one_element(index: Any):
+    with pytest.raises(ValueError, match="setting an array element with a sequence"):
+        _elements(V[:1], index)
+    with pytest.raises(ShapeError, match="setting an array element with a sequence"):
+        sad.jit(_elements, static_argnums=1)(V[:1], index)
+
+
+def _of_a_number(x: Any) -> Any:
+    total, first = np.sum(x), x[0]
+    views = [total.reshape(1), np.atleast_1d(total), first[None], np.expand_dims(first, 0)]
+    for view in views:
+        view += 7.0
+    return *views, total, first
+
+
+def _through_a_view(x: Any) -> Any:
+    y = x.copy()
+    y.reshape(-1)[:1] = 3.0
+    y.T[...] += 1.0
+    return y
+
+
+def _reversed_in_place(x: Any) -> Any:
+    y = x * 1
+    view = y[None]
+    view[...] = view[:, ::-1]
+    z = x * 1
+    z[:] = z[::-1]
+    z.reshape(-1)[...] = z[::-1]
+    matrix = x[:, None] * np.arange(3.0)
+    matrix.T[...] = matrix
+    return y, z, matrix
+
+
+def test_views_are_written_as_they_were_before():
+    for one, two in zip(sad.jit(_reversed_in_place)(V), _reversed_in_place(V), strict=True):
+        assert_same(one, two)
+
+
+def _taken(x: Any, k: Any) -> Any:
+    y = x * 1
+    parts = [y[None][np.array(0)], y[None][0], y[None][np.int64(0)], y[None][k]]
+    y[:] = 7.0
+    return parts
+
+
+def test_an_array_of_one_position_takes_where_a_number_looks():
+    for one, two in zip(sad.jit(_taken)(V, 0), _taken(V, 0), strict=True):
+        assert_same(one, two)
+
+
+def test_copies_of_arrays_without_axes_are_written_to_through_views():
+    x = np.array(2.5)
+    for found in (sad.jit(_through_a_view)(x), through_program(_through_a_view, x)):
+        assert_same(found, _through_a_view(x))
+
+
+def test_numbers_do_not_change_with_what_is_made_of_them():
+    for one, two in zip(sad.jit(_of_a_number)(V), _of_a_number(V), strict=True):
+        assert_same(one, two)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_values_at_which_numpy_refuses_are_refused(compiled: bool):
+    run = sad.jit if compiled else lambda f: lambda *args: through_program(f, *args)
+    with pytest.raises(ValueError, match="All-NaN slice encountered") as caught:
+        run(lambda x: np.nanargmin(x, axis=0))(np.array([[np.nan, 1.0], [np.nan, 2.0]]))
+    assert isinstance(caught.value, DomainError)
+    with pytest.raises(ZeroDivisionError, match="Weights sum to zero") as caught:
+        run(lambda x, w: np.average(x, weights=w))(V, np.array([1.0, -2.0, 1.0]))
+    assert isinstance(caught.value, ZeroWeightsError)
+    w = np.array([1.0, 0.0, 2.0])
+    assert_same(run(lambda x, w: np.average(x, weights=w))(V, w), np.average(V, weights=w))
+    assert_same(run(np.nanargmin)(N), np.nanargmin(N))
+
+
+@pytest.mark.parametrize("name", ["arctan2", "power"])
+def test_folds_are_in_order(name: str):
+    """NumPy's own are not on some processors: its loops do not see that the result is an operand."""
+    f, x = getattr(np, name), np.abs(V)
+    assert_same(sad.jit(f.reduce)(x), f(f(x[0], x[1]), x[2]))
 
 
 @pytest.mark.parametrize("f", [special.kn, special.yn])

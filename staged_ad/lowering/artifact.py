@@ -96,7 +96,7 @@ def _encoded_constants(constants: Sequence[Array], identity: Identity, tail: lis
             rows.append({"number": number})
             continue
         flat = constant.reshape(-1)
-        words = flat.view(np.uint8).reshape(flat.size, constant.itemsize)
+        words = flat.view(np.uint8).reshape(flat.size, flat.itemsize)
         filled = flat.size > 0 and bool((words == words[0]).all())
         rows.append({"dtype": constant.dtype.str, "shape": constant.shape, "part": len(tail), "filled": filled})
         tail.append(words[0].tobytes() if filled else constant.tobytes())
@@ -105,7 +105,7 @@ def _encoded_constants(constants: Sequence[Array], identity: Identity, tail: lis
 
 def _decoded_constant(row: Any, identity: Identity, tail: Sequence[bytes]) -> Array:
     if "number" in row:
-        return np.ascontiguousarray(identity.constants[row["number"]])
+        return np.asarray(identity.constants[row["number"]], order="C")
     stored = np.frombuffer(tail[row["part"]], row["dtype"])
     if row["filled"]:
         return np.full(row["shape"], stored[0])

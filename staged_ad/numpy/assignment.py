@@ -23,6 +23,9 @@ from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, reshape, reverse, transpose
 from staged_ad.tracing import Tracer
 
+ELEMENTS_ARE_NUMBERS = np.lib.NumpyVersion(np.__version__) >= "2.4.0"
+"""Whether NumPy refuses arrays of one element, which it took before, as elements of arrays."""
+
 
 def setitem(x: Any, index: Any, value: Any) -> Any:
     """The array that ``x[index] = value`` makes of `x`.
@@ -58,7 +61,19 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
         return _with_candidates(x, masked, index.assigned(value))
     new = to_dtype(as_value(value, "the value"), type.dtype)
     chosen = selection(index, type.shape)
+    if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):
+        raise ShapeError(
+            f"setting an array element with a sequence: an element is one number, the value has shape "
+            f"{typeof(new).shape} {where_here()}; write x[index] = value[0], or x[index] = np.sum(value)"
+        )
     return plain(_written(x, chosen, _fitted(new, chosen.result), "set"))
+
+
+def _is_element(index: Any, ndim: int) -> bool:
+    """Whether an index is one integer for each axis."""
+    parts = index if isinstance(index, tuple) else (index,)
+    kinds = (np.asarray(part) if isinstance(part, int | np.integer) else part for part in parts)
+    return len(parts) == ndim and all(getattr(p, "shape", None) == () and p.dtype.kind in "iu" for p in kinds)
 
 
 def plain(x: Any) -> Any:

@@ -93,6 +93,7 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
     if isinstance(a, np.ndarray):
         return original(a, dtype, *args, **kwargs)
     if isinstance(a, Tracer):
+        a = _strong(a)
         same, copy = dtype is None or np.dtype(dtype) == a.dtype, kwargs.get("copy")
         return a if same and not copy and (a.shape or not a.number) else a.handle() if same else a.astype(dtype)
     if not holds_tracers(a):
@@ -101,7 +102,12 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
 
 
 def _copy(original: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
-    return a.handle() if isinstance(a, Tracer) else made(original(a, *args, **kwargs))
+    return _strong(a).handle() if isinstance(a, Tracer) else made(original(a, *args, **kwargs))
+
+
+def _strong(a: Any) -> Any:
+    """A Python number as an array, whose dtype counts in promotion."""
+    return a.astype(a.dtype) if a.type.weak else a
 
 
 def _isscalar(original: Any, element: Any) -> Any:

@@ -30,7 +30,8 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
     value = array(src) if isinstance(src, list | tuple) else as_value(src)
     found, wanted = typeof(value), typeof(as_value(dst))
-    given = found.dtype if not found.weak or found.dtype.kind in "fc" else wanted.dtype  # Python integers only fit
+    fits = found.weak and found.dtype.kind == "i" and wanted.dtype != bool  # as Python integers do
+    given = wanted.dtype if fits else found.dtype
     if not np.can_cast(given, wanted.dtype, casting):  # type: ignore[arg-type]  # the user's
         raise DTypeError(
             f"Cannot cast array data from {found.dtype!r} to {wanted.dtype!r} according to the rule {casting!r} (at "

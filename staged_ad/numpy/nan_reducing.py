@@ -15,6 +15,7 @@ from staged_ad.errors import DTypeError
 from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy.arrays import asarray, refuse
 from staged_ad.numpy.promotion import to_float
+from staged_ad.primitives.linalg import require
 from staged_ad.tracing.source import location, user_source
 
 
@@ -80,9 +81,12 @@ nanmin = _nan_extremum("nanmin", np.min, np.inf)
 
 def _arg(function: Callable[..., Any], fill: float) -> Callable[..., Any]:
     def find(a: Any, axis: int | None = None, out: Any = None, *, keepdims: Any = False) -> Any:
-        """As NumPy, save that a slice of nothing but NaN, which it refuses, gives 0."""
         refuse(f"nan{function.__name__}", out=out)
-        return function(_replaced(a, fill), axis=axis, keepdims=keepdims)
+        x = asarray(a)
+        found = function(_replaced(x, fill), axis=axis, keepdims=keepdims)
+        if x.dtype.kind not in "fc" or not found.size:
+            return found
+        return require(found, ~np.all(np.isnan(x), axis=axis, keepdims=keepdims), error="nan")
 
     return find
 

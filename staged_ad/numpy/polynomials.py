@@ -44,7 +44,23 @@ def _slid(a: Any, v: Any, mode: str) -> Any:
     if mode not in outside:
         raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
     a, v = a.astype(kind := np.result_type(a.dtype, v.dtype)), v.astype(kind)
-    return np.matmul(windows(np.pad(a, outside[mode]), m), v)
+    before, after = outside[mode]
+    if kind.kind not in "fc":
+        return np.matmul(windows(np.pad(a, (before, after)), m), v)
+    parts = [np.matmul(windows(a, m), v)] if len(a) >= m else []
+    if before:
+        parts.insert(0, _overhanging(a[: m - 1], v, before))
+    if after:  # the same from behind
+        parts.append(np.flip(_overhanging(np.flip(a[1 - m :]), np.flip(v), after)))
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _overhanging(a: Any, v: Any, count: int) -> Any:
+    """The first `count` sums, where v sticks out: its elements outside take no part, be they infinite."""
+    m = len(v)
+    inside = np.arange(count)[:, None] + np.arange(m) >= count
+    products = windows(np.pad(a, (count, 0)), m)[:count] * v
+    return np.sum(np.where(inside, products, products.dtype.type(0)), axis=1)
 
 
 def polyval(p: Any, x: Any) -> Any:
@@ -56,7 +72,7 @@ def polyval(p: Any, x: Any) -> Any:
     return y
 
 
-def _aligned(a1: Any, a2: Any) -> tuple[Any, Any]:
+def _aligned(a1: Any, a2: Any) -> tuple[Any, ...]:
     a1, a2 = np.atleast_1d(asarray(a1)), np.atleast_1d(asarray(a2))
     n = max(len(a1), len(a2))
     return _longer(a1, n), _longer(a2, n)

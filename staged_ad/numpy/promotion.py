@@ -124,6 +124,13 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
     return Literal(x.value.astype(type.dtype), type)
 
 
+def strong(results: Any) -> Any:
+    """What functions of arrays make of Python's numbers are arrays, with a dtype that counts in promotion."""
+    if type(results) in (tuple, list):
+        return type(results)(map(strong, results))
+    return to_dtype(results, results.dtype) if isinstance(results, Tracer) else results
+
+
 def to_shape(x: Any, shape: tuple[int, ...]) -> Any:
     """`x` broadcast to `shape` by NumPy's rules."""
     type: ArrayType = typeof(x)

@@ -19,6 +19,7 @@ from staged_ad.numpy.shaping import full
 from staged_ad.numpy.ufuncs import UFUNCS, imag, multiply, not_equal, real, square, subtract, true_divide
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.arithmetic import maximum, minimum
+from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, add, mul, select, typeof
 from staged_ad.primitives.shaping import broadcast, reshape
 from staged_ad.tracing.source import location, user_source
@@ -266,6 +267,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
             raise ShapeError("np.average: weights need the shape of the array, or that of its axes which are averaged")
         weights = broadcast(weights, shape=typeof(a).shape, dims=axes)
     total = sum(weights, axis=axis, keepdims=keepdims)
+    total = require(total, not_equal(total, 0), error="weights")
     found = true_divide(sum(multiply(a, weights), axis=axis, keepdims=keepdims), total)
     return (found, total) if returned else found
 

@@ -15,6 +15,7 @@ from staged_ad.errors import DTypeError
 from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.promotion import as_value, result_dtype
 from staged_ad.primitives.makers import typeof
+from staged_ad.tracing import Tracer
 from staged_ad.tracing.libraries import scipy_special
 from staged_ad.tracing.source import location, user_source
 
@@ -69,9 +70,15 @@ def _any_of(conditions: list[Any]) -> Any:
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    x = asarray(x)
+    found = _numbers(asarray(x), nan, posinf, neginf)
+    if not copy and isinstance(x, Tracer) and (x.shape or not x.number):
+        x[...] = found
+    return found
+
+
+def _numbers(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
     if x.dtype.kind == "c":  # each part for itself
-        real, imag = (nan_to_num(part, copy, nan, posinf, neginf) for part in (x.real, x.imag))
+        real, imag = (_numbers(part, nan, posinf, neginf) for part in (x.real, x.imag))
         return real + 1j * imag
     if x.dtype.kind != "f":
         return x

@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
-from staged_ad.ir import Literal
+from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
-from staged_ad.numpy.promotion import as_value, common_shape, promote, promote_dtypes, to_dtype, to_shape
-from staged_ad.numpy.ufuncs import UFUNCS, not_equal
-from staged_ad.primitives import arithmetic as a
+from staged_ad.numpy.promotion import (
+    as_value,
+    common_shape,
+    promote_dtypes,
+    result_dtype,
+    to_dtype,
+    to_shape,
+)
+from staged_ad.numpy.ufuncs import not_equal
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
 from staged_ad.tracing import Tracer, traced_constant
@@ -86,7 +92,9 @@ def astype(x: Any, dtype: Any, order: Any = "K", casting: str = "unsafe", subok:
 
 
 def copy(a: Any, *args: Any, **kwargs: Any) -> Any:
-    return as_value(a)
+    """x.copy(); an argument without axes may be an array, and passes for one."""
+    value = as_value(a)
+    return value.handle().as_array() if isinstance(value, Tracer) and value.home is None else value
 
 
 def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy: Any = None) -> Any:
@@ -337,45 +345,18 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     truth = as_value(condition)
     if typeof(truth).dtype != bool:
         truth = not_equal(truth, 0)
-    first, second = promote(x, y)
-    shape = common_shape([typeof(truth), typeof(first)])
+    values = [as_value(x), as_value(y)]
+    dtype, _ = result_dtype([typeof(v) for v in values])
+    first, second = (_wrapped(v, dtype) for v in values)
+    shape = common_shape([typeof(v) for v in (truth, first, second)])
     return select(to_shape(truth, shape), to_shape(first, shape), to_shape(second, shape))
 
 
-def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    """np.clip; at a bound the derivative is that of the array."""
-    if out is not None:
-        raise UnsupportedError(
-            f"np.clip(..., out=...) is not supported on traced values (at {location(user_source())})"
-        )
-    low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
-    given = [x for x in (low, high) if x is not None]
-    value = to_dtype(as_value(a_), typeof(as_value(a_)).dtype)
-    value = promote_dtypes(value, *map(as_value, given))[0] if len(given) > 1 else value
-    if low is not None:
-        value, bound = promote(value, low)
-        value = select(_or_nan(a.lt(value, bound), bound), bound, value)
-    if high is not None:
-        value, bound = promote(value, high)
-        value = select(_or_nan(a.gt(value, bound), bound), bound, value)
-    return value
-
-
-def _or_nan(beyond: Any, bound: Any) -> Any:
-    """A NaN bound gives NaN, as in NumPy."""
-    if isinstance(bound, Literal) and bool(np.all(bound.value == bound.value)):
-        return beyond
-    return a.or_(beyond, a.ne(bound, bound))
-
-
-def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
-    value = as_value(a_)
-    if not typeof(value).inexact:
-        if decimals < 0:
-            raise UnsupportedError(f"np.round of integers to tens is not supported (at {location(user_source())})")
-        return value
-    rint = UFUNCS[np.rint]
-    return rint(value) if decimals == 0 else rint(value * 10.0**decimals) / 10.0**decimals
+def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
+    """`value` as numbers of `dtype`; a Python integer that does not fit wraps around, for np.where alone."""
+    if isinstance(value, Literal) and value.type.weak and dtype.kind in "iu":
+        return Literal(value.value.astype(dtype), ArrayType(value.type.shape, dtype))
+    return to_dtype(value, dtype)
 
 
 def shape_of(a_: Any) -> tuple[int, ...]:
@@ -412,9 +393,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.atleast_2d: atleast_2d,
     np.flip: flip,
     np.roll: roll,
-    np.clip: clip,
-    np.round: round_,
-    np.around: round_,
     np.astype: astype,
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
@@ -431,7 +409,5 @@ METHODS: dict[str, Callable[..., Any]] = {
     "squeeze": squeeze,
     "astype": astype,
     "copy": copy,
-    "clip": lambda x, min=None, max=None: clip(x, min, max),
-    "round": round_,
 }
 PROPERTIES: dict[str, Callable[..., Any]] = {"T": transpose, "mT": matrix_transpose}

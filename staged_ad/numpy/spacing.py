@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.numpy.arrays import asarray
+from staged_ad.tracing import Tracer
 
 
 def linspace(
@@ -52,6 +53,8 @@ def linspace(
 
 def _like(x: Any) -> Any:
     """A number that promotes as `x` does."""
+    if isinstance(x, Tracer) and x.type.weak:
+        return x.dtype.type().item()
     return x if isinstance(x, int | float | complex) else np.zeros((), asarray(x).dtype)
 
 

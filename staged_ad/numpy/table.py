@@ -24,6 +24,7 @@ from staged_ad.numpy import (
     inplace,
     interpolating,
     joining,
+    limiting,
     linalg_norms,
     masked,
     masked_functions,
@@ -35,6 +36,7 @@ from staged_ad.numpy import (
     padding,
     polynomials,
     products,
+    promotion,
     quantiles,
     reducing,
     refusing,
@@ -55,6 +57,7 @@ MODULES: tuple[ModuleType, ...] = (
     refusing,
     ufuncs,
     shaping,
+    limiting,
     taking,
     scanning,
     ordering,
@@ -89,7 +92,7 @@ for _module in MODULES:
     OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
-OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at)
+OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at, strong=promotion.strong)
 _creators = creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)

@@ -56,8 +56,11 @@ def reduce(
     _check_binary(ufunc, "reduce")
     x = asarray(array)
     options = {"keepdims": keepdims, "where": where}
+    if initial is None and ufunc.identity is not None:
+        _check_without_identity(ufunc, x, axis, where)
     if ufunc in (np.logical_and, np.logical_or):
-        return _REDUCTIONS[ufunc](x, axis=axis, **options)
+        found = _REDUCTIONS[ufunc](x, axis=axis, **options)
+        return found if initial is np._NoValue or initial is None else ufunc(found, initial)
     if initial is not np._NoValue and initial is not None:
         options["initial"] = initial
     if ufunc in (np.add, np.multiply):
@@ -70,6 +73,21 @@ def reduce(
     if ufunc is np.logaddexp and x.dtype.kind == "f" and "initial" not in options and x.size:
         return logsumexp(x, axis=axis, keepdims=bool(keepdims))
     return _folded(ufunc, x, axis, bool(keepdims), options.get("initial"))
+
+
+def _check_without_identity(ufunc: np.ufunc, x: Any, axis: Any, where: Any) -> None:
+    """By ``initial=None`` users say that there is nothing to begin with."""
+    if where is not True:
+        raise ShapeError(
+            f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
+            f"specify 'initial' (at {location(user_source())})"
+        )
+    axes = reducing.reduced_axes(axis, x.ndim)
+    if any(x.shape[k] == 0 for k in axes) and all(n for k, n in enumerate(x.shape) if k not in axes):
+        raise ShapeError(
+            f"zero-size array to reduction operation {ufunc.__name__} which has no identity (at "
+            f"{location(user_source())})"
+        )
 
 
 def _check_binary(ufunc: np.ufunc, method: str) -> None:
@@ -100,7 +118,7 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
         )
     if initial is not None:
         start = np.broadcast_to(asarray(initial).astype(x.dtype), x.shape[1:])
-        x, parts = np.concatenate([start[None], x]), [start, *parts]
+        x, parts = np.concatenate([start[None], x]), [start, *parts] if ufunc not in _ASSOCIATIVE else []
     elif len(x) == 0 and ufunc.identity is not None:
         parts = [np.full(x.shape[1:], ufunc.identity, ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])]
     elif len(x) == 0:

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from staged_ad.primitives.arithmetic import div, floor, sign
+import numpy as np
+
+from staged_ad.primitives.arithmetic import div, eq, floor, or_, sign
 from staged_ad.primitives.exponential import exp, log1p, sqrt
 from staged_ad.primitives.gammas import betaln
 from staged_ad.primitives.information import xlog1py, xlogy
-from staged_ad.primitives.makers import Operation, add, mul, neg, sub
+from staged_ad.primitives.makers import Operation, add, mul, neg, select, sub, typeof, zeros
 from staged_ad.primitives.quadrature import slope_of_gammainc, slopes_of_betainc
 from staged_ad.primitives.special import lgamma, special
 
 
+def _flat(where: Any, slope: Any) -> Any:
+    """0 where the formula of a slope has no value, and the function is constant."""
+    return select(where, zeros(typeof(slope).strong()), slope)
+
+
 def gamma_density(a: Any, x: Any) -> Any:
     """x^(a - 1) exp(-x) / gamma(a)."""
-    return exp(sub(sub(xlogy(sub(a, 1.0), x), x), lgamma(a)))
+    return _flat(eq(x, np.inf), exp(sub(sub(xlogy(sub(a, 1.0), x), x), lgamma(a))))
+
+
+def _quantile_of_gamma(a: Any, x: Any) -> Any:
+    """The slope in `a` of the quantile x; those of 0 and 1 are ends for each `a`."""
+    return _flat(or_(eq(x, 0.0), eq(x, np.inf)), neg(div(slope_of_gammainc(a, x), gamma_density(a, x))))
 
 
 gammainc: Operation = special(
@@ -30,13 +42,13 @@ gammaincc: Operation = special(
 )
 gammaincinv: Operation = special(
     "gammaincinv",
-    lambda x, a, p: neg(div(slope_of_gammainc(a, x), gamma_density(a, x))),
+    lambda x, a, p: _quantile_of_gamma(a, x),
     lambda x, a, p: div(1.0, gamma_density(a, x)),
     cost=1000,
 )
 gammainccinv: Operation = special(
     "gammainccinv",
-    lambda x, a, q: neg(div(slope_of_gammainc(a, x), gamma_density(a, x))),
+    lambda x, a, q: _quantile_of_gamma(a, x),
     lambda x, a, q: div(-1.0, gamma_density(a, x)),
     cost=1000,
 )
@@ -44,7 +56,8 @@ gammainccinv: Operation = special(
 
 def beta_density(a: Any, b: Any, x: Any) -> Any:
     """x^(a - 1) (1 - x)^(b - 1) / B(a, b)."""
-    return exp(sub(add(xlogy(sub(a, 1.0), x), xlog1py(sub(b, 1.0), neg(x))), betaln(a, b)))
+    formula = exp(sub(add(xlogy(sub(a, 1.0), x), xlog1py(sub(b, 1.0), neg(x))), betaln(a, b)))
+    return _flat(or_(eq(a, 0.0), eq(b, 0.0)), formula)  # all is at 0 or at 1 there
 
 
 def _in_a(a: Any, b: Any, x: Any) -> Any:
@@ -53,6 +66,11 @@ def _in_a(a: Any, b: Any, x: Any) -> Any:
 
 def _in_b(a: Any, b: Any, x: Any) -> Any:
     return slopes_of_betainc(a, b, x, sub(1.0, x))[1]
+
+
+def _quantile_of_beta(in_parameter: Any, a: Any, b: Any, x: Any) -> Any:
+    """The slope in a parameter of the quantile x; those of 0 and 1 are ends for all parameters."""
+    return _flat(or_(eq(x, 0.0), eq(x, 1.0)), neg(div(in_parameter(a, b, x), beta_density(a, b, x))))
 
 
 betainc: Operation = special(
@@ -71,15 +89,15 @@ betaincc: Operation = special(
 )
 betaincinv: Operation = special(
     "betaincinv",
-    lambda x, a, b, p: neg(div(_in_a(a, b, x), beta_density(a, b, x))),
-    lambda x, a, b, p: neg(div(_in_b(a, b, x), beta_density(a, b, x))),
+    lambda x, a, b, p: _quantile_of_beta(_in_a, a, b, x),
+    lambda x, a, b, p: _quantile_of_beta(_in_b, a, b, x),
     lambda x, a, b, p: div(1.0, beta_density(a, b, x)),
     cost=1000,
 )
 betainccinv: Operation = special(
     "betainccinv",
-    lambda x, a, b, q: neg(div(_in_a(a, b, x), beta_density(a, b, x))),
-    lambda x, a, b, q: neg(div(_in_b(a, b, x), beta_density(a, b, x))),
+    lambda x, a, b, q: _quantile_of_beta(_in_a, a, b, x),
+    lambda x, a, b, q: _quantile_of_beta(_in_b, a, b, x),
     lambda x, a, b, q: div(-1.0, beta_density(a, b, x)),
     cost=1000,
 )
@@ -104,7 +122,7 @@ chdtrc: Operation = special(
 )
 chdtri: Operation = special(
     "chdtri",
-    lambda x, v, p: neg(div(slope_of_gammainc(_half(v), _half(x)), gamma_density(_half(v), _half(x)))),
+    lambda x, v, p: _quantile_of_gamma(_half(v), _half(x)),
     lambda x, v, p: div(-2.0, gamma_density(_half(v), _half(x))),
     cost=1000,
 )

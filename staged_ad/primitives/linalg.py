@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DegenerateError, DTypeError, LinAlgError, ShapeError
+from staged_ad.errors import (
+    DegenerateError,
+    DomainError,
+    DTypeError,
+    LinAlgError,
+    ShapeError,
+    StagedADError,
+    ZeroWeightsError,
+)
 from staged_ad.ir import ArrayType, Linear, Primitive, Program, evaluate, filled
 from staged_ad.ir.lowerings import Inlined, Kernel
 from staged_ad.primitives.arithmetic import abs_, add, and_, eq, ge, le, neg, sub
@@ -25,7 +33,7 @@ from staged_ad.primitives.shaping import broadcast, cast, iota, slice_, transpos
 from staged_ad.tracing import building
 from staged_ad.tracing.trace import bind
 
-ERRORS: dict[str, tuple[type[LinAlgError], str]] = {
+ERRORS: dict[str, tuple[type[StagedADError], str]] = {
     "singular": (LinAlgError, "Singular matrix"),
     "definite": (LinAlgError, "Matrix is not positive definite"),
     "eigenvalues": (LinAlgError, "Eigenvalues did not converge"),
@@ -46,11 +54,13 @@ ERRORS: dict[str, tuple[type[LinAlgError], str]] = {
         "the derivative of eig and eigvals needs a basis of eigenvectors, and those of this matrix are linearly "
         "dependent; see docs/linalg.md",
     ),
+    "nan": (DomainError, "All-NaN slice encountered"),
+    "weights": (ZeroWeightsError, "Weights sum to zero, can't be normalized"),
 }
 """What ``require`` and the factorisations raise, by the names that stand in programs."""
 
 
-def failure(name: str) -> LinAlgError:
+def failure(name: str) -> StagedADError:
     make, message = ERRORS[name]
     return make(message)
 

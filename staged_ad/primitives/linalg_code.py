@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from staged_ad.errors import LinAlgError
+from staged_ad.errors import StagedADError
 from staged_ad.ir import UNKNOWN, ArrayType, Source
 
 SMALL = 8
@@ -192,17 +192,17 @@ def _constant(k: Any, element: str, value: Any) -> str:
     return str(k.helper(f"linalg.letter.{value}", f"@linalg.letter.{value} = private constant i8 {ord(value)}"))
 
 
-def fail(k: Any, condition: Register, make: type[LinAlgError], message: str) -> None:
+def fail(k: Any, condition: Register, make: type[StagedADError], message: str) -> None:
     """Raise where the condition holds, with the user's line."""
     k.fail_if(condition, located, make, message, k.equation.source or UNKNOWN)
 
 
-def located(make: type[LinAlgError], message: str, where: Source | str) -> LinAlgError:
+def located(make: type[StagedADError], message: str, where: Source | str) -> StagedADError:
     """The exception with the user's line."""
     return make(f"{message} (at {where})")
 
 
-def fail_unless_finite(k: Any, a: Matrix, rows: int, columns: int, make: type[LinAlgError], message: str) -> None:
+def fail_unless_finite(k: Any, a: Matrix, rows: int, columns: int, make: type[StagedADError], message: str) -> None:
     """Some routines of LAPACK do not end on infinities."""
     if is_complex(a.element):
         for imaginary in (False, True):
@@ -223,7 +223,7 @@ def _at(k: Any, a: Matrix, place: Register) -> Register:
 # -- require, permute_rows ----------------------------------------------------------------------------------------
 
 
-def emit_require(k: Any, make: type[LinAlgError], message: str) -> None:
+def emit_require(k: Any, make: type[StagedADError], message: str) -> None:
     x, ok = k.inputs
     with loop(k, 0, ok.type.size) as i:
         good = k.value(f"load i8, ptr {k.element(ok, i)}")
@@ -285,7 +285,7 @@ def _minus_product(k: Any, x: Register, a: Register, b: Register, element: str) 
 # -- cholesky -----------------------------------------------------------------------------------------------------
 
 
-def emit_cholesky(k: Any, *, error: tuple[type[LinAlgError], str]) -> None:
+def emit_cholesky(k: Any, *, error: tuple[type[StagedADError], str]) -> None:
     """In column-major order the memory of l holds the upper triangular l^T, that of a conj(a) = conj(l) l^T."""
     a, l = item_matrix(k, k.inputs[0]), item_matrix(k, k.outputs[0])  # noqa: E741  # as in the literature
     n = k.inputs[0].type.shape[-1]

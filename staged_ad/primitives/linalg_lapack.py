@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from staged_ad.errors import LinAlgError
+from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType
 from staged_ad.primitives.linalg_code import (
     Matrix,
@@ -28,7 +28,7 @@ from staged_ad.primitives.linalg_code import (
 )
 from staged_ad.tracing.libraries import scipy_linalg
 
-Error = tuple[type[LinAlgError], str]
+Error = tuple[type[StagedADError], str]
 
 
 def _lwork(name: str, type: ArrayType, *sizes: int, **options: int) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 
 from staged_ad.ir import filled
 from staged_ad.ir.types import FLOAT64
-from staged_ad.primitives.arithmetic import and_, div, gt, le, lt, maximum, not_, or_
+from staged_ad.primitives.arithmetic import and_, div, ge, gt, le, lt, maximum, not_, or_
 from staged_ad.primitives.exponential import exp, expm1, log, log1p, sqrt
 from staged_ad.primitives.makers import add, mul, neg, select, sub, typeof, zeros
 from staged_ad.primitives.reductions import reduce_sum
@@ -128,12 +128,14 @@ def slopes_of_betainc(a: Any, b: Any, x: Any, y: Any) -> tuple[Any, Any]:
     u, v = select(lower, x, y), select(lower, y, x)
     in_p, in_q = _lower_slopes(p, q, u, v)
     zero = zeros(typeof(x))
-    positive = and_(gt(a, 0.0), gt(b, 0.0))
-    slopes = [
-        _inside(select(valid, slope, zero), positive, np.nan)
-        for slope in (select(lower, in_p, neg(in_q)), select(lower, in_q, neg(in_p)))
-    ]
-    return _narrow(slopes[0], like), _narrow(slopes[1], like)
+    slopes = []
+    for own, other, slope in (
+        (a, b, select(lower, in_p, neg(in_q))),
+        (b, a, select(lower, in_q, neg(in_p))),
+    ):
+        inner = select(and_(valid, gt(other, 0.0)), slope, zero)  # constant where the other parameter is 0
+        slopes.append(_narrow(_inside(inner, and_(gt(own, 0.0), ge(other, 0.0)), np.nan), like))
+    return slopes[0], slopes[1]
 
 
 def _lower_slopes(p: Any, q: Any, u: Any, v: Any) -> tuple[Any, Any]:

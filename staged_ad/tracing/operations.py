@@ -24,7 +24,8 @@ class Operations:
 
     operators
         by the name of the Python operator without underscores ('add', 'getitem', ...); 'setitem' returns the array
-        that there is after ``x[index] = value``, 'at' the one after ``ufunc.at(x, indices, values)``.
+        that there is after ``x[index] = value``, 'at' the one after ``ufunc.at(x, indices, values)``,
+        'strong' makes arrays of results that stand for Python's numbers.
 
     Methods
     -------

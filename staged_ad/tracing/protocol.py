@@ -177,6 +177,8 @@ class ArrayProtocol(NumberProtocol):
                 raise UnsupportedError(
                     f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())})"
                 )
+            if ufunc in (np.add, np.subtract, np.multiply):
+                kwargs = _computed_in(out, kwargs, inputs[0])
             results = found(ufunc, *inputs, **kwargs)
             return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
@@ -212,7 +214,11 @@ class ArrayProtocol(NumberProtocol):
         out = kwargs.get("out")
         if out is not None:
             kwargs = {key: value for key, value in kwargs.items() if key != "out"}
+            if function in (np.sum, np.prod, np.cumsum, np.cumprod):
+                kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
         results = _lookup(function, name)(*args, **kwargs)
+        if function not in (np.real, np.imag):  # those of numbers are numbers
+            results = OPERATIONS.operators["strong"](results)
         if function in OPERATIONS.views:
             return _views(function, results, args, kwargs)
         results = _apart(results, (*args, *kwargs.values()))
@@ -249,6 +255,8 @@ class ArrayProtocol(NumberProtocol):
     def _called_as(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
+        if name in ("sum", "prod", "cumsum", "cumprod"):
+            kwargs = _computed_in(out, kwargs, self)
         found = method(self, *args, **kwargs)
         if name == "astype" and kwargs.get("copy") is False:
             return found
@@ -297,9 +305,11 @@ def _number(found: Any) -> Any:
 
 
 def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
-    """`found`, computed by ``look(base)``, as a view of `base`."""
+    """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
     if not isinstance(found, ArrayProtocol):
         return found
+    if not base.shape and base.number and base.window is None and base.home is not None:
+        return _apart(found, (base,))
     tracer: Any = found.handle()
     tracer.window = View(base, look, put, index)
     return tracer
@@ -318,7 +328,7 @@ def _views(
         return function(*[base if x is first else x for x in args], **replaced)
 
     def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
-        if not shares(base, look):
+        if not shares(base, look) and (writable or base.size):
             return _apart(result, (base,))
         put = put_by_place(look) if writable is True else writable or None
         return _view(result, base, look, put, name)
@@ -340,6 +350,14 @@ def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: 
         raise not_ours(name)
     target.check_writable()
     write(target, method(target, *rest, **kwargs))
+
+
+def _computed_in(out: Any, options: dict[str, Any], operand: Any) -> dict[str, Any]:
+    """Sums and products are computed in the dtype of the array that they are written into, if that is the wider one."""
+    target = out[0] if isinstance(out, tuple) else out
+    if target is None or options.get("dtype") is not None or not hasattr(operand, "dtype"):
+        return options
+    return {**options, "dtype": np.result_type(operand.dtype, target.dtype)}
 
 
 def _into_all(outs: Any, results: Any, name: str, where: Any = True) -> Any:

@@ -53,6 +53,8 @@ def root_of(tracer: Any) -> Any:
 
 def write(tracer: Any, value: Any) -> None:
     """Let `tracer` stand for `value`, of the same type, and with it all that shares its memory."""
+    if hasattr(value, "handle"):
+        value = value.handle()  # as it is now, also where it looks into the memory that is written to, or is it
     view = tracer.window
     if view is not None:
         write(view.base, view.put(view.base, value))
@@ -103,6 +105,8 @@ def is_integer(part: Any) -> bool:
     """Whether it is an integer as part of an index, or stands for one."""
     if isinstance(part, int | np.integer):
         return not isinstance(part, bool)
+    if isinstance(part, np.ndarray) or not getattr(part, "number", True):
+        return False  # an array of one position takes, as longer ones do
     return getattr(part, "shape", None) == () and part.dtype.kind in "iu"
 
 
