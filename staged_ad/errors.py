@@ -83,10 +83,6 @@ class DegenerateError(LinAlgError):
     """A derivative depends on the gap between eigenvalues or singular values that coincide: it does not exist."""
 
 
-class DomainError(StagedADError, ValueError):
-    """A function has no value at the numbers that it was given."""
-
-
 class ZeroWeightsError(StagedADError, ZeroDivisionError):
     """Weights of an average sum to zero."""
 

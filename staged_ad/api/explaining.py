@@ -7,7 +7,6 @@ Start at ``explain_cache_misses``.
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,12 +53,18 @@ def explain_cache_misses(report: Callable[[str], object] | None = None) -> Itera
     argument 0 (x) of <lambda>: shape (3, 1), before (3,)
     """
     global _listeners
-    listener = _Listener(report or logging.getLogger("staged_ad").warning)
+    listener = _Listener(report or _log)
     _listeners += (listener,)
     try:
         yield
     finally:
         _listeners = tuple(other for other in _listeners if other is not listener)
+
+
+def _log(text: str) -> None:
+    import logging  # slow to load, and seldom asked for
+
+    logging.getLogger("staged_ad").warning(text)
 
 
 class _Listener:

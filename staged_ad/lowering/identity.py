@@ -48,7 +48,11 @@ def _identity(program: Program) -> Identity:
     if known is None:
         writer = _Writer()
         content = writer.program(program)
-        digest = hashlib.blake2b(marshal.dumps(content, 2), digest_size=20).hexdigest()
+        try:
+            text = marshal.dumps(content, 2)
+        except ValueError:  # a number or a text of a class of the user's
+            raise NotStorableError("a parameter") from None
+        digest = hashlib.blake2b(text, digest_size=20).hexdigest()
         known = program.memo[Identity] = Identity(digest, tuple(writer.constants), tuple(writer.sources))
     return known
 
@@ -115,7 +119,7 @@ class _Writer:
             case None | bool() | str() | bytes():
                 return value
             case Enum():
-                return "enum", type(value).__qualname__, value.name
+                return "enum", str(type(value)), value.name
             case np.generic():
                 return "number", value.dtype.str, value.tobytes()
             case int() | float() | complex():
@@ -135,7 +139,7 @@ class _Writer:
             case tuple() | list():
                 return type(value).__name__, self._items(value)
             case _ if is_dataclass(value) and not isinstance(value, type):
-                return type(value).__qualname__, self._items([getattr(value, field.name) for field in fields(value)])
+                return str(type(value)), self._items([getattr(value, field.name) for field in fields(value)])
             case _:
                 raise NotStorableError(type(value).__name__)
 

@@ -119,7 +119,9 @@ class _Object:
             for k, section in enumerate(self.sections)
             if section.flags & _ALLOC and section.size and self.text(names, section.name) != ".eh_frame"
         ]
-        if any(self.sections[k].flags & _THREAD_LOCAL for k in self.kept) or any(s.type == _REL for s in self.sections):
+        kept = [self.sections[k] for k in self.kept]
+        strange = any(section.flags & _THREAD_LOCAL or section.align > mmap.PAGESIZE for section in kept)
+        if strange or any(section.type == _REL for section in self.sections):
             raise UnsupportedObjectError
 
     def text(self, table: _Section, at: int) -> str:

@@ -57,12 +57,6 @@ _MAKING = [
 
 _JOINING = ["concatenate", "concat", "stack", "vstack", "hstack", "dstack", "column_stack"]
 
-_DRAWING = (
-    "rand randn random random_sample ranf sample uniform normal standard_normal lognormal exponential gamma beta "
-    "laplace standard_exponential standard_gamma standard_cauchy standard_t chisquare logistic weibull rayleigh "
-    "triangular multivariate_normal dirichlet permutation choice"
-)
-
 
 def taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose arguments may be lists that hold traced values; tuples, as those of cho_factor, stay."""
@@ -77,7 +71,7 @@ def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
     return original(*map(_as_array, args), **{name: _as_array(value) for name, value in kwargs.items()})
 
 
-def _making(original: Any, *args: Any, **kwargs: Any) -> Any:
+def making(original: Any, *args: Any, **kwargs: Any) -> Any:
     return _own(_of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
 
 
@@ -161,9 +155,8 @@ def _grid(original: Any, key: Any) -> Any:
 
 CREATORS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_ORDINARY, _of_lists),
-    **dict.fromkeys(_MAKING, _making),
+    **dict.fromkeys(_MAKING, making),
     **dict.fromkeys(_JOINING, _joining),
-    **{f"random.{name}": _making for name in _DRAWING.split()},
     "fromiter": _fromiter,
     "block": _block,
     "mgrid": _grid,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError
-from staged_ad.numpy.arrays import asarray, refuse
+from staged_ad.numpy.arrays import asarray, is_traced, refuse
 from staged_ad.primitives.shearing import windows
 from staged_ad.tracing.source import location, user_source
 
@@ -25,7 +25,9 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    a, v = np.atleast_1d(asarray(a)), np.atleast_1d(asarray(v)).conj()
+    a, v = asarray(a), asarray(v).conj()
+    if not (a.ndim and v.ndim):
+        raise ShapeError(f"object of too small depth for desired array: correlate (at {location(user_source())})")
     if len(v) > len(a):
         return np.flip(_slid(v, a, mode))
     return _slid(a, v, mode)
@@ -156,6 +158,21 @@ def polyfit(
     return (solution.T / scale).T
 
 
+def poly1d(original: Callable[..., Any], self: Any, c_or_r: Any, r: bool = False, variable: Any = None) -> None:
+    """The constructor of np.poly1d, which its methods call, too."""
+    if not is_traced(c_or_r):
+        return original(self, c_or_r, r, variable)
+    given = asarray(c_or_r)
+    if given.array is not None:
+        return original(self, given.array, r, variable)
+    coefficients = np.poly(given) if r else np.atleast_1d(given)
+    if coefficients.ndim > 1:
+        raise ValueError("Polynomial must be 1d only.")
+    original(self, [1.0], False, variable)
+    self._coeffs = coefficients
+    return None
+
+
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.convolve: convolve,
     np.correlate: correlate,
@@ -168,3 +185,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.poly: poly,
     np.polyfit: polyfit,
 }
+
+CREATORS: dict[str, Callable[..., Any]] = {"poly1d.__init__": poly1d}
+"""By the name of NumPy's function; each takes it first, then its arguments."""

@@ -1,11 +1,12 @@
-"""np.poly1d of traced coefficients, and the series of np.polynomial: values, classes and Vandermonde matrices.
+"""The series of np.polynomial on traced values: values, classes and Vandermonde matrices.
 
-Invariant: no coefficient is dropped for being zero, unless it is known to be: shapes are static.
-Start at ``CREATORS``.
+Invariant: this module is imported after np.polynomial, which NumPy itself imports late.
+Start at ``_value``.
 """
 
 from __future__ import annotations
 
+import importlib
 import operator
 from collections.abc import Callable
 from functools import partial
@@ -15,21 +16,7 @@ import numpy as np
 
 from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.tracing import Tracer
-
-
-def _poly1d(original: Callable[..., Any], self: Any, c_or_r: Any, r: bool = False, variable: Any = None) -> None:
-    """The constructor of np.poly1d, which its methods call, too."""
-    if not is_traced(c_or_r):
-        return original(self, c_or_r, r, variable)
-    given = asarray(c_or_r)
-    if given.array is not None:
-        return original(self, given.array, r, variable)
-    coefficients = np.poly(given) if r else np.atleast_1d(given)
-    if coefficients.ndim > 1:
-        raise ValueError("Polynomial must be 1d only.")
-    original(self, [1.0], False, variable)
-    self._coeffs = coefficients
-    return None
+from staged_ad.tracing.operations import OPERATIONS
 
 
 def _class_value(original: Callable[..., Any], self: Any, arg: Any) -> Any:
@@ -82,13 +69,10 @@ _FAMILIES = {
 
 def _family(module: str, prefix: str) -> dict[str, Callable[..., Any]]:
     path = f"numpy.polynomial.{module}"
-    value = getattr(getattr(np.polynomial, module), f"{prefix}val")
+    value = getattr(importlib.import_module(path), f"{prefix}val")
     return {f"{path}.{prefix}val": _value, f"{path}.{prefix}vander": partial(_matrix, value)}
 
 
-CREATORS: dict[str, Callable[..., Any]] = {
-    "numpy.poly1d.__init__": _poly1d,
-    "numpy.polynomial._polybase.ABCPolyBase.__call__": _class_value,
-    **{name: f for module, prefix in _FAMILIES.items() for name, f in _family(module, prefix).items()},
-}
-"""By full name; each takes NumPy's function first, then its arguments."""
+OPERATIONS.creators["numpy.polynomial._polybase.ABCPolyBase.__call__"] = _class_value
+for _module, _prefix in _FAMILIES.items():
+    OPERATIONS.creators.update(_family(_module, _prefix))

@@ -42,7 +42,6 @@ from staged_ad.numpy import (
     refusing,
     scanning,
     selecting,
-    series,
     shaping,
     spacing,
     statistics,
@@ -51,6 +50,7 @@ from staged_ad.numpy import (
     ufuncs,
     windows,
 )
+from staged_ad.tracing.libraries import when_imported
 from staged_ad.tracing.operations import OPERATIONS
 
 MODULES: tuple[ModuleType, ...] = (
@@ -93,8 +93,11 @@ for _module in MODULES:
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at, strong=promotion.strong)
-OPERATIONS.creators.update({f"numpy.{name}": f for name, f in (creation.CREATORS | of_lists.CREATORS).items()})
-OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS | series.CREATORS)
+_creators = creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
+OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
+OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.changes.update(inplace.CHANGES)
 OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)
+when_imported("numpy.random", "staged_ad.numpy.drawing")
+when_imported("numpy.polynomial", "staged_ad.numpy.series")

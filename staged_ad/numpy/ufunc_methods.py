@@ -123,6 +123,9 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
         parts = [np.full(x.shape[1:], ufunc.identity, ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])]
     elif len(x) == 0:
         raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
+    taken, _, given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))
+    if given != taken and ufunc is not np.logical_xor:
+        raise DTypeError(f"np.{ufunc.__name__}.reduce: {taken} and {given} differ (at {location(user_source())})")
     found = _in_pairs(ufunc, x) if not parts else _in_order(ufunc, parts)
     if len(x) == 1:
         found = found.astype(ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from staged_ad.primitives.arithmetic import div, eq
+from staged_ad.primitives.arithmetic import div, eq, trunc
 from staged_ad.primitives.exponential import cosh, exp, log, sinh
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, sub
 from staged_ad.primitives.special import component, counted, near_zero, refused, special
@@ -21,7 +21,8 @@ exp1: Operation = special("exp1", lambda y, x: neg(div(exp(neg(x)), x)))
 
 
 def _partial_expn(y: Any, n: Any, x: Any) -> Any:
-    """-E_(n-1)(x), NIST DLMF 8.19.13; E_0(x) is exp(-x) / x."""
+    """-E_(n-1)(x), NIST DLMF 8.19.13; E_0(x) is exp(-x) / x. SciPy cuts n down to a whole number."""
+    n = trunc(n)
     return neg(select(eq(n, 0.0), add(y, div(y, x)), expn(sub(n, 1.0), x)))
 
 

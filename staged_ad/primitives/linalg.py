@@ -14,8 +14,8 @@ import numpy as np
 
 from staged_ad.errors import (
     DegenerateError,
-    DomainError,
     DTypeError,
+    InvalidValueError,
     LinAlgError,
     ShapeError,
     StagedADError,
@@ -54,7 +54,7 @@ ERRORS: dict[str, tuple[type[StagedADError], str]] = {
         "the derivative of eig and eigvals needs a basis of eigenvectors, and those of this matrix are linearly "
         "dependent; see docs/linalg.md",
     ),
-    "nan": (DomainError, "All-NaN slice encountered"),
+    "nan": (InvalidValueError, "All-NaN slice encountered"),
     "weights": (ZeroWeightsError, "Weights sum to zero, can't be normalized"),
 }
 """What ``require`` and the factorisations raise, by the names that stand in programs."""

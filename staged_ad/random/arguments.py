@@ -31,7 +31,7 @@ def here() -> str:
 
 def check_key(what: str, key: Any) -> Any:
     """A key: a uint32 array of shape (2,)."""
-    if isinstance(key, np.random.Generator | np.random.SeedSequence | np.random.BitGenerator):
+    if type(key).__module__.startswith("numpy.random"):  # a module that NumPy imports when it is first asked for
         raise ArgumentError(f"{what}: key is a {type(key).__name__} of NumPy {here()}; {_ADVICE}")
     if not isinstance(key, Tracer | np.ndarray) or key.dtype != UINT32:
         found = key.type if isinstance(key, Tracer) else describe(key)

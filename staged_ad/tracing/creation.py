@@ -119,17 +119,20 @@ def _install(functions: dict[str, dict[str, Any]]) -> None:
 
 
 def _holder(path: str) -> Any:
-    """A module, or a class in one."""
+    """A module, or a class in one; None for a module that nobody has imported."""
     if path in sys.modules:
         return sys.modules[path]
     module, _, name = path.rpartition(".")
-    return getattr(sys.modules[module], name)
+    return vars(sys.modules[module]).get(name)  # getattr would import numpy.random
 
 
 def _prepare() -> None:
     """Stand-ins for the functions that the modules have now."""
     for module, names in _names(tuple(OPERATIONS.creators)).items():
-        namespace = vars(_holder(module))
+        holder = _holder(module)
+        if holder is None:
+            continue
+        namespace = vars(holder)
         present = {name: namespace[name] for name in names}
         if _originals.get(module) != present:
             _originals[module] = present

@@ -363,7 +363,8 @@ def products(d: Draw, s: Scope) -> list[str]:
             f"np.convolve({x}, {y}, '{d.pick('full', 'same', 'valid')}')",
             f"np.correlate({x}, {y}, '{d.pick('full', 'same', 'valid')}')",
             f"np.polyval({x}, {y})",
-            f"np.{d.pick('polyadd', 'polysub', 'polymul')}({x}, {y})",
+            f"np.{d.pick('polyadd', 'polysub')}({x}, {y})",
+            f"np.polymul(abs({x}) + 1, {y} * {y} + 1)",  # of leading zeros NumPy lets none stand
             f"np.polyder({x}, {d.randint(0, 3)})",
             f"np.polyint({x})",
             f"np.vecdot({x}, {y})",
