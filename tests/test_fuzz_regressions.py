@@ -71,6 +71,11 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, m=m: np.convolve(x, [1.0, np.nan, 0.0, 2.0], m), V) for m in ("full", "same", "valid")],
     (lambda k: np.convolve(k, K[:2]), K),
     (lambda x: np.polymul(x[:0], x), V),
+    *[
+        (lambda x, m=m, w=w: np.pad(x, w, mode=m, reflect_type="odd"), np.array(v))
+        for m in ("reflect", "symmetric")
+        for w, v in [((9, 2), [1.0, np.nan, 3.0]), ((0, 7), [np.inf, 1.0]), (3, [5.0]), (2, [[1, 2], [3, 5]])]
+    ],
     *[(lambda k, n=n: np.round(k, n), np.array([-127, 25, 15, 4], "int8")) for n in (-3, -1, 0, 2)],
     (lambda x: np.round(x * 1e4, -3), V),
     (lambda k: np.where(k > 0, -1, k), K.astype("uint8")),
@@ -209,6 +214,7 @@ def test_an_element_is_no_array_of_one_element(index: Any):
 
 def _of_a_number(x: Any) -> Any:
     total, first = np.sum(x), x[0]
+    first.fill(9.0)
     views = [total.reshape(1), np.atleast_1d(total), first[None], np.expand_dims(first, 0)]
     for view in views:
         view += 7.0

@@ -105,15 +105,31 @@ def _indexed(mode: str) -> Callable[..., Any]:
 
 def _reflected(mode: str) -> Callable[..., Any]:
     def padded(x: Any, axis: int, low: int, high: int, reflect_type: str = "even") -> Any:
-        if reflect_type == "even":
+        if reflect_type == "even" or x.shape[axis] == 1:
             return _indexed(mode)(x, axis, low, high)
-        n = x.shape[axis]
-        weights = np.pad(np.eye(n), ((low, high), (0, 0)), mode=mode, reflect_type="odd").astype(x.dtype)  # type: ignore[call-overload]  # as above
-        last = np.moveaxis(x, axis, -1)
-        sides = [np.matmul(last, weights[part].T) for part in (slice(low), slice(low + n, None))]
-        return np.moveaxis(np.concatenate([sides[0], last, sides[1]], -1), -1, axis)
+        return _turned(x, axis, low, high, 0 if mode == "symmetric" else 1)
 
     return padded
+
+
+def _turned(x: Any, axis: int, low: int, high: int, skipped: int) -> Any:
+    """Turned around both ends, again and again: twice the end minus the mirror image, which leaves out the end itself
+    where `skipped` is 1.
+    """
+    period = x.shape[axis] - skipped
+    while low or high:
+        length = (x.shape[axis] - skipped) // period * period
+        k = min(length, low)
+        if k:
+            mirrored = np.flip(x[along(axis, slice(skipped, skipped + k))], axis)
+            x = np.concatenate([(2 * x[along(axis, slice(0, 1))] - mirrored).astype(x.dtype), x], axis)
+        low -= k
+        k, end = min(length, high), x.shape[axis] - skipped
+        if k:
+            mirrored = np.flip(x[along(axis, slice(end - k, end))], axis)
+            x = np.concatenate([x, (2 * x[along(axis, slice(-1, None))] - mirrored).astype(x.dtype)], axis)
+        high -= k
+    return x
 
 
 def _ramp(x: Any, axis: int, low: int, high: int, end_values: Any = 0) -> Any:

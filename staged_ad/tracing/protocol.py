@@ -253,6 +253,9 @@ class ArrayProtocol(NumberProtocol):
             raise
 
     def _called_as(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if name in OPERATIONS.changes and _is_number(self):
+            method(self, *args, **kwargs)  # NumPy changes an array that it makes of the number
+            return None
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
         if name in ("sum", "prod", "cumsum", "cumprod"):
@@ -304,11 +307,16 @@ def _number(found: Any) -> Any:
     return found if known is None or found.type.weak else known[()]
 
 
+def _is_number(x: Any) -> bool:
+    """Whether NumPy has a number in its place; arguments may be arrays without axes."""
+    return not x.shape and x.number and x.window is None and x.home is not None
+
+
 def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
     """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
     if not isinstance(found, ArrayProtocol):
         return found
-    if not base.shape and base.number and base.window is None and base.home is not None:
+    if _is_number(base):
         return _apart(found, (base,))
     tracer: Any = found.handle()
     tracer.window = View(base, look, put, index)

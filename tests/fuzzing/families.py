@@ -57,7 +57,7 @@ def matrices(d: Draw, s: Scope) -> list[str]:
             f"np.linalg.eigvalsh({spd})",
             f"np.linalg.svd({a}, compute_uv=False)",
             f"abs(np.linalg.qr({a})[1])",
-            f"np.linalg.pinv({a})",
+            f"np.linalg.pinv({a} + 0.137 * np.eye{shape[-2:]})",  # of full rank: else the result is rounding
             f"np.linalg.matrix_power({a}, {d.randint(-2, 4)})",
             f"np.linalg.lstsq({a}, {b}, rcond=None)[0]",
             f"np.linalg.cond({spd}{d.options(p=d.pick('1', '2', 'inf'))})",

@@ -90,7 +90,6 @@ def into(d: Draw, s: Scope) -> list[str]:
         (same, f"np.add.accumulate({x}, out={{new}})"),
         (same, f"np.nan_to_num({{new}}, copy=False, nan={y})"),
         (same, f"np.matmul({x}, {x}, out={{new}})"),
-        (same, f"np.dot({x}, {x}, out={{new}})"),
         (fewer, f"np.{d.pick('sum', 'max', 'mean', 'prod', 'any')}({x}, axis={axis}, out={{new}})"),
         (fewer, f"{x}.{d.pick('sum', 'min', 'mean', 'std')}(axis={axis}, out={{new}})"),
         (fewer, f"np.add.reduce({x}, axis={axis}, out={{new}})"),
