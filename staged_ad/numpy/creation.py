@@ -14,16 +14,11 @@ import numpy as np
 
 from staged_ad.ir import Literal
 from staged_ad.ir.types import DTYPES, canonical_dtype
+from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.flat import plain
 from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
 from staged_ad.numpy.shaping import array
 from staged_ad.tracing import Tracer, literal_of, traced_constant
-
-
-def holds_tracers(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(holds_tracers, value))
-    return isinstance(value, Tracer)
 
 
 def made(result: Any) -> Any:
@@ -69,7 +64,7 @@ def _like(value: Any) -> Callable[..., Any]:
     def make(original: Any, a: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
         if not isinstance(a, Tracer):
             given = {} if shape is None else {"shape": shape}
-            if not any(map(holds_tracers, args)):
+            if not is_traced(*args):
                 return made(original(a, *args, dtype=dtype, **given, **kwargs))
             a = as_value(np.asarray(a))
         number, rest = (value, args) if value is not None else (args[0], args[1:])
@@ -81,7 +76,7 @@ def _like(value: Any) -> Callable[..., Any]:
 
 def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **kwargs: Any) -> Any:
     object = plain(object)
-    if not holds_tracers(object):
+    if not is_traced(object):
         return made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
     found = array(object, dtype, ndmin=ndmin)
     return found.handle() if found is object and (copy or not object.shape) else found
@@ -96,7 +91,7 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
         a = _strong(a)
         same, copy = dtype is None or np.dtype(dtype) == a.dtype, kwargs.get("copy")
         return a if same and not copy and (a.shape or not a.number) else a.handle() if same else a.astype(dtype)
-    if not holds_tracers(a):
+    if not is_traced(a):
         return made(original(a, dtype, *args, **kwargs))
     return array(a, dtype)
 

@@ -29,30 +29,21 @@ def _check_dtype(name: str, dtype: Any) -> None:
         raise DTypeError(f"np.{name}: if a is inexact, then dtype must be inexact (at {location(user_source())})")
 
 
-def nansum(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: Any = None,
-    keepdims: Any = False,
-    initial: Any = np._NoValue,
-    where: Any = np._NoValue,
-) -> Any:
-    refuse("nansum", out=out)
-    return np.sum(_replaced(a, 0), axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
+def _nan_total(name: str, function: Callable[..., Any], nothing: float) -> Callable[..., Any]:
+    def reduce(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = np._NoValue,
+        where: Any = np._NoValue,
+    ) -> Any:
+        refuse(name, out=out)
+        x = _replaced(a, nothing)
+        return function(x, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
 
-
-def nanprod(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: Any = None,
-    keepdims: Any = False,
-    initial: Any = np._NoValue,
-    where: Any = np._NoValue,
-) -> Any:
-    refuse("nanprod", out=out)
-    return np.prod(_replaced(a, 1), axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
+    return reduce
 
 
 def _nan_extremum(name: str, function: Callable[..., Any], fill: float) -> Callable[..., Any]:
@@ -75,6 +66,8 @@ def _nan_extremum(name: str, function: Callable[..., Any], fill: float) -> Calla
     return reduce
 
 
+nansum = _nan_total("nansum", np.sum, 0)
+nanprod = _nan_total("nanprod", np.prod, 1)
 nanmax = _nan_extremum("nanmax", np.max, -np.inf)
 nanmin = _nan_extremum("nanmin", np.min, np.inf)
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import UnsupportedError
-from staged_ad.numpy.creation import holds_tracers, made
+from staged_ad.numpy.arrays import is_traced
+from staged_ad.numpy.creation import made
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.numpy.shaping import array, concatenate, reshape, transpose
 from staged_ad.primitives.makers import typeof
@@ -62,7 +63,7 @@ def taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose arguments may be lists that hold traced values; tuples, as those of cho_factor, stay."""
 
     def listed(value: Any) -> Any:
-        return array(value) if isinstance(value, list) and holds_tracers(value) else value
+        return array(value) if isinstance(value, list) and is_traced(value) else value
 
     return lambda *args, **kwargs: function(*map(listed, args), **kwargs)
 
@@ -96,13 +97,13 @@ def _own(result: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _as_array(value: Any) -> Any:
-    return array(value) if isinstance(value, list | tuple) and holds_tracers(value) else value
+    return array(value) if isinstance(value, list | tuple) and is_traced(value) else value
 
 
 def _joined(original: Any, key: Any) -> Any:
     """np.r_[key] or np.c_[key]."""
     items = list(key) if isinstance(key, tuple) else [key]
-    if not holds_tracers(items):
+    if not is_traced(items):
         return made(original[key])
     axis, ndmin, place = original.axis, original.ndmin, original.trans1d
     if isinstance(items[0], str):
@@ -145,7 +146,7 @@ def _fromiter(original: Any, iter: Any, dtype: Any, count: int = -1, **kwargs: A
     items = list(islice(iter, count if count >= 0 else None))
     if len(items) < count:
         raise ValueError(f"iterator too short: Expected {count} but iterator had only {len(items)} items.")
-    return array(items, dtype) if holds_tracers(items) else _own(original(items, dtype, **kwargs), ())
+    return array(items, dtype) if is_traced(items) else _own(original(items, dtype, **kwargs), ())
 
 
 def _grid(original: Any, key: Any) -> Any:

@@ -22,7 +22,7 @@ import numpy as np
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import Literal
 from staged_ad.ir.types import COMPLEX128, FLOAT64
-from staged_ad.numpy.creation import holds_tracers
+from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array
 from staged_ad.primitives.makers import typeof
@@ -79,7 +79,7 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def apply(original: Any, numbers: Any, *args: Any, **kwargs: Any) -> Any:
         numbers = list(numbers)
-        if not holds_tracers([*numbers, *args, *kwargs.values()]):
+        if not is_traced([*numbers, *args, *kwargs.values()]):
             return original(numbers, *args, **kwargs)
         return as_number(function(array(numbers), *args, **kwargs))
 
@@ -87,7 +87,7 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _isclose(original: Any, a: Any, b: Any, *, rel_tol: float = 1e-09, abs_tol: float = 0.0) -> Any:
-    if not holds_tracers([a, b]):
+    if not is_traced([a, b]):
         return original(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
     bound = np.maximum(rel_tol * np.maximum(abs(a), abs(b)), abs_tol)
     return (a == b) | (np.isfinite(a) & np.isfinite(b) & (abs(a - b) <= bound))
