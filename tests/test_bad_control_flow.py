@@ -54,7 +54,7 @@ CARRIES: list[tuple[Any, Callable[[Any], Any], list[str]]] = [
     (np.int64(0), lambda c: c + 0.5, ["carry: enters as i64, leaves as f64"]),
     (0.5, lambda c: c.astype(int), ["carry: enters as f64, leaves as i64"]),
     (np.False_, lambda c: c + 1, ["carry: enters as bool, leaves as i64"]),
-    (0, lambda c: c > 0, ["carry: enters as i64, leaves as bool"]),
+    (np.int64(0), lambda c: c > 0, ["carry: enters as i64, leaves as bool"]),
     ({"v": [V, V]}, lambda c: {"v": [F4, c["v"][1]]}, ["carry['v'][0]: enters as f64[3], leaves as f32[3]"]),
     ({"v": [V, V]}, lambda c: {"v": [F4, X]}, ["carry['v'][0]: enters", "carry['v'][1]: enters as f64[3], leaves as"]),
     (Point(V, V), lambda c: Point(c.x, F4), ["carry.y: enters as f64[3], leaves as f32[3]"]),

@@ -8,16 +8,19 @@ Start at ``canonical``.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from staged_ad.ir import Atom, Equation, Program, Var
 from staged_ad.ir.lowerings import Product
 from staged_ad.lowering.regions import Matrix, MatrixProduct
+from staged_ad.lowering.rows import sums_fit
 from staged_ad.lowering.values import Externals
 from staged_ad.primitives.arithmetic import and_
 from staged_ad.primitives.makers import mul
 from staged_ad.primitives.products import free_axes
+from staged_ad.primitives.reductions import reduce_sum
 from staged_ad.primitives.shaping import Axes, _reshape, _transpose, broadcast
 
 SMALLEST = 2048
@@ -47,17 +50,58 @@ def wants_blas(equation: Equation) -> bool:
 def canonical(program: Program) -> Program:
     """Products for BLAS with their operands as stacks of matrices: views and copies as equations of their own.
 
-    Products that contract nothing become elementwise.
+    Products that contract nothing become elementwise. So do those of a matrix with several vectors, as in
+    X.T @ f(X @ w): by rows, they read it once (`rows`).
     """
     equations: list[Equation] = []
+    shared = _read_again(program)
     for equation in program.equations:
-        if wants_blas(equation):
+        if not shared.isdisjoint(equation.inputs) and _by_vector(equation) is not None:
+            equations.extend(_summed(equation))
+        elif wants_blas(equation):
             equations.extend(_canonical(equation))
         elif isinstance(equation.primitive.lower, Product) and _lengths(equation)[2] == 1:
             equations.extend(_elementwise(equation))
         else:
             equations.append(equation)
     return Program(program.inputs, tuple(equations), program.outputs, program.name)
+
+
+def _by_vector(equation: Equation) -> int | None:
+    """Which operand is the matrix in a product of a large matrix and a vector; None in others."""
+    if not wants_blas(equation):
+        return None
+    ranks = [atom.type.ndim for atom in equation.inputs]
+    return ranks.index(2) if sorted(ranks) == [1, 2] else None
+
+
+def _read_again(program: Program) -> set[Atom]:
+    """Matrices with short rows that are multiplied by several vectors."""
+    count: Counter[Atom] = Counter()
+    for equation in program.equations:
+        which = _by_vector(equation)
+        if which is not None:
+            count[equation.inputs[which]] += 1
+    return {
+        matrix
+        for matrix, times in count.items()
+        if times > 1 and sums_fit(matrix.type.with_shape(matrix.type.shape[1:]))
+    }
+
+
+def _summed(equation: Equation) -> list[Equation]:
+    """The product with a vector as the sum of elementwise products."""
+    which = _by_vector(equation)
+    assert which is not None
+    matrix, vector = equation.inputs[which], equation.inputs[1 - which]
+    (axis,) = equation.params["contract"][which]
+    new: list[Equation] = []
+    shape = matrix.type.shape
+    spread = _added(new, equation, broadcast.primitive, vector, {"shape": shape, "dims": (axis,)}, shape)
+    product = Var(matrix.type)
+    new.append(Equation(mul.primitive, (matrix, spread), {}, (product,), equation.source))
+    new.append(Equation(reduce_sum.primitive, (product,), {"axes": (axis,)}, equation.outputs, equation.source))
+    return new
 
 
 def _elementwise(equation: Equation) -> list[Equation]:

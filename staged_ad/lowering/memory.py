@@ -25,14 +25,17 @@ class Memory:
     """Addresses arrays through the table `arrays`, in the order of `places`.
 
     `positions` gives the register of each loop variable, and of nodes that are indices. While a vector is emitted,
-    `shift` is how far it is from the first vector of the iteration, and `mask` says which of its lanes exist (None:
-    all). `first` is the number of the element at address 0, for arrays where it is not 0.
+    `shift` is how far it is, along the dimension `copied`, from the first one of the iteration, and `mask` says which
+    of its lanes exist (None: all). `first` is the number of the element at address 0, for arrays where it is not 0.
     """
 
-    def __init__(self, code: Code, storage: Places, vector: int | None, first: Mapping[Atom, int]) -> None:
+    def __init__(
+        self, code: Code, storage: Places, vector: int | None, copied: int | None, first: Mapping[Atom, int]
+    ) -> None:
         self.code = code
         self.storage = storage
         self.vector = vector
+        self.copied = -1 if copied is None else copied
         self.first = first
         self.positions: dict[int, Value] = {}
         self.shift = 0
@@ -72,7 +75,7 @@ class Memory:
     def scalar(self, affine: Affine) -> Value:
         """An affine index at the first lane of the present vector; in all lanes where nodes differ between them."""
         code = self.code
-        total = code.constant(affine.offset + affine.coefficient(self.vector_or_none) * self.shift, INT64)
+        total = code.constant(affine.offset + affine.coefficient(self.copied) * self.shift, INT64)
         for dim, factor in sorted(affine.terms, key=lambda term: self.positions[term[0]].depth):
             position = self.positions[dim]
             key = total.name, position.name, factor
@@ -124,11 +127,16 @@ class Memory:
 
     def load(self, node: Load) -> Value:
         guard = tuple(c for c in node.guard if not (self.unguarded and self.varies(c[0])))
-        key = id(node.array), node.address, guard, self.shift if self.varies(node.address) else 0
+        key = id(node.array), node.address, guard, self.shift if self._moves(node) else 0
         known = self._loads.get(key)
         if known is None:
             known = self._loads[key] = self._load(node)
         return known
+
+    def _moves(self, node: Load) -> bool:
+        """Whether what is read differs from copy to copy."""
+        indices = node.address, *(affine for affine, _ in node.guard)
+        return any(affine.coefficient(self.copied) or affine.nodes for affine in indices)
 
     def _load(self, node: Load) -> Value:
         code = self.code

@@ -20,7 +20,7 @@ from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import NODES, Affine
 from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Store, Times
-from staged_ad.lowering.schedule import Schedule
+from staged_ad.lowering.schedule import Schedule, depending
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Externals, Instruction, Value
@@ -42,13 +42,14 @@ class NestWriter:
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
         self.code = Code(externals, schedule.lanes, self.depth + 2)
-        self.memory = Memory(self.code, storage, schedule.vector, first)
+        self.memory = Memory(self.code, storage, schedule.vector, schedule.copied, first)
         for k, dim in enumerate(schedule.loops):
             self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
         self.chunk_dim = len(self.nest.domain)
         self.memory.positions[self.chunk_dim] = Value("%chunk", INT64, 1, 0)
         self.allocas: list[str] = []
         self.start, self.end = self._bounds()
+        self.depends = depending(self.nest.nodes)
         self.masks: list[Value | None] = []
         self.inside: list[Instruction] = []  # what comes before the choice between the two bodies
         self.plain: list[Instruction] = []  # the body without guards and masks
@@ -101,25 +102,39 @@ class NestWriter:
         if k == self.depth:
             return
         start, end = self._loop_bounds(k)
-        vector = self.schedule.loops[k] == self.schedule.vector
-        step = self.schedule.lanes * self.schedule.copies if vector else 1
         yield f"  br label %head{k}"
         yield f"head{k}:"
-        yield f"  %i{k} = phi i64 [ {start.name}, %{label} ], [ %next{k}, %latch{k} ]"
-        yield f"  %go{k} = icmp slt i64 %i{k}, {end.name}"
+        yield f"  %at{k} = phi i64 [ {start.name}, %{label} ], [ %next{k}, %latch{k} ]"
+        yield f"  %go{k} = icmp slt i64 %at{k}, {end.name}"
         yield f"  br i1 %go{k}, label %body{k}, label %exit{k}"
         yield f"body{k}:"
+        yield from self._position(k, end)
         yield from self._block(k + 1)
         yield from self._loops(k + 1, f"body{k}")
         if k + 1 == self.first_reduced < self.depth:
             yield from self._block(self.after)
         yield f"  br label %latch{k}"
         yield f"latch{k}:"
-        yield f"  %next{k} = add nsw i64 %i{k}, {step}"
+        yield f"  %next{k} = add nsw i64 %at{k}, {self._step(self.schedule.loops[k])}"
         yield f"  br label %head{k}"
         yield f"exit{k}:"
         if k == 0 and self.first_reduced == 0:
             yield from self._block(self.after)
+
+    def _step(self, dim: int) -> int:
+        """Iterations at once."""
+        schedule = self.schedule
+        return (schedule.lanes if dim == schedule.vector else 1) * (schedule.copies if dim == schedule.copied else 1)
+
+    def _position(self, k: int, end: Value) -> Iterator[str]:
+        """The index in the body. The last rows may be those of the iteration before once more."""
+        rows = self.schedule.copies
+        if self.schedule.loops[k] != self.schedule.copied or self.schedule.copied == self.schedule.vector or rows == 1:
+            yield f"  %i{k} = add nsw i64 %at{k}, 0"
+            return
+        yield f"  %last{k} = sub nsw i64 {end.name}, {rows}"
+        yield f"  %whole{k} = icmp sle i64 %at{k}, %last{k}"
+        yield f"  %i{k} = select i1 %whole{k}, i64 %at{k}, i64 %last{k}"
 
     # -- the body -----------------------------------------------------------------------------------------------
 
@@ -198,7 +213,7 @@ class NestWriter:
     def _enter(self, copy: int) -> None:
         """Make the memory speak of vector number `copy` of the iteration."""
         schedule, memory = self.schedule, self.memory
-        memory.shift = copy * schedule.lanes
+        memory.shift = copy * (schedule.lanes if schedule.copied == schedule.vector else 1)
         if copy == len(self.masks):
             self.masks.append(self._mask())
         memory.mask = self.masks[copy]
@@ -210,18 +225,16 @@ class NestWriter:
             return None
         length = self.nest.domain[vector]
         whole = math.gcd(length, schedule.chunk) if schedule.chunked == vector else length
-        if whole % (schedule.lanes * schedule.copies) == 0:
+        if whole % self._step(vector) == 0:
             return None
         end = self.end if schedule.chunked == vector else self.code.constant(length, INT64)
         return self.memory.lanes_below(vector, end)
 
     def _values(self, shared: dict[int, Value]) -> list[Value]:
-        """The value of every node; those without the vector dimension are common to all copies."""
+        """The value of every node; those without the dimension of the copies are common to all of them."""
         values: list[Value] = []
-        varies: list[bool] = []
         for number, node in enumerate(self.nest.nodes):
-            varies.append(self._varies(node, varies))
-            if varies[number]:
+            if self.schedule.copied in self.depends[number]:
                 values.append(self._emit(node, values))
             else:
                 if number not in shared:
@@ -229,27 +242,6 @@ class NestWriter:
                 values.append(shared[number])
             self.memory.positions[NODES + number] = values[number]
         return values
-
-    def _varies(self, node: Node, varies: list[bool]) -> bool:
-        """Whether a node differs from lane to lane."""
-        vector = self.memory.vector_or_none
-
-        def differs(affine: Affine) -> bool:
-            return affine.coefficient(vector) != 0 or any(varies[node] for node in affine.nodes)
-
-        match node:
-            case Load():
-                return differs(node.address)
-            case Guarded():
-                return varies[node.operand] or any(differs(a) for a, _ in node.guard)
-            case Apply():
-                return any(varies[k] for k in node.operands)
-            case Times():
-                return varies[node.left] or varies[node.right]
-            case OfIndex():
-                return any(differs(i) for i in node.index)
-            case Constant():
-                return False
 
     def _emit(self, node: Node, values: list[Value]) -> Value:
         code = self.code
@@ -359,19 +351,27 @@ class NestWriter:
                 self._enter(copy)
                 self.memory.store(target, address, part[-1], self.after)
             return
+        if self.schedule.copied != self.schedule.vector:
+            for copy, part in enumerate(parts):
+                self._enter(copy)
+                self.memory.store(target, address, self._across(reduce, part), self.after)
+            return
         while len(parts) > 1:
             half = (len(parts) + 1) // 2
             joined = [self._join(reduce, a, b) for a, b in zip(parts, parts[half:], strict=False)]
             parts = [*joined, *parts[len(joined) : half]]
-        whole = parts[0]
+        self.memory.shift = 0
+        self.memory.store(target, address, self._across(reduce, parts[0]), self.after)
+
+    def _across(self, reduce: Reduce, whole: list[Value]) -> Value:
+        """The fold of the lanes of a vector."""
         lanes = self.schedule.lanes
         while lanes > 1:
             lanes //= 2
             low = [self.code.part(v, 0, lanes) for v in whole]
             high = [self.code.part(v, lanes, lanes) for v in whole]
             whole = self._join(reduce, low, high)
-        self.memory.shift = 0
-        self.memory.store(target, address, whole[-1], self.after)
+        return whole[-1]
 
     def _join(self, reduce: Reduce, a: list[Value], b: list[Value]) -> list[Value]:
         code = self.code

@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from staged_ad.ir import Atom, Var
+from staged_ad.ir import ArrayType, Atom, Var
 from staged_ad.ir.lowerings import ArgFold
 from staged_ad.lowering.indexing import NODES, Affine
 from staged_ad.lowering.regions import Copy, Load, Nest, Region, Rows
-from staged_ad.lowering.schedule import merged
+from staged_ad.lowering.schedule import ROWS, merged
 
 CACHED = 1 << 19
 """Bytes up to which nests find each other's results in the cache anyway."""
@@ -87,6 +87,7 @@ def _closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
     if shared <= CACHED or not widths:
         return list(group)
     count = BLOCK // sum(widths.values())
+    count -= count % ROWS if count > ROWS else 0
     if count < 1 or rows.count // count < FEWEST:
         return list(group)
     local: dict[Var, int] = {}
@@ -94,14 +95,14 @@ def _closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
         used = sum(local.values()) + widths.get(var, 0)
         if var in widths and readers[var] == inside[var] and used * count <= LOCAL:
             local[var] = widths[var]
-    if any(nest_sums_too_much(nest, count * sum(widths.values())) for nest in group):
+    if not all(sums_fit(fold.array.type) for nest in group if 0 in nest.reduced for fold in nest.reduces):
         return list(group)
     return [replace(rows, block=count, local=local)]
 
 
-def nest_sums_too_much(nest: Nest, block: int) -> bool:
-    """Whether partial sums over blocks of rows would be much of what is read and written."""
-    return 0 in nest.reduced and 16 * sum(nbytes(fold.array) for fold in nest.reduces) > block
+def sums_fit(type: ArrayType) -> bool:
+    """Whether sums over blocks of rows, one for each, are little beside the blocks."""
+    return 16 * type.size * type.dtype.itemsize <= BLOCK
 
 
 def nbytes(atom: Atom) -> int:

@@ -23,6 +23,10 @@ LARGEST_SUM = 8192
 """Terms per partial sum along a reduced dimension: the error grows with the length of a chunk, not of the array."""
 INTERLEAVED = 200
 """Nodes in a body up to which a value takes four registers."""
+ROWS = 4
+"""Sums along a dimension that are computed together."""
+SHORT = 4
+"""Vectors in a sum below which it is computed together with others whatever they share."""
 LIGHT = 16
 """Nodes in a body up to which it is repeated in the loop, for independent accumulators."""
 
@@ -31,8 +35,8 @@ LIGHT = 16
 class Schedule:
     """`loops` are dimensions of the nest, outermost first; `vector` is one of them or None.
 
-    The dimension `chunked` is cut into `chunks` of `chunk` iterations; `copies` vectors are handled per iteration
-    of the vector loop.
+    The dimension `chunked` is cut into `chunks` of `chunk` iterations. `copies` neighbours along the dimension `copied`
+    are handled at once: vectors, or the rows of sums, so that they share what is common to rows.
     """
 
     nest: Nest
@@ -40,6 +44,7 @@ class Schedule:
     vector: int | None
     lanes: int
     copies: int
+    copied: int | None
     chunked: int | None
     chunks: int
     chunk: int
@@ -54,9 +59,7 @@ class Schedule:
 def schedule(nest: Nest) -> Schedule:
     plan = _unchunked(merged(nest))
     cost = cost_per_point(plan.nest) / min(plan.lanes, _native_lanes(plan.nest))
-    plan.chunked, plan.chunks, plan.chunk, plan.parallel = _chunks(
-        plan.nest, plan.loops, plan.vector, plan.lanes * plan.copies, cost
-    )
+    plan.chunked, plan.chunks, plan.chunk, plan.parallel = _chunks(plan, cost)
     return plan
 
 
@@ -64,6 +67,9 @@ def by_rows(nest: Nest, count: int, block: int) -> Schedule:
     """A merged nest in chunks of `block` of the `count` rows that its first dimension is."""
     plan = _unchunked(nest)
     plan.chunked, plan.chunks, plan.chunk = 0, -(-count // block), block * (nest.domain[0] // count)
+    if plan.copied == 0 != plan.vector:
+        while plan.chunk % plan.copies or nest.domain[0] % plan.copies:  # rows of other blocks are out of reach
+            plan.copies //= 2
     return plan
 
 
@@ -75,8 +81,8 @@ def _unchunked(nest: Nest) -> Schedule:
     else:  # no wider than the loop is long
         native_lanes = min(native_lanes, 1 << (nest.domain[vector] - 1).bit_length()) or 1
     lanes = native_lanes * _registers(nest, native_lanes)
-    copies = _copies(nest, vector, lanes)
-    return Schedule(nest, _order(nest, vector), vector, lanes, copies, None, 1, 0, False)
+    loops = _order(nest, vector)
+    return Schedule(nest, loops, vector, lanes, *_copies(nest, loops, vector, lanes), None, 1, 0, False)
 
 
 # -- merging dimensions -------------------------------------------------------------------------------------------
@@ -252,12 +258,18 @@ def _order(nest: Nest, vector: int | None) -> tuple[int, ...]:
     return (*kept, *inner, vector) if vector in nest.reduced else (*kept, vector, *inner)
 
 
-def _copies(nest: Nest, vector: int | None, lanes: int) -> int:
-    """Vectors per iteration: several for short bodies, so that their latencies overlap."""
+def _copies(nest: Nest, loops: tuple[int, ...], vector: int | None, lanes: int) -> tuple[int, int | None]:
+    """How many neighbours at once, and along which dimension: several for short bodies, so that latencies overlap."""
     if vector is None or len(nest.nodes) > LIGHT:
-        return 1
+        return 1, vector
+    guarded = any(isinstance(node, Load | Guarded) and node.guard for node in nest.nodes)
+    if vector in nest.reduced and not nest.stores and not guarded and len(nest.reduced) < len(loops):
+        row = loops[len(loops) - len(nest.reduced) - 1]
+        shared = any(isinstance(node, Load) and not node.address.coefficient(row) for node in nest.nodes)
+        if nest.domain[row] >= ROWS and (shared or nest.domain[vector] < SHORT * lanes):
+            return ROWS, row
     wanted = 4 if nest.reduces else 2
-    return max(1, min(wanted, nest.domain[vector] // lanes))
+    return max(1, min(wanted, nest.domain[vector] // lanes)), vector
 
 
 # -- chunks -------------------------------------------------------------------------------------------------------
@@ -287,10 +299,9 @@ def _chunked_dimension(nest: Nest, loops: tuple[int, ...]) -> int:
     return first
 
 
-def _chunks(
-    nest: Nest, loops: tuple[int, ...], vector: int | None, step: int, cost: float
-) -> tuple[int | None, int, int, bool]:
+def _chunks(plan: Schedule, cost: float) -> tuple[int | None, int, int, bool]:
     """The dimension that is cut, into how many pieces of what length, and whether several threads are worth it."""
+    nest, loops = plan.nest, plan.loops
     if not set(loops) - _ordered(nest) or 0 in nest.domain:
         return None, 1, 0, False
     dim = _chunked_dimension(nest, loops)
@@ -308,7 +319,7 @@ def _chunks(
     if pieces <= 1:
         return None, 1, length, False
     chunk = math.ceil(length / pieces)
-    if dim == vector:
-        chunk = -(-chunk // step) * step
+    step = (plan.lanes if dim == plan.vector else 1) * (plan.copies if dim == plan.copied else 1)
+    chunk = -(-chunk // step) * step
     chunks = -(-length // chunk)
     return (dim if chunks > 1 else None), chunks, chunk, parallel and chunks > 1
