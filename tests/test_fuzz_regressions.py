@@ -70,6 +70,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, m=m: np.correlate(x, x, m), np.array([np.inf, 0.0, 2.0, 0.5])) for m in ("full", "same", "valid")],
     *[(lambda x, m=m: np.convolve(x, [1.0, np.nan, 0.0, 2.0], m), V) for m in ("full", "same", "valid")],
     (lambda k: np.convolve(k, K[:2]), K),
+    (lambda x: np.einsum("kk,li->i", x[:, None] * N[:3], np.zeros((0, 2))), V),
     (lambda x: np.polymul(x[:0], x), V),
     *[
         (lambda x, m=m, w=w: np.pad(x, w, mode=m, reflect_type="odd"), np.array(v))
@@ -214,7 +215,6 @@ def test_an_element_is_no_array_of_one_element(index: Any):
 
 def _of_a_number(x: Any) -> Any:
     total, first = np.sum(x), x[0]
-    first.fill(9.0)
     views = [total.reshape(1), np.atleast_1d(total), first[None], np.expand_dims(first, 0)]
     for view in views:
         view += 7.0
@@ -225,7 +225,9 @@ def _through_a_view(x: Any) -> Any:
     y = x.copy()
     y.reshape(-1)[:1] = 3.0
     y.T[...] += 1.0
-    return y
+    element = y[None][0, ...].copy()
+    element.fill(5.0)
+    return y, element, y[()]
 
 
 def _reversed_in_place(x: Any) -> Any:
@@ -260,7 +262,14 @@ def test_an_array_of_one_position_takes_where_a_number_looks():
 def test_copies_of_arrays_without_axes_are_written_to_through_views():
     x = np.array(2.5)
     for found in (sad.jit(_through_a_view)(x), through_program(_through_a_view, x)):
-        assert_same(found, _through_a_view(x))
+        for one, two in zip(found, _through_a_view(x), strict=True):
+            assert_same(one, two)
+
+
+@pytest.mark.parametrize("element", [lambda x: x[0], lambda x: np.array(x[0])[()], np.sum])
+def test_numbers_are_not_filled(element: Callable[..., Any]):
+    with pytest.raises(sad.errors.MutationError, match="of a number"):
+        sad.jit(lambda x: element(x).fill(2.0))(V)
 
 
 def test_numbers_do_not_change_with_what_is_made_of_them():

@@ -7,13 +7,14 @@ Start at ``ArrayProtocol``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
 from staged_ad.tracing.advice import concretization_error
 from staged_ad.tracing.numbers import NumberProtocol
@@ -179,6 +180,11 @@ class ArrayProtocol(NumberProtocol):
                 )
             if ufunc in (np.add, np.subtract, np.multiply):
                 kwargs = _computed_in(out, kwargs, inputs[0])
+            if out is not None and inputs[0] is not self and sys._getframe(2).f_code.co_name in ("_mean", "_var"):
+                raise UnsupportedError(
+                    f"x.mean(out=...) and its like of a NumPy array cannot write into a traced one (at "
+                    f"{location(user_source())}); write y[...] = x.mean(...), or np.mean(x, out=y)"
+                )
             results = found(ufunc, *inputs, **kwargs)
             return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
@@ -254,8 +260,10 @@ class ArrayProtocol(NumberProtocol):
 
     def _called_as(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         if name in OPERATIONS.changes and _is_number(self):
-            method(self, *args, **kwargs)  # NumPy changes an array that it makes of the number
-            return None
+            raise MutationError(
+                f"x.{name}() of a number changes nothing but an array that NumPy makes of it (at "
+                f"{location(user_source())}); write x = np.array(x) before"
+            )
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
         if name in ("sum", "prod", "cumsum", "cumprod"):
@@ -302,9 +310,12 @@ def _apart(results: Any, operands: Sequence[Any]) -> Any:
 
 
 def _number(found: Any) -> Any:
-    """An element that is known as the number that NumPy would give."""
-    known = found.array if isinstance(found, ArrayProtocol) and not found.shape else None
-    return found if known is None or found.type.weak else known[()]
+    """An element as a number, and one that is known as the number that NumPy would give."""
+    if not isinstance(found, ArrayProtocol) or found.shape:
+        return found
+    element: Any = found
+    element.number = True
+    return found if element.array is None or element.type.weak else element.array[()]
 
 
 def _is_number(x: Any) -> bool:
@@ -320,7 +331,7 @@ def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., An
         return _apart(found, (base,))
     tracer: Any = found.handle()
     tracer.window = View(base, look, put, index)
-    return tracer
+    return tracer.as_array()
 
 
 def _views(

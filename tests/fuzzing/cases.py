@@ -108,7 +108,13 @@ class Case:
 
     def in_order(self) -> Case:
         """The same without what depends on how arguments lie in memory: traced ones are in C order."""
-        return replace(self, lines=tuple(re.sub(MEMORY, "'C'", line) for line in self.lines))
+        lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
+        args = self.args
+        if any("reshape(-1)" in line or "ravel()" in line for line in lines):  # views of memory in C order, else copies
+            args = tuple(
+                x if "np.array(" not in x or x.endswith("order='C')") else f"np.array({x}, order='C')" for x in args
+            )
+        return replace(self, lines=lines, args=args)
 
 
 def draw_case(seed: int) -> Case:
