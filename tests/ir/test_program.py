@@ -39,9 +39,8 @@ def test_type_of_an_array_is_its_shape_and_dtype(dtype: Any, shape: tuple[int, .
 
 
 @given(st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(), st.complex_numbers(), st.booleans()))
-def test_python_numbers_are_weak_except_booleans(number: Any):
-    type = type_of(number)
-    assert type == ArrayType((), np.asarray(number).dtype, not isinstance(number, bool))
+def test_python_numbers_and_booleans_are_weak(number: Any):
+    assert type_of(number) == ArrayType((), np.asarray(number).dtype, weak=True)
 
 
 def test_byte_order_is_that_of_the_machine():
