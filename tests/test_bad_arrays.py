@@ -66,7 +66,7 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
     (lambda x: np.stack([x, x[:2]]), X, ShapeError, r"same shape, got \(3,\) \(2,\)"),
     (lambda x: np.array([x, x[:2]]), X, ArgumentError, r"different shapes \(3,\), \(2,\)"),
     (lambda x: x + np.ones(4), X, ShapeError, r"broadcast together with shapes \(3,\) \(4,\)"),
-    (lambda x: np.where(x > 0, x, np.ones(4)), X, ShapeError, r"broadcast together with shapes \(3,\) \(4,\)"),
+    (lambda x: np.where(x > 0, x, np.ones(4)), X, ShapeError, r"broadcast together with shapes \(3,\) \(3,\) \(4,\)"),
     (lambda x: np.broadcast_to(x, (3, 2)), X, ShapeError, r"cannot broadcast shape \(3,\) to \(3, 2\)"),
     (lambda x: x.copy().__setitem__(slice(2), x), X, ShapeError, r"from shape \(3,\) into shape \(2,\)"),
     (lambda x: np.linalg.solve(x, np.ones(2)), A, LinAlgError, r"must be square, the shape is \(2, 3\)"),
