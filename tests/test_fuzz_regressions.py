@@ -170,6 +170,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.round(x, 3), True),
     (lambda x: np.polysub(x, x[None]), V),
     (lambda x: np.copyto(x > 0, 2), V),
+    (lambda x: np.logical_or.reduce(x, dtype="float32"), V),
+    (lambda k: np.nanstd(k[None], axis=0, dtype="int8"), K),
     (lambda x: np.add.reduce(x, where=x > 0, initial=None), V),
     (lambda x: np.logical_or.reduce(x, initial=None), V[:0]),
     (lambda x: np.broadcast_to(x.copy(), (2, 0)).fill(1), V[:0]),

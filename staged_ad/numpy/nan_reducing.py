@@ -132,6 +132,8 @@ def nanvar(
 
 def nanstd(a: Any, *args: Any, **kwargs: Any) -> Any:
     found = nanvar(a, *args, **kwargs)
+    if found.shape and found.dtype.kind not in "fc":
+        raise DTypeError(f"np.nanstd: roots are no {found.dtype} (at {location(user_source())})")
     return np.sqrt(to_float(found)).astype(found.dtype)
 
 

@@ -59,6 +59,8 @@ def reduce(
     if initial is None and ufunc.identity is not None:
         _check_without_identity(ufunc, x, axis, where)
     if ufunc in (np.logical_and, np.logical_or):
+        if dtype is not None and np.dtype(dtype) != bool:
+            raise DTypeError(f"np.{name} gives booleans, no dtype {dtype} (at {location(user_source())})")
         found = _REDUCTIONS[ufunc](x, axis=axis, **options)
         return found if initial is np._NoValue or initial is None else ufunc(found, initial)
     if initial is not np._NoValue and initial is not None:

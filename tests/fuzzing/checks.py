@@ -59,7 +59,7 @@ def scanned(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | Non
 
     def step(count: Any, parts: Any) -> Any:
         given = iter(parts)
-        return count + 1, f(*(x if axis is None else next(given) for x, axis in zip(args, axes, strict=True)))
+        return count + 1, f(*(x if axis is None else np.array(next(given)) for x, axis in zip(args, axes, strict=True)))
 
     return sad.scan(step, 0, moved)[1]
 

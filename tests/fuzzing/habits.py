@@ -57,7 +57,7 @@ def views(d: Draw, s: Scope) -> list[str]:
                 f"{y} *= {value}",
                 f"{y}[{d.pick('0', '-1', '::2', '1:')}] = {value}",
                 f"{y}[{d.pick('0', '-1', '::2', '1:')}] -= {value}",
-                f"{y}[{y} > 0] = {value}",
+                f"{y}[{y} > 0] = {value if value[0] not in 'v{' else '1.5'}",  # NumPy reads what it has written
                 f"np.{d.pick('add', 'multiply', 'maximum')}({y}, {value}, out={y})",
                 f"np.copyto({y}, {value})",
                 f"{y}.fill({value})",
