@@ -155,6 +155,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     """
     a, b = promote_dtypes(as_matrix(a), to_float(b))
     (m, n), vector = typeof(a).shape, typeof(b).ndim == 1
+    if typeof(b).ndim not in (1, 2):
+        raise LinAlgError(f"{typeof(b).ndim}-dimensional array given. Array must be two-dimensional (at {here()})")
     if typeof(b).shape[0] != m:
         raise LinAlgError(f"Incompatible dimensions (at {here()})")
     b = reshape(b, shape=(m, 1)) if vector else b

@@ -158,6 +158,9 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
     if ufunc is np.logaddexp:
         value = to_float(value)
     elif ufunc in (np.logical_or, np.logical_and):
+        if dtype is not None and np.dtype(dtype) != bool:
+            name = ufunc.__name__
+            raise DTypeError(f"np.{name}.accumulate gives booleans, no dtype {dtype} (at {location(user_source())})")
         value = value if typeof(value).dtype == BOOL else not_equal(value, 0)
     return _ACCUMULATIONS[ufunc](value, axis=k, reverse=False)
 
@@ -271,8 +274,12 @@ def _slopes(f: Any, h: Any, order: int) -> Any:
     else:
         middle = (right - left) / (2.0 * h)
     first, last = ((h[0], h[1 % len(h)]), (h[-1], h[-2 % len(h)])) if np.ndim(h) else ((h, h), (h, h))
-    backwards = f[..., ::-1]
-    return concatenate([_one_sided(f, *first, order), middle, -_one_sided(backwards, *last, order)], axis=-1)
+    begin = _one_sided(f, *first, order)
+    if order == 1:
+        end = (f[..., -1:] - f[..., -2:-1]) / last[0]
+    else:
+        end = -_one_sided(f[..., ::-1], *last, order)
+    return concatenate([begin, middle, end], axis=-1)
 
 
 def _one_sided(f: Any, d: Any, r: Any, order: int) -> Any:
