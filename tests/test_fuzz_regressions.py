@@ -33,6 +33,14 @@ def _written(f: Callable[..., Any], k: Any) -> Any:
     return found
 
 
+def _placed(k: Any) -> Any:
+    """Large integers that are no floats."""
+    one, two = k.copy(), k.copy()
+    np.place(one, [False, True, False], [1, 2])
+    np.add(two, np.uint64(1), out=two, where=MASK)
+    return np.stack([one, two])
+
+
 def _without_nan(x: Any) -> Any:
     y = x.copy()
     np.nan_to_num(y, copy=False, nan=7.0)
@@ -70,6 +78,8 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, m=m: np.correlate(x, x, m), np.array([np.inf, 0.0, 2.0, 0.5])) for m in ("full", "same", "valid")],
     *[(lambda x, m=m: np.convolve(x, [1.0, np.nan, 0.0, 2.0], m), V) for m in ("full", "same", "valid")],
     (lambda k: np.convolve(k, K[:2]), K),
+    (lambda k: np.logaddexp2.reduce(k, initial=2.5), K.astype(int)),
+    (lambda k: _placed(k), np.array([2**64 - 1, 5, 2**64 - 3], "uint64")),
     (lambda x: np.einsum("kk,li->i", x[:, None] * N[:3], np.zeros((0, 2))), V),
     (lambda x: np.polymul(x[:0], x), V),
     *[
@@ -172,6 +182,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.round(x, 3), True),
     (lambda x: np.polysub(x, x[None]), V),
     (lambda x: np.copyto(x > 0, 2), V),
+    (lambda x: np.all(x, axis=0, where=MASK[:, None]), V),
+    (lambda x: np.logical_or.accumulate(x, dtype="float32"), V),
     (lambda x: np.logical_or.reduce(x, dtype="float32"), V),
     (lambda k: np.nanstd(k[None], axis=0, dtype="int8"), K),
     (lambda x: np.add.reduce(x, where=x > 0, initial=None), V),
@@ -293,6 +305,27 @@ def test_values_at_which_numpy_refuses_are_refused(compiled: bool):
     w = np.array([1.0, 0.0, 2.0])
     assert_same(run(lambda x, w: np.average(x, weights=w))(V, w), np.average(V, weights=w))
     assert_same(run(np.nanargmin)(N), np.nanargmin(N))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint32", "uint64"])
+@pytest.mark.parametrize("number", [-1, 0, 5, 300])
+def test_integers_of_python_are_compared_as_they_are(dtype: str, number: int):
+    x = np.array([127, 5, 0], dtype)
+
+    def compared(x: Any, n: Any) -> Any:
+        return x < n, n < x, x <= n, n <= x, x == n, n != x
+
+    for one, two in zip(sad.jit(compared)(x, number), compared(x, number), strict=True):
+        assert_same(one, two)
+
+
+def test_integers_of_python_do_not_wrap_around():
+    add, x = sad.jit(lambda x, n: x + n), K.astype("uint8")
+    assert_same(add(x, 200), x + 200)
+    for number in (-1, 256):
+        with pytest.raises(OverflowError, match="out of bounds"):
+            add(x, number)
+    assert_same(add(x, np.uint8(255)), x + np.uint8(255))
 
 
 @pytest.mark.parametrize("name", ["arctan2", "power"])

@@ -85,9 +85,10 @@ def putmask(a: Any, mask: Any, values: Any) -> Any:
 def place(arr: Any, mask: Any, vals: Any) -> Any:
     """The elements chosen by a mask take the values in turn: the n-th chosen one takes the n-th."""
     value = as_value(arr)
-    chosen = reshape(as_value(mask), -1).astype(bool)
+    chosen = to_dtype(as_value(reshape(as_value(mask), -1)), np.dtype(bool))
     order = OPERATIONS.functions[np.cumsum](chosen) - 1
-    flat = ravel(array(vals) if isinstance(vals, list | tuple) else as_value(vals))
+    given = array(vals) if isinstance(vals, list | tuple) else as_value(vals)
+    flat = ravel(to_dtype(given, typeof(value).dtype))
     taken = OPERATIONS.operators["getitem"](flat, np.maximum(order, 0) % typeof(flat).size)
     return choose(chosen, taken, ravel(value)).astype(typeof(value).dtype).reshape(typeof(value).shape)
 

@@ -77,6 +77,11 @@ def _masked(value: Any, where: Any, identity: Any) -> Any:
         return value
     type = typeof(value)
     mask = to_dtype(as_value(where), BOOL)
+    if typeof(mask).ndim > type.ndim:
+        raise ShapeError(
+            f"input operand has more dimensions than allowed by the axis remapping: where= has shape "
+            f"{typeof(mask).shape}, the array {type.shape} (at {location(user_source())})"
+        )
     shape = common_shape([type, typeof(mask)])
     if isinstance(identity, int | float):
         identity = filled(identity, type)

@@ -151,6 +151,8 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
     if ufunc is np.add or ufunc is np.multiply:
         return (cumsum if ufunc is np.add else cumprod)(array, axis, dtype)
     value, k = along(array, axis)
+    if ufunc in (np.logical_or, np.logical_and) and dtype is not None and np.dtype(dtype) != bool:
+        raise DTypeError(f"np.{ufunc.__name__}.accumulate gives booleans (at {location(user_source())})")
     if dtype is not None:
         value = to_dtype(value, canonical_dtype(dtype))
     if ufunc not in _ACCUMULATIONS:

@@ -119,6 +119,7 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
             f"{location(user_source())}); write it as a loop: staged_ad.scan"
         )
     if initial is not None:
+        x = x.astype(ufunc.resolve_dtypes((x.dtype, x.dtype, None))[0])
         start = np.broadcast_to(asarray(initial).astype(x.dtype), x.shape[1:])
         x, parts = np.concatenate([start[None], x]), [start, *parts] if ufunc not in _ASSOCIATIVE else []
     elif len(x) == 0 and ufunc.identity is not None:

@@ -406,7 +406,7 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
             f"{value.shape} (at {location(user_source())})"
         )
     if where is not True:
-        value = np.where(where, value, target)
+        value = np.where(where, value.astype(target.dtype), target)
     write(target, OPERATIONS.operators["setitem"](target, ..., value))
     return target
 

@@ -44,7 +44,7 @@ def matrices(d: Draw, s: Scope) -> list[str]:
     scale = f"{x}.ravel()[:1].sum()" if d.chance(0.5) and np.all(np.isfinite(s[x])) else "1"  # LAPACK's own business
     a = f"({d.array(dtype, shape)} * {scale})"
     b = d.array(dtype, d.pick((n,), (n, 2), (2, n, 1), (n, 1)))
-    spd = f"(np.swapaxes({a}, -1, -2) @ {a} + 3 * np.eye({shape[-1]}))"
+    spd = f"(np.swapaxes({a}, -1, -2).conj() @ {a} + 3 * np.eye({shape[-1]}))"
     return [
         "{new} = "
         + d.pick(
