@@ -81,6 +81,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.logaddexp2.reduce(k, initial=2.5), K.astype(int)),
     (lambda k: _placed(k), np.array([2**64 - 1, 5, 2**64 - 3], "uint64")),
     (lambda x: np.einsum("kk,li->i", x[:, None] * N[:3], np.zeros((0, 2))), V),
+    (lambda x: np.einsum("ii->i", np.where(np.eye(3) > 0, x, np.inf)), V),
     (lambda x: np.polymul(x[:0], x), V),
     *[
         (lambda x, m=m, w=w: np.pad(x, w, mode=m, reflect_type="odd"), np.array(v))
@@ -353,3 +354,11 @@ def test_a_constant_without_elements_is_compiled_and_kept():
 
 def test_slopes_of_a_constant_have_no_sign():
     assert not np.signbit(sad.jit(lambda x: np.gradient(0 * x + 1))(np.abs(V))).any()
+
+
+def test_functions_are_not_called_behind_the_end_of_an_array():
+    """SciPy's hyp1f1 never ends at inf, which -log(0) is in lanes without an element."""
+    x = np.linspace(2.0, 3.0, 7)
+    np.testing.assert_allclose(
+        sad.jit(lambda x: special.hyp1f1(2.0, 3.0, -np.log(x)))(x), special.hyp1f1(2.0, 3.0, -np.log(x))
+    )

@@ -216,7 +216,7 @@ class NestWriter:
         memory.shift = copy * (schedule.lanes if schedule.copied == schedule.vector else 1)
         if copy == len(self.masks):
             self.masks.append(self._mask())
-        memory.mask = self.masks[copy]
+        self.code.live = memory.mask = self.masks[copy]
 
     def _mask(self) -> Value | None:
         schedule = self.schedule
