@@ -73,7 +73,8 @@ def _check_layout() -> None:
 
 
 # Record: body, inputs, constants, outputs, workspace, release, NotImplemented, ndarray; then per input
-# (kind, type[, descriptor, ndim, dims...]), per constant its pointer, per output (descriptor, ndim, dims...).
+# (kind, type[, flags, descriptor, ndim, dims...]), per constant its pointer, per output (the input whose array it is or
+# -1, descriptor, ndim, dims...).
 # Object: type at 8, scalar value at 16. Array: data 16, ndim 24, dims 32, descriptor 56, flags 64.
 ENTRY: Final = """
 @PyExc_MemoryError = external global ptr
@@ -195,12 +196,14 @@ array:
   %descriptor = call ptr @pointer(ptr %object, i64 7)
   %flags.p = getelementptr i8, ptr %object, i64 64
   %flags = load i32, ptr %flags.p
-  %want.descriptor = call ptr @pointer(ptr %spec, i64 2)
-  %want.ndim = call i64 @word(ptr %spec, i64 3)
-  %want.dims = getelementptr i64, ptr %spec, i64 4
+  %want.flags = call i64 @word(ptr %spec, i64 2)
+  %want.descriptor = call ptr @pointer(ptr %spec, i64 3)
+  %want.ndim = call i64 @word(ptr %spec, i64 4)
+  %want.dims = getelementptr i64, ptr %spec, i64 5
   %ndim64 = zext i32 %ndim to i64
-  %good.flags = and i32 %flags, 257
-  %flags.same = icmp eq i32 %good.flags, 257
+  %flags64 = zext i32 %flags to i64
+  %good.flags = and i64 %flags64, %want.flags
+  %flags.same = icmp eq i64 %good.flags, %want.flags
   %descriptor.same = icmp eq ptr %descriptor, %want.descriptor
   %ndim.same = icmp eq i64 %ndim64, %want.ndim
   %same.1 = and i1 %flags.same, %descriptor.same
@@ -257,9 +260,10 @@ output.next:
   br i1 %output.more, label %output, label %scratch
 output:
   %o1 = add i64 %o, 1
-  %odescriptor = call ptr @pointer(ptr %ospec, i64 0)
-  %ondim = call i64 @word(ptr %ospec, i64 1)
-  %odims = getelementptr i64, ptr %ospec, i64 2
+  %donor = call i64 @word(ptr %ospec, i64 0)
+  %odescriptor = call ptr @pointer(ptr %ospec, i64 1)
+  %ondim = call i64 @word(ptr %ospec, i64 2)
+  %odims = getelementptr i64, ptr %ospec, i64 3
   %ospec1 = getelementptr i64, ptr %odims, i64 %ondim
   %object.p = getelementptr ptr, ptr %objects, i64 %o
   %scalar = icmp eq i64 %ondim, 0
@@ -269,6 +273,13 @@ output.scalar:
   store ptr null, ptr %object.p
   br label %output.done
 output.array:
+  %donated = icmp sge i64 %donor, 0
+  br i1 %donated, label %output.given, label %output.new
+output.given:
+  %given = call ptr @pointer(ptr %args, i64 %donor)
+  call void @Py_IncRef(ptr %given)
+  br label %output.made
+output.new:
   call void @Py_IncRef(ptr %odescriptor)
   %ondim32 = trunc i64 %ondim to i32
   %new = call ptr @PyArray_NewFromDescr(ptr %ndarray, ptr %odescriptor, i32 %ondim32, ptr %odims,
@@ -276,8 +287,9 @@ output.array:
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %no.array, label %output.made
 output.made:
-  store ptr %new, ptr %object.p
-  %new.data = call ptr @pointer(ptr %new, i64 2)
+  %made.array = phi ptr [ %given, %output.given ], [ %new, %output.new ]
+  store ptr %made.array, ptr %object.p
+  %new.data = call ptr @pointer(ptr %made.array, i64 2)
   br label %output.done
 output.done:
   %output.data = phi ptr [ %cell, %output.scalar ], [ %new.data, %output.made ]
@@ -366,9 +378,9 @@ box.next:
   br i1 %box.more, label %box, label %give
 box:
   %b1 = add i64 %b, 1
-  %bdescriptor = call ptr @pointer(ptr %bspec, i64 0)
-  %bndim = call i64 @word(ptr %bspec, i64 1)
-  %bwords = add i64 %bndim, 2
+  %bdescriptor = call ptr @pointer(ptr %bspec, i64 1)
+  %bndim = call i64 @word(ptr %bspec, i64 2)
+  %bwords = add i64 %bndim, 3
   %bspec1 = getelementptr i64, ptr %bspec, i64 %bwords
   %bscalar = icmp eq i64 %bndim, 0
   br i1 %bscalar, label %box.scalar, label %box.done
