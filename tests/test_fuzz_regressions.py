@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import linalg, special
 
 import staged_ad as sad
 from staged_ad.errors import InvalidValueError, ShapeError, ZeroWeightsError
@@ -39,6 +39,12 @@ def _placed(k: Any) -> Any:
     np.place(one, [False, True, False], [1, 2])
     np.add(two, np.uint64(1), out=two, where=MASK)
     return np.stack([one, two])
+
+
+def _masked_by(x: Any, value: Any) -> Any:
+    y = x.copy()
+    np.putmask(y, y > 0, value)
+    return y
 
 
 def _without_nan(x: Any) -> Any:
@@ -128,6 +134,22 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda k, u=u: u.reduce(k[1:2]), K.astype(int)) for u in (np.hypot, np.gcd)],
     (lambda k: np.clip(k, True, k), K.astype("uint64")),
     (lambda x: np.subtract.reduce(x[0], axis=0, keepdims=True), V),
+    *[(lambda x, n=n: linalg.toeplitz(x.reshape(3, 2)[:, :n]), np.arange(6.0)) for n in (0, 2)],
+    (lambda x: linalg.toeplitz(x[:, None], x[1:]), V),
+    (lambda z: np.average(V, weights=z, returned=True), Z.real.astype("float32") + 1j),
+    (lambda k: np.average(k, weights=np.float32([1, 2, 1]), returned=True), V),
+    (lambda k: np.bincount(k[:0], weights=V[:0]), K),
+    (lambda x: _masked_by(x[:0], 7.0), V),
+    (lambda x: np.partition(x[:0], 0), V),
+    (lambda x: np.roll(x, (1, 2, -1), 0), V),
+    (lambda x: np.roll(x[None], 1, (0, 1)), V),
+    (lambda x: np.histogram2d(x, x, [[0, 1, 5], [-3, 4]])[0], V),
+    (lambda k: np.packbits(k[0] > 0, axis=-1), K),
+    (lambda k: np.unpackbits(k[0].astype("uint8"), axis=0), K),
+    *[(lambda k, t=t: np.signbit(k.astype(t)), K) for t in ("int8", "uint8", "bool")],
+    (lambda x: np.divmod.outer(x, V), V),
+    *[(lambda k, u=u: u.reduce(k, where=MASK), K) for u in (np.bitwise_and, np.bitwise_xor, np.gcd, np.logical_xor)],
+    *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
 ]
 
 
@@ -201,6 +223,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: 2**k, K),
     (lambda k: np.power.outer(k, k), K),
     (lambda k: np.array([2, 3]) ** np.max(k[1:2]), K),
+    (lambda k: np.lcm.reduce(k, where=MASK), K),
+    (lambda x: np.roll(x, (1, 2), (0, 0, 0)), V),
 ]
 
 

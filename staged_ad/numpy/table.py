@@ -93,7 +93,7 @@ for _module in MODULES:
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at, strong=promotion.strong)
-_creators = creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
+_creators = refusing.CREATORS | creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)

@@ -410,7 +410,7 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
     if not np.can_cast(value.dtype, target.dtype, "same_kind"):
         raise DTypeError(
             f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule 'same_kind' (at "
-            f"{location(user_source())}); write y = y + x instead of y += x, or begin with an array of that dtype"
+            f"{location(user_source())}); write y = y + x instead of y += x, or out= an array of {value.dtype}"
         )
     if np.broadcast_shapes(value.shape, target.shape) != target.shape:
         raise ShapeError(
