@@ -23,6 +23,7 @@ V = np.array([1.0, -2.5, 4.0])
 N = np.array([np.nan, 2.5, 4.0, 9.0])
 Z = np.array([1 + 2j, complex(np.nan, 1), 3 - 1j])
 K = np.array([3, -2, 7], "int8")
+K64 = np.array([3, 2**64 - 2, 6], "uint64")
 MASK = np.array([True, False, True])
 
 
@@ -149,6 +150,14 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda k, t=t: np.signbit(k.astype(t)), K) for t in ("int8", "uint8", "bool")],
     (lambda x: np.divmod.outer(x, V), V),
     *[(lambda k, u=u: u.reduce(k, where=MASK), K) for u in (np.bitwise_and, np.bitwise_xor, np.gcd, np.logical_xor)],
+    *[(lambda k, f=f: f(K64, k), K) for f in (np.equal, np.less, np.greater_equal, np.array_equal)],
+    *[(lambda k, f=f: f(k, K), K64) for f in (np.not_equal, np.less_equal, np.greater)],
+    (lambda x: linalg.toeplitz(x > 0), 2.5),
+    (lambda x: special.logsumexp(x[:0], keepdims=True), V),
+    *[(lambda x, p=p: np.linalg.norm(x.reshape(0, 2), p), V[:0]) for p in (1, 2, np.inf)],
+    *[(lambda x, p=p: np.linalg.norm(x.reshape(2, 0), p), V[:0]) for p in (1, 2)],
+    (lambda x: np.linalg.norm(x[:0], np.inf), V),
+    (lambda x: np.poly(x[:2, None] * x[1:] + 5 * np.eye(2)), V),
     *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
 ]
 
@@ -224,6 +233,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.power.outer(k, k), K),
     (lambda k: np.array([2, 3]) ** np.max(k[1:2]), K),
     (lambda k: np.lcm.reduce(k, where=MASK), K),
+    (lambda k: np.choose(k.astype("uint64") % 2, [1, 2]), K),
+    (lambda x: np.linalg.norm(x.reshape(2, 0), -1), V[:0]),
     (lambda x: np.roll(x, (1, 2), (0, 0, 0)), V),
 ]
 

@@ -58,6 +58,7 @@ def _unless_known(name: str, reason: str) -> Callable[..., Any]:
 
 
 CREATORS: dict[str, Callable[..., Any]] = {name: _unless_known(name, LAYOUT) for name in ("asfortranarray", "require")}
+CREATORS["asarray_chkfinite"] = _unless_known("asarray_chkfinite", REFUSED["asarray_chkfinite"])
 """By the names of functions that do not ask arrays for their own ones."""
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

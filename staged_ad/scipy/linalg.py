@@ -16,12 +16,13 @@ import scipy.linalg
 
 from staged_ad.errors import UnsupportedError
 from staged_ad.numpy import linalg as numpy_linalg
+from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
 from staged_ad.numpy.of_lists import taking_lists
 from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
 from staged_ad.numpy.shaping import broadcast_to, concatenate, flip, ravel, stack
-from staged_ad.numpy.ufuncs import conjugate, real
+from staged_ad.numpy.ufuncs import real
 from staged_ad.primitives import linalg as parts
 from staged_ad.primitives import linalg_functions as functions
 from staged_ad.primitives import linalg_minors as minors
@@ -327,7 +328,7 @@ def block_diag(*arrs: Any) -> Any:
 @_as_in_scipy
 def toeplitz(c: Any, r: Any = None) -> Any:
     """The matrix with first column c and first row r, which is the conjugate of c if it is not given."""
-    column, row = promote_dtypes(*[_rows(x) for x in (c, conjugate(c) if r is None else r)])
+    column, row = promote_dtypes(*[_rows(x) for x in (c, asarray(c).conj() if r is None else r)])
     m, n = column.shape[-1], row.shape[-1]
     lead = np.broadcast_shapes(column.shape[:-1], row.shape[:-1])
     if not m:
@@ -339,8 +340,8 @@ def toeplitz(c: Any, r: Any = None) -> Any:
 
 def _rows(x: Any) -> Any:
     """SciPy 1.17 makes a matrix of each row, those before it one of all elements."""
-    value = as_value(x)
-    return value if typeof(value).ndim > 1 and BATCHED else ravel(value)
+    value = asarray(x)
+    return as_value(value if value.ndim > 1 and BATCHED else ravel(value))
 
 
 sqrtm = _refused("sqrtm", "for symmetric matrices write (v * np.sqrt(w)) @ v.T with w, v = np.linalg.eigh(a)")

@@ -146,7 +146,7 @@ def factorisations(d: Draw, s: Scope) -> list[str]:
             f"linalg.toeplitz({x})",
             f"linalg.orth({a}).shape",
             f"abs(linalg.qr({a})[1])",
-            f"special.logsumexp({x}{d.options(axis=d.axis(s[x]), keepdims='True')})",
+            f"special.logsumexp({x}{d.options(axis=d.axis(s[x]), keepdims=str(np.ndim(s[x]) > 0))})",  # SciPy adds one
             f"special.{d.pick('softmax', 'log_softmax')}({x}{d.options(axis=d.axis(s[x]))})",
             f"np.linalg.eigvals({spd}).real.sum()",
             f"np.prod(np.linalg.eig({spd})[0]).real",
