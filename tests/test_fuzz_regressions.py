@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import linalg, special
 
 import staged_ad as sad
 from staged_ad.errors import InvalidValueError, ShapeError, ZeroWeightsError
@@ -24,6 +24,7 @@ N = np.array([np.nan, 2.5, 4.0, 9.0])
 Z = np.array([1 + 2j, complex(np.nan, 1), 3 - 1j])
 K = np.array([3, -2, 7], "int8")
 W = np.array([1 - 0.04j, -2.26 + 0.2j, complex(-2, -0.0), complex(np.nan, -0.0)])
+K64 = np.array([3, 2**64 - 2, 6], "uint64")
 MASK = np.array([True, False, True])
 
 
@@ -40,6 +41,12 @@ def _placed(k: Any) -> Any:
     np.place(one, [False, True, False], [1, 2])
     np.add(two, np.uint64(1), out=two, where=MASK)
     return np.stack([one, two])
+
+
+def _masked_by(x: Any, value: Any) -> Any:
+    y = x.copy()
+    np.putmask(y, y > 0, value)
+    return y
 
 
 def _without_nan(x: Any) -> Any:
@@ -138,6 +145,30 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.hypot.reduceat(x, [1, 2]), V),
     (lambda k: np.gcd.reduceat(k, [1, 2, 0]), K),
     *[(lambda x, s=s: np.linalg.pinv(x.reshape(s)), np.zeros(0, int)) for s in ((0, 0), (2, 3, 0))],
+    *[(lambda x, n=n: linalg.toeplitz(x.reshape(3, 2)[:, :n]), np.arange(6.0)) for n in (0, 2)],
+    (lambda x: linalg.toeplitz(x[:, None], x[1:]), V),
+    (lambda z: np.average(V, weights=z, returned=True), Z.real.astype("float32") + 1j),
+    (lambda k: np.average(k, weights=np.float32([1, 2, 1]), returned=True), V),
+    (lambda k: np.bincount(k[:0], weights=V[:0]), K),
+    (lambda x: _masked_by(x[:0], 7.0), V),
+    (lambda x: np.partition(x[:0], 0), V),
+    (lambda x: np.roll(x, (1, 2, -1), 0), V),
+    (lambda x: np.roll(x[None], 1, (0, 1)), V),
+    (lambda x: np.histogram2d(x, x, [[0, 1, 5], [-3, 4]])[0], V),
+    (lambda k: np.packbits(k[0] > 0, axis=-1), K),
+    (lambda k: np.unpackbits(k[0].astype("uint8"), axis=0), K),
+    *[(lambda k, t=t: np.signbit(k.astype(t)), K) for t in ("int8", "uint8", "bool")],
+    (lambda x: np.divmod.outer(x, V), V),
+    *[(lambda k, u=u: u.reduce(k, where=MASK), K) for u in (np.bitwise_and, np.bitwise_xor, np.gcd, np.logical_xor)],
+    *[(lambda k, f=f: f(K64, k), K) for f in (np.equal, np.less, np.greater_equal, np.array_equal)],
+    *[(lambda k, f=f: f(k, K), K64) for f in (np.not_equal, np.less_equal, np.greater)],
+    (lambda x: linalg.toeplitz(x > 0), 2.5),
+    (lambda x: special.logsumexp(x[:0], keepdims=True), V),
+    *[(lambda x, p=p: np.linalg.norm(x.reshape(0, 2), p), V[:0]) for p in (1, 2, np.inf)],
+    *[(lambda x, p=p: np.linalg.norm(x.reshape(2, 0), p), V[:0]) for p in (1, 2)],
+    (lambda x: np.linalg.norm(x[:0], np.inf), V),
+    (lambda x: np.poly(x[:2, None] * x[1:] + 5 * np.eye(2)), V),
+    *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
 ]
 
 
@@ -215,6 +246,10 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: 2**k, K),
     (lambda k: np.power.outer(k, k), K),
     (lambda k: np.array([2, 3]) ** np.max(k[1:2]), K),
+    (lambda k: np.lcm.reduce(k, where=MASK), K),
+    (lambda k: np.choose(k.astype("uint64") % 2, [1, 2]), K),
+    (lambda x: np.linalg.norm(x.reshape(2, 0), -1), V[:0]),
+    (lambda x: np.roll(x, (1, 2), (0, 0, 0)), V),
 ]
 
 
@@ -242,6 +277,32 @@ def test_an_element_is_no_array_of_one_element(index: Any):
         _elements(V[:1], index)
     with pytest.raises(ShapeError, match="setting an array element with a sequence"):
         sad.jit(_elements, static_argnums=1)(V[:1], index)
+
+
+KINDS: list[Callable[[Any], Any]] = [
+    *[lambda x, f=f: f(x, x > 0) for f in (lambda x, m: np.where(m, x, 2), lambda x, m: np.select([m], [x], 0))],
+    *[lambda x, f=f: f(x) for f in (np.fft.ifftn, np.nan_to_num, np.sinc, np.median, np.copy, np.cov, np.nanmax)],
+    *[lambda x, f=f: f(x, 1) for f in (np.roll, np.pad, np.isin, np.heaviside, np.round, np.percentile)],
+    lambda x: np.resize(x, ()),
+    lambda x: np.tensordot(x, x, 0),
+    lambda x: np.vecdot(x[None], x[None]),
+    lambda x: np.interp(x, [0, 1], [0, 1]),
+    lambda x: np.where(x > 0, x, 2).astype(int),
+    lambda x: np.sum(x).astype(int),
+]
+
+
+@pytest.mark.parametrize("k", range(len(KINDS)))
+def test_what_has_no_axes_is_a_number_where_numpy_has_one(k: int):
+    def added(x: Any) -> Any:
+        one = other = KINDS[k](x)
+        other += True
+        return one
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = added(np.array(1.5))
+    assert_same(sad.jit(added)(np.array(1.5)), expected)
 
 
 def _of_a_number(x: Any) -> Any:

@@ -196,7 +196,7 @@ class ArrayProtocol(NumberProtocol):
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
             inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
-        results = _apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs)
+        results = _numbers(_apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
@@ -228,6 +228,7 @@ class ArrayProtocol(NumberProtocol):
         if function in OPERATIONS.views:
             return _views(function, results, args, kwargs)
         results = _apart(results, (*args, *kwargs.values()))
+        results = _numbers(results, function not in OPERATIONS.arrays)
         return results if out is None else _into_all(out, results, name)
 
     def __getattr__(self, name: str) -> Any:
@@ -274,6 +275,8 @@ class ArrayProtocol(NumberProtocol):
         if name in OPERATIONS.views:
             return _views(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
         found = _apart(found, (self, *args))
+        if name == "astype" and self.home is not None and not _is_number(self):
+            found = found.as_array()
         return found if out is None else _into_all(out, found, name)
 
 
@@ -320,6 +323,15 @@ def _number(found: Any) -> Any:
     element: Any = found
     element.number = True
     return found if element.array is None or element.type.weak else element.array[()]
+
+
+def _numbers(results: Any, number: bool = True) -> Any:
+    """Results of a function, of which those without axes are numbers, or are arrays."""
+    for found in results if isinstance(results, tuple) else (results,):
+        if isinstance(found, ArrayProtocol) and not found.shape:
+            element: Any = found
+            element.number = number
+    return results
 
 
 def _is_number(x: Any) -> bool:
@@ -402,7 +414,7 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
     if not np.can_cast(value.dtype, target.dtype, "same_kind"):
         raise DTypeError(
             f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule 'same_kind' (at "
-            f"{location(user_source())}); write y = y + x instead of y += x, or begin with an array of that dtype"
+            f"{location(user_source())}); write y = y + x instead of y += x, or out= an array of {value.dtype}"
         )
     if np.broadcast_shapes(value.shape, target.shape) != target.shape:
         raise ShapeError(
