@@ -14,10 +14,10 @@ from typing import Any
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
-from staged_ad.lowering import alternating
+from staged_ad.lowering import alternating, speculation
 from staged_ad.lowering.bases import rebased
 from staged_ad.lowering.code import Code
-from staged_ad.lowering.indexing import NODES, Affine
+from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Store, Times
 from staged_ad.lowering.schedule import Schedule, depending
@@ -28,7 +28,13 @@ from staged_ad.lowering.values import Externals, Instruction, Value
 REGION = "REGION"
 """Stands for the name of the function: nests with equal text become one function."""
 PLAIN = 200
-"""Nodes up to which a body with guards is also written without them."""
+"""Nodes up to which a body with guards or masks is also written without them."""
+EDGES = 4
+"""Iterations of a loop of which one at least must be far from its edges."""
+STRONG = 8
+"""Masks count in a body where so much of its cost is in strong products: more than an eighth."""
+Cells = list[tuple[str, str]]
+"""Registers and types of what one copy sums up in."""
 
 
 class NestWriter:
@@ -52,7 +58,9 @@ class NestWriter:
         self.depends = depending(self.nest.nodes)
         self.masks: list[Value | None] = []
         self.inside: list[Instruction] = []  # what comes before the choice between the two bodies
-        self.plain: list[Instruction] = []  # the body without guards and masks
+        self.plain: list[Instruction] = []  # the values of the body without guards and masks
+        self.commit: list[Instruction] = []  # what it does with them
+        self.inside_flag = self.lost_flag = ""  # registers: whether it may begin, and whether it was wrong
 
     @property
     def places(self) -> list[Place]:
@@ -140,71 +148,122 @@ class NestWriter:
 
     def _write(self) -> None:
         accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
-        self._write_plain_body(accumulators)
-        self._write_body(accumulators)
+        guards, bets = self._guards_of_edges(), self._bets_pay()
+        if len(self.nest.nodes) <= PLAIN and (guards or bets):
+            self._write_plain_body(accumulators, guards, bets)
+        if not self.plain or self.inside_flag or self.lost_flag:
+            self._write_body(accumulators)
         for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
             self._finish(reduce, cells)
 
     def _either(self, guarded: list[str]) -> list[str]:
-        """A choice for each iteration: the plain body where all guards hold for all lanes, else the guarded one."""
-        return [
+        """A choice for each iteration: the plain body where all guards hold for all lanes and no bet is lost."""
+        inside, lost = self.inside_flag, self.lost_flag
+        lines = [
             *("  " + instruction.text for instruction in self.inside),
-            f"  br i1 {self.inside[-1].result}, label %plain, label %guarded",
+            f"  br i1 {inside}, label %plain, label %guarded" if inside else "  br label %plain",
             "plain:",
             *("  " + instruction.text for instruction in self.plain),
+            f"  br i1 {lost}, label %guarded, label %commit, !prof !0" if lost else "  br label %commit",
+            "commit:",
+            *("  " + instruction.text for instruction in self.commit),
             "  br label %both",
-            "guarded:",
-            *guarded,
-            "  br label %both",
-            "both:",
         ]
+        if inside or lost:
+            lines += ["guarded:", *guarded, "  br label %both"]
+        return [*lines, "both:"]
 
-    def _write_plain_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
-        """For stencils: most iterations are far from the edges that the guards are for."""
-        schedule, memory, code = self.schedule, self.memory, self.code
-        if schedule.vector is None or schedule.loops[-1] != schedule.vector or len(self.nest.nodes) > PLAIN:
-            return
+    def _guards_of_edges(self) -> set[Condition]:
+        """Those of stencils: most iterations are far from the edges that the guards are for."""
+        schedule = self.schedule
+        if schedule.vector is None or schedule.loops[-1] != schedule.vector:
+            return set()
         guards = {c for node in self.nest.nodes if isinstance(node, Load | Guarded) for c in node.guard}
         if any(c[0].nodes for c in guards):
-            return
+            return set()
         guards = {c for c in guards if c[0].coefficient(schedule.vector)}
-        if not guards:
-            return
+        first = range(0, self.nest.domain[schedule.vector], self._step(schedule.vector))[:EDGES]
+        return guards if any(self._far_from_edges(guards, at) for at in first) else set()
+
+    def _far_from_edges(self, guards: set[Condition], at: int) -> bool:
+        """Whether an iteration can use the plain body, as far as the vector dimension decides it."""
+        vector = self.schedule.vector
+        assert vector is not None
+        reach = self._step(vector) - 1
+        if at + reach >= self.nest.domain[vector]:
+            return False
+        alone = [(affine, n) for affine, n in guards if len(affine.terms) == 1]
+        ends = [(affine.offset + affine.coefficient(vector) * x, n) for affine, n in alone for x in (at, at + reach)]
+        return all(0 <= index < n for index, n in ends)
+
+    def _bets_pay(self) -> bool:
+        """Whether the masks of strong products are a part of the work that counts."""
+        rules = [node.equation.primitive.lower for node in self.nest.nodes if isinstance(node, Apply)]
+        costs = [(rule.cost, rule.absorbing) for rule in rules if isinstance(rule, Map)]
+        strong = sum(cost for cost, absorbing in costs if absorbing)
+        return strong * STRONG > sum(cost for cost, _ in costs) and speculation.available()
+
+    def _write_plain_body(self, accumulators: list[list[Cells]], guards: set[Condition], bets: bool) -> None:
+        """The body without guards at edges, and without the masks of strong products."""
+        memory, code, depth = self.memory, self.code, self.depth
+        for store in self.nest.stores:
+            memory.pointer(store.array)  # known in both bodies
+        if guards:
+            self.inside_flag = self._all_inside(guards)
+        self.inside, code.blocks[depth] = code.blocks[depth], []
+        memory.unguarded, code.betting = bool(guards), depth if bets else None
+        shared: dict[int, Value] = {}
+        copies, masks = [], []
+        for copy in range(self.schedule.copies):
+            self._enter(copy)
+            copies.append(self._values(shared))
+            masks.append((len(code.blocks[depth]), memory.mask))
+        if code.bets:
+            results = [s.node for s in self.nest.stores] + [r.node for r in self.nest.reduces]
+            kept = {values[node].name for values in copies for node in results}
+            self.lost_flag = speculation.lost(code, depth, kept, masks)
+        self.plain, code.blocks[depth] = code.blocks[depth], []
+        for copy, values in enumerate(copies):
+            self._enter(copy)
+            self._act(copy, values, accumulators)
+        self.commit, code.blocks[depth] = code.blocks[depth], []
+        memory.unguarded, code.betting = False, None
+        memory.forget(depth)
+        code.forget(depth)
+        self.masks.clear()
+
+    def _all_inside(self, guards: set[Condition]) -> str:
+        """A register: whether the guards hold in all lanes of all copies, and all of these exist."""
+        schedule, memory, code = self.schedule, self.memory, self.code
+        assert schedule.vector is not None
         reach = schedule.lanes * schedule.copies - 1
         position = Affine(0, ((schedule.vector, 1),))
-        checks = [code.compare("lt", memory.scalar(position + reach), self._loop_bounds(self.depth - 1)[1])]
+        inside = code.compare("lt", memory.scalar(position + reach), self._loop_bounds(self.depth - 1)[1])
         for affine, n in sorted(guards, key=str):
             span = affine.coefficient(schedule.vector) * reach
             low, high = affine + min(span, 0), affine + max(span, 0)
-            checks.append(code.compare("ge", memory.scalar(low), code.constant(0, INT64)))
-            checks.append(code.compare("lt", memory.scalar(high), code.constant(n, INT64)))
-        inside = checks[0]
-        for check in checks[1:]:
-            inside = code.and_(inside, check)
-        self.inside = code.blocks[self.depth]
-        code.blocks[self.depth] = []
-        memory.unguarded = True
-        self._write_body(accumulators)
-        self.plain, code.blocks[self.depth] = code.blocks[self.depth], []
-        memory.unguarded = False
-        memory.forget(self.depth)
-        code.forget(self.depth)
-        self.masks.clear()
+            inside = code.and_(inside, code.compare("ge", memory.scalar(low), code.constant(0, INT64)))
+            inside = code.and_(inside, code.compare("lt", memory.scalar(high), code.constant(n, INT64)))
+        return inside.name
 
-    def _write_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
+    def _write_body(self, accumulators: list[list[Cells]]) -> None:
         shared: dict[int, Value] = {}
         for copy in range(self.schedule.copies):
             self._enter(copy)
-            values = self._values(shared)
-            writes = []
-            for store in self.nest.stores:
-                if store.combine is None:
-                    writes.append((store.array, store.address, values[store.node]))
-                else:
-                    self._update(store, store.combine, values[store.node])
-            alternating.store(self.memory, writes, self.depth)
-            for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
-                self._accumulate(reduce, cells[copy], values[reduce.node])
+            self._act(copy, self._values(shared), accumulators)
+
+    def _act(self, copy: int, values: list[Value], accumulators: list[list[Cells]]) -> None:
+        """What a body does with the values of a copy: stores and sums."""
+        self.memory.positions.update((NODES + number, value) for number, value in enumerate(values))
+        writes = []
+        for store in self.nest.stores:
+            if store.combine is None:
+                writes.append((store.array, store.address, values[store.node]))
+            else:
+                self._update(store, store.combine, values[store.node])
+        alternating.store(self.memory, writes, self.depth)
+        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
+            self._accumulate(reduce, cells[copy], values[reduce.node])
 
     def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
         old = self.memory.present(store.array, store.address, value.dtype, self.depth)
