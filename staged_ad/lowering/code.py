@@ -43,6 +43,7 @@ class Code:
         self._count = 0
         self._splats: dict[str, Value] = {}
         self.prefix = "v"
+        self.live: Value | None = None  # which lanes the present vector has, where the loop may end inside of it
         self.betting: int | None = None  # the depth at which strong products have no masks (speculation.py)
         self.bets: list[str] = []
 
@@ -435,15 +436,16 @@ class Code:
         return self.lanewise(self.externals.function(symbol, f"{item} @({', '.join([item] * len(values))})"), *values)
 
     def lanewise(self, function: str, *values: Value) -> Value:
-        """A function of scalars applied to every lane."""
+        """A function of scalars applied to every lane; not behind the end, where some functions would take for ever."""
         values = tuple(self.aligned(*values))
         first = values[0]
         if first.lanes == 1:
             return self._call(function, values, lambda signature: None)
-        helper = f"lanes{first.lanes}.{function}"
+        live = self.live if self.live is not None and self.live.lanes == first.lanes else None
+        helper = f"{'lanes' if live is None else 'live'}{first.lanes}.{function}"
         if helper not in self.externals.helpers:
-            self.externals.helpers[helper] = lanewise_text(helper, function, first, len(values))
-        return self._call(helper, values, lambda signature: None)
+            self.externals.helpers[helper] = lanewise_text(helper, function, first, len(values), live is not None)
+        return self._call(helper, values if live is None else (*values, live), lambda signature: None)
 
     def index(self, value: Value) -> Value:
         """An index as an int64 value; here for the ``emit`` rules of operations on indices."""

@@ -14,11 +14,11 @@ from typing import Any
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
-from staged_ad.lowering import alternating, speculation
+from staged_ad.lowering import alternating, edges, speculation
 from staged_ad.lowering.bases import rebased
-from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.memory import Memory
+from staged_ad.lowering.rarely import RareCode, skipping
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Store, Times
 from staged_ad.lowering.schedule import Schedule, depending
 from staged_ad.lowering.stages import staged
@@ -27,27 +27,32 @@ from staged_ad.lowering.values import Externals, Instruction, Value
 
 REGION = "REGION"
 """Stands for the name of the function: nests with equal text become one function."""
-PLAIN = 200
-"""Nodes up to which a body with guards or masks is also written without them."""
-EDGES = 4
-"""Iterations of a loop of which one at least must be far from its edges."""
-STRONG = 8
-"""Masks count in a body where so much of its cost is in strong products: more than an eighth."""
 Cells = list[tuple[str, str]]
 """Registers and types of what one copy sums up in."""
 
 
 class NestWriter:
-    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest."""
+    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest.
 
-    def __init__(self, schedule: Schedule, storage: Places, externals: Externals, partials: dict[Var, Var]) -> None:
+    A nest that is `repeated` stands inside of a loop.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        storage: Places,
+        externals: Externals,
+        partials: dict[Var, Var],
+        repeated: bool = False,
+    ) -> None:
         self.schedule = schedule
         self.nest, first = rebased(schedule.nest, frozenset(partials))
         self.partials = partials
         self.depth = len(schedule.loops)
+        self.repeated = repeated
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
-        self.code = Code(externals, schedule.lanes, self.depth + 2)
+        self.code = RareCode(externals, schedule.lanes, self.depth + 2)
         self.memory = Memory(self.code, storage, schedule.vector, schedule.copied, first)
         for k, dim in enumerate(schedule.loops):
             self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
@@ -61,6 +66,8 @@ class NestWriter:
         self.plain: list[Instruction] = []  # the values of the body without guards and masks
         self.commit: list[Instruction] = []  # what it does with them
         self.inside_flag = self.lost_flag = ""  # registers: whether it may begin, and whether it was wrong
+        self.folded: list[Value] = []  # what the body adds to accumulators
+        self.skipping: list[str] = []  # the body with a branch around what mostly is zero
 
     @property
     def places(self) -> list[Place]:
@@ -73,6 +80,7 @@ class NestWriter:
         functions: list[str] = []
         if not self.plain:
             functions, self.code.blocks[self.depth] = staged(REGION, self.code.blocks, self.depth, self.allocas)
+            self.skipping = [] if functions else self._without_zeros()
         lines = [f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{", "entry:"]
         lines += self.allocas
         lines += self._block(0)
@@ -102,6 +110,8 @@ class NestWriter:
         lines = ["  " + instruction.text for instruction in self.code.blocks[depth]]
         if depth == self.depth and self.plain:
             lines = self._either(lines)
+        elif depth == self.depth and self.skipping:
+            lines = self.skipping
         if depth == self.first_reduced == self.depth:
             lines += self._block(self.after)
         return lines
@@ -148,8 +158,10 @@ class NestWriter:
 
     def _write(self) -> None:
         accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
-        guards, bets = self._guards_of_edges(), self._bets_pay()
-        if len(self.nest.nodes) <= PLAIN and (guards or bets):
+        guards, bets = edges.guards(self.schedule, self.nest), speculation.pays(self.nest, self.repeated)
+        if guards and self.nest.domain[self.schedule.loops[-1]] <= 2 * self._step(self.schedule.loops[-1]):
+            bets = False  # LLVM makes two iterations straight code, if there is no further branch
+        if (guards or bets) and not self._skips(accumulators):
             self._write_plain_body(accumulators, guards, bets)
         if not self.plain or self.inside_flag or self.lost_flag:
             self._write_body(accumulators)
@@ -158,50 +170,40 @@ class NestWriter:
 
     def _either(self, guarded: list[str]) -> list[str]:
         """A choice for each iteration: the plain body where all guards hold for all lanes and no bet is lost."""
-        inside, lost = self.inside_flag, self.lost_flag
-        lines = [
-            *("  " + instruction.text for instruction in self.inside),
-            f"  br i1 {inside}, label %plain, label %guarded" if inside else "  br label %plain",
-            "plain:",
-            *("  " + instruction.text for instruction in self.plain),
-            f"  br i1 {lost}, label %guarded, label %commit, !prof !0" if lost else "  br label %commit",
-            "commit:",
-            *("  " + instruction.text for instruction in self.commit),
-            "  br label %both",
-        ]
-        if inside or lost:
-            lines += ["guarded:", *guarded, "  br label %both"]
-        return [*lines, "both:"]
+        before, plain, commit = (
+            ["  " + instruction.text for instruction in part] for part in (self.inside, self.plain, self.commit)
+        )
+        return [*before, *speculation.either(self.inside_flag, plain, self.lost_flag, commit, guarded)]
 
-    def _guards_of_edges(self) -> set[Condition]:
-        """Those of stencils: most iterations are far from the edges that the guards are for."""
-        schedule = self.schedule
-        if schedule.vector is None or schedule.loops[-1] != schedule.vector:
-            return set()
-        guards = {c for node in self.nest.nodes if isinstance(node, Load | Guarded) for c in node.guard}
-        if any(c[0].nodes for c in guards):
-            return set()
-        guards = {c for c in guards if c[0].coefficient(schedule.vector)}
-        first = range(0, self.nest.domain[schedule.vector], self._step(schedule.vector))[:EDGES]
-        return guards if any(self._far_from_edges(guards, at) for at in first) else set()
-
-    def _far_from_edges(self, guards: set[Condition], at: int) -> bool:
-        """Whether an iteration can use the plain body, as far as the vector dimension decides it."""
-        vector = self.schedule.vector
-        assert vector is not None
-        reach = self._step(vector) - 1
-        if at + reach >= self.nest.domain[vector]:
+    def _skips(self, accumulators: list[list[Cells]]) -> bool:
+        """Whether the one body, without a plain one beside it, would have such a branch: that saves more."""
+        if self.nest.stores or not self.nest.reduces:
             return False
-        alone = [(affine, n) for affine, n in guards if len(affine.terms) == 1]
-        ends = [(affine.offset + affine.coefficient(vector) * x, n) for affine, n in alone for x in (at, at + reach)]
-        return all(0 <= index < n for index, n in ends)
+        before = list(self.code.blocks[self.depth])
+        self._write_body(accumulators)
+        skips = bool(self._without_zeros())
+        self.code.blocks[self.depth] = before
+        self._forget()
+        return skips
 
-    def _bets_pay(self) -> bool:
-        """Whether the masks of strong products are a part of the work that counts."""
-        rules = [node.equation.primitive.lower for node in self.nest.nodes if isinstance(node, Apply)]
-        costs = [(rule.cost, rule.absorbing) for rule in rules if isinstance(rule, Map)]
-        strong = sum(cost for cost, absorbing in costs if absorbing)
-        return strong * STRONG > sum(cost for cost, _ in costs) and speculation.available()
+    def _forget(self) -> None:
+        """Another body is written."""
+        self.memory.forget(self.depth)
+        self.code.forget(self.depth)
+        self.masks.clear()
+        self.folded.clear()
+
+    def _without_zeros(self) -> list[str]:
+        """The body with a branch around its terms where all of them are zero at once, and mostly are."""
+        code, nest = self.code, self.nest
+        condition = None if nest.stores else code.common(self.folded)
+        if condition is None or condition.depth != self.depth:
+            return []
+        for reduce in nest.reduces:
+            dtype = nest.nodes[reduce.node].dtype
+            if not isinstance(reduce.rule, Fold) or reduce.rule.identity(dtype) != 0:
+                return []
+        return skipping(condition, code.blocks[self.depth])
 
     def _write_plain_body(self, accumulators: list[list[Cells]], guards: set[Condition], bets: bool) -> None:
         """The body without guards at edges, and without the masks of strong products."""
@@ -209,7 +211,8 @@ class NestWriter:
         for store in self.nest.stores:
             memory.pointer(store.array)  # known in both bodies
         if guards:
-            self.inside_flag = self._all_inside(guards)
+            end = self._loop_bounds(depth - 1)[1]
+            self.inside_flag = edges.inside(code, memory, self.schedule, end, guards)
         self.inside, code.blocks[depth] = code.blocks[depth], []
         memory.unguarded, code.betting = bool(guards), depth if bets else None
         shared: dict[int, Value] = {}
@@ -228,23 +231,7 @@ class NestWriter:
             self._act(copy, values, accumulators)
         self.commit, code.blocks[depth] = code.blocks[depth], []
         memory.unguarded, code.betting = False, None
-        memory.forget(depth)
-        code.forget(depth)
-        self.masks.clear()
-
-    def _all_inside(self, guards: set[Condition]) -> str:
-        """A register: whether the guards hold in all lanes of all copies, and all of these exist."""
-        schedule, memory, code = self.schedule, self.memory, self.code
-        assert schedule.vector is not None
-        reach = schedule.lanes * schedule.copies - 1
-        position = Affine(0, ((schedule.vector, 1),))
-        inside = code.compare("lt", memory.scalar(position + reach), self._loop_bounds(self.depth - 1)[1])
-        for affine, n in sorted(guards, key=str):
-            span = affine.coefficient(schedule.vector) * reach
-            low, high = affine + min(span, 0), affine + max(span, 0)
-            inside = code.and_(inside, code.compare("ge", memory.scalar(low), code.constant(0, INT64)))
-            inside = code.and_(inside, code.compare("lt", memory.scalar(high), code.constant(n, INT64)))
-        return inside.name
+        self._forget()
 
     def _write_body(self, accumulators: list[list[Cells]]) -> None:
         shared: dict[int, Value] = {}
@@ -264,6 +251,7 @@ class NestWriter:
         alternating.store(self.memory, writes, self.depth)
         for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
             self._accumulate(reduce, cells[copy], values[reduce.node])
+            self.folded.append(values[reduce.node])
 
     def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
         old = self.memory.present(store.array, store.address, value.dtype, self.depth)
@@ -275,7 +263,7 @@ class NestWriter:
         memory.shift = copy * (schedule.lanes if schedule.copied == schedule.vector else 1)
         if copy == len(self.masks):
             self.masks.append(self._mask())
-        memory.mask = self.masks[copy]
+        self.code.live = memory.mask = self.masks[copy]
 
     def _mask(self) -> Value | None:
         schedule = self.schedule
@@ -287,7 +275,22 @@ class NestWriter:
         if whole % self._step(vector) == 0:
             return None
         end = self.end if schedule.chunked == vector else self.code.constant(length, INT64)
+        alone = schedule.chunked == vector or length % schedule.lanes == 1
+        dtypes = [store.array.type.dtype for store in self.nest.stores]
+        if alone and any(dtype.kind in "biu" and dtype.itemsize < 8 for dtype in dtypes):
+            end = self._unknown(end)
         return self.memory.lanes_below(vector, end)
+
+    def _unknown(self, x: Value) -> Value:
+        """A number that LLVM does not know.
+
+        LLVM 22 writes all 8 bytes of an integer that it narrows for a masked store of which it knows that one lane
+        alone is stored: X86's scalar form of that store forgets that it truncates.
+        """
+        cell = self.code.fresh()
+        self.allocas.append(f"  {cell} = alloca i64")
+        self.code.effect(f"store volatile i64 {x.name}, ptr {cell}", (x,), 0)
+        return Value(self.code.write(f"load volatile i64, ptr {cell}", "i64", (), 0), INT64, 1, 0)
 
     def _values(self, shared: dict[int, Value]) -> list[Value]:
         """The value of every node; those without the dimension of the copies are common to all of them."""

@@ -15,11 +15,17 @@ import re
 from collections.abc import Container, Iterable, Sequence
 from itertools import zip_longest
 
+from staged_ad.ir.lowerings import Map
 from staged_ad.lowering import native
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.once import once
+from staged_ad.lowering.regions import Apply, Nest
 from staged_ad.lowering.values import Instruction, Value, vector_type
 
+LONGEST, LONGEST_SCALAR = 200, 500
+"""Nodes up to which a body is also written without masks."""
+SHARE = 8
+"""Masks count where so much of the work is in strong products: more than an eighth."""
 UNLIKELY = '!0 = !{!"branch_weights", i32 1, i32 1000000}'
 """The metadata of the branch that is taken when a bet is lost."""
 
@@ -33,6 +39,34 @@ _PASSING = re.compile(
 def available() -> bool:
     """Whether a multiply-add is one instruction here."""
     return native.has_feature("fma") or platform.machine() in ("aarch64", "arm64")
+
+
+def pays(nest: Nest, repeated: bool) -> bool:
+    """Whether to bet: the masks are a part of the work that counts, and where they are scalars, they count in loops."""
+    rules = [node.equation.primitive.lower for node in nest.nodes if isinstance(node, Apply)]
+    costs = [(rule.cost, rule.absorbing) for rule in rules if isinstance(rule, Map)]
+    strong = sum(cost for cost, absorbing in costs if absorbing)
+    if not strong or not available():
+        return False
+    if not nest.domain:
+        return repeated and len(nest.nodes) <= LONGEST_SCALAR
+    return len(nest.nodes) <= LONGEST and strong * SHARE > sum(cost for cost, _ in costs)
+
+
+def either(inside: str, plain: list[str], lost: str, commit: list[str], careful: list[str]) -> list[str]:
+    """Lines: `plain` and then `commit`; but `careful` where `inside`, if given, is false, or `lost`, if given, true."""
+    lines = [
+        f"  br i1 {inside}, label %plain, label %careful" if inside else "  br label %plain",
+        "plain:",
+        *plain,
+        f"  br i1 {lost}, label %careful, label %commit, !prof !0" if lost else "  br label %commit",
+        "commit:",
+        *commit,
+        "  br label %both",
+    ]
+    if inside or lost:
+        lines += ["careful:", *careful, "  br label %both"]
+    return [*lines, "both:"]
 
 
 def lost(code: Code, depth: int, kept: Container[str], masks: Sequence[tuple[int, Value | None]]) -> str:

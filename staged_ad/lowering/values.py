@@ -101,19 +101,28 @@ class Externals:
         return name
 
 
-def lanewise_text(helper: str, function: str, like: Value, arity: int) -> str:
+def lanewise_text(helper: str, function: str, like: Value, arity: int, masked: bool) -> str:
+    """A function that calls another one for each lane; if `masked`, for those that its last argument names."""
     element, wide = element_type(like.dtype), like.type
-    lines = [
-        f"define internal {wide} @{helper}({', '.join(f'{wide} %a{k}' for k in range(arity))}) noinline nounwind {{"
-    ]
-    result = "poison"
+    arguments = [f"{wide} %a{k}" for k in range(arity)] + [f"<{like.lanes} x i1> %live"] * masked
+    lines = [f"define internal {wide} @{helper}({', '.join(arguments)}) noinline nounwind {{", "entry:"]
+    result, before = "zeroinitializer", "entry"
     for lane in range(like.lanes):
+        if masked:
+            lines.append(f"  %live{lane} = extractelement <{like.lanes} x i1> %live, i64 {lane}")
+            lines.append(f"  br i1 %live{lane}, label %call{lane}, label %next{lane}")
+            lines.append(f"call{lane}:")
         for k in range(arity):
             lines.append(f"  %x{lane}.{k} = extractelement {wide} %a{k}, i64 {lane}")
-        arguments = ", ".join(f"{element} %x{lane}.{k}" for k in range(arity))
-        lines.append(f"  %y{lane} = call {element} @{function}({arguments})")
+        numbers = ", ".join(f"{element} %x{lane}.{k}" for k in range(arity))
+        lines.append(f"  %y{lane} = call {element} @{function}({numbers})")
         lines.append(f"  %r{lane} = insertelement {wide} {result}, {element} %y{lane}, i64 {lane}")
-        result = f"%r{lane}"
+        after = f"%r{lane}"
+        if masked:
+            lines += [f"  br label %next{lane}", f"next{lane}:"]
+            lines.append(f"  %s{lane} = phi {wide} [ {after}, %call{lane} ], [ {result}, %{before} ]")
+            after, before = f"%s{lane}", f"next{lane}"
+        result = after
     return "\n".join([*lines, f"  ret {wide} {result}", "}"])
 
 

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError, UnsupportedError
+from staged_ad.ir import filled
 from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_shape
 from staged_ad.numpy.ufuncs import conjugate, multiply
 from staged_ad.primitives.arithmetic import eq
-from staged_ad.primitives.makers import mul, typeof
+from staged_ad.primitives.makers import select, typeof
 from staged_ad.primitives.products import dot_general, free_axes
 from staged_ad.primitives.reductions import reduce_sum
-from staged_ad.primitives.shaping import cast, iota, reshape, transpose
+from staged_ad.primitives.shaping import iota, reshape, transpose
 from staged_ad.tracing.source import location, user_source
 
 
@@ -135,7 +136,8 @@ def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
         for label, n in zip(labels, typeof(value).shape, strict=True):
             if lengths.setdefault(label, n) != n and 1 not in (n, lengths[label]):
                 raise ShapeError(f"einsum {subscripts!r}: label {label!r} has lengths {lengths[label]} and {n}")
-            lengths[label] = max(lengths[label], n)
+            if n != 1:
+                lengths[label] = n
     if any(label not in lengths for label in output):
         raise ShapeError(f"einsum {subscripts!r}: the output has a label that no operand has")
     if any(n == 0 for label, n in lengths.items() if label not in output):  # sums of nothing, whatever else is infinite
@@ -190,7 +192,7 @@ def _without_repeats(value: Any, labels: str) -> tuple[Any, str]:
         on_diagonal = eq(
             iota(type.shape, np.int64, first, near=(value,)), iota(type.shape, np.int64, second, near=(value,))
         )
-        value = reduce_sum(mul(value, cast(on_diagonal, dtype=type.dtype, weak=False)), axes=(second,))
+        value = reduce_sum(select(on_diagonal, value, filled(0, type)), axes=(second,))
         labels = labels[:second] + labels[second + 1 :]
     return value, labels
 

@@ -14,7 +14,9 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import DTYPES, FLOAT64, canonical_dtype, describe, is_other_kind
+from staged_ad.ir.types import DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind
+from staged_ad.primitives.arithmetic import and_, ge, le
+from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, typeof
 from staged_ad.primitives.shaping import broadcast, cast
 from staged_ad.tracing import Tracer, literal_of
@@ -195,5 +197,15 @@ def apply_ufunc(ufunc: np.ufunc, operation: Operation, xs: Sequence[Any], keep_w
             f"(at {location(user_source())}); cast one of them with astype"
         )
     shape = common_shape(types)
-    operands = [to_shape(to_dtype(v, d, weak), shape) for v, d in zip(values, dtypes, strict=False)]
+    operands = [to_shape(to_dtype(_in_range(v, d), d, weak), shape) for v, d in zip(values, dtypes, strict=False)]
     return operation(*operands)
+
+
+def _in_range(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A traced Python integer, which raises where it does not fit into the dtype of the integers that it meets."""
+    type: ArrayType = typeof(value)
+    if not (isinstance(value, Tracer) and type.weak and type.dtype == INT64 and dtype.kind in "iu" and dtype != INT64):
+        return value
+    number, bounds = cast(value, dtype=INT64, weak=False), np.iinfo(dtype)
+    fits = ge(number, bounds.min)
+    return require(value, and_(fits, le(number, bounds.max)) if bounds.max < 2**63 else fits, error="range")

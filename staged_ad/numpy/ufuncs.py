@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import Literal, filled
-from staged_ad.ir.types import BOOL, FLOAT64, INT64
+from staged_ad.ir.types import BOOL, INT64
+from staged_ad.numpy.comparing import comparison
 from staged_ad.numpy.promotion import (
     apply_ufunc,
     as_value,
@@ -139,16 +140,25 @@ def conj(x: Any) -> Any:
 
 
 def real(val: Any) -> Any:
-    value = as_value(val)
+    value = _with_parts(val)
     return c.real(value) if typeof(value).is_complex else value
+
+
+def _with_parts(x: Any) -> Any:
+    """Of Python's booleans the parts are integers."""
+    value = as_value(x)
+    type = typeof(value)
+    return to_dtype(value, INT64, weak=True) if type.weak and type.dtype == BOOL else value
 
 
 def imag(val: Any) -> Any:
     """Of real numbers zeros."""
-    value = as_value(val)
+    value = _with_parts(val)
     type = typeof(value)
     if type.is_complex:
         return c.imag(value)
+    if type.weak:
+        return type.dtype.type(0).item()
     zeros = np.zeros(type.shape, type.dtype)
     zeros.flags.writeable = False
     return zeros[()]
@@ -302,25 +312,6 @@ def polygamma(n: int, x: Any) -> Any:
     return s.digamma(value) if n == 0 else s.polygamma(value, n=int(n))
 
 
-def _comparison(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
-    def apply(x: Any, y: Any, keep_weak: bool = False) -> Any:
-        values = [as_value(x), as_value(y)]
-        for number, other in (values, values[::-1]):
-            if _does_not_fit(number, typeof(other).dtype):  # in float64 the order is right all the same
-                values = [to_dtype(v, FLOAT64) for v in values]
-                break
-        return apply_ufunc(ufunc, operation, values, keep_weak)
-
-    return apply
-
-
-def _does_not_fit(x: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether x is a Python integer outside the range of an integer dtype."""
-    if not (isinstance(x, Literal) and x.type.weak and x.type.dtype.kind == "i" and dtype.kind in "iu"):
-        return False
-    return not np.iinfo(dtype).min <= int(x.value) <= np.iinfo(dtype).max
-
-
 def _direct(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
     def apply(*xs: Any, keep_weak: bool = False) -> Any:
         return apply_ufunc(ufunc, operation, xs, keep_weak)
@@ -332,7 +323,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     **{ufunc: _direct(ufunc, operation) for ufunc, operation in DIRECT.items()},
     **{ufunc: _arithmetic(ufunc) for ufunc in _ARITHMETIC},
     **{ufunc: _rounding(ufunc) for ufunc in _ROUNDING},
-    **{ufunc: _comparison(ufunc, DIRECT[ufunc]) for ufunc in _COMPARISONS},
+    **{ufunc: comparison(ufunc, DIRECT[ufunc]) for ufunc in _COMPARISONS},
     np.power: power,
     np.absolute: absolute,
     np.fabs: fabs,

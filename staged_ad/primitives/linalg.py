@@ -17,6 +17,7 @@ from staged_ad.errors import (
     DTypeError,
     InvalidValueError,
     LinAlgError,
+    OutOfRangeError,
     ShapeError,
     StagedADError,
     ZeroWeightsError,
@@ -54,6 +55,7 @@ ERRORS: dict[str, tuple[type[StagedADError], str]] = {
         "the derivative of eig and eigvals needs a basis of eigenvectors, and those of this matrix are linearly "
         "dependent; see docs/linalg.md",
     ),
+    "range": (OutOfRangeError, "Python integer out of bounds for the integers that it meets; write x.astype(int)"),
     "nan": (InvalidValueError, "All-NaN slice encountered"),
     "weights": (ZeroWeightsError, "Weights sum to zero, can't be normalized"),
 }

@@ -124,7 +124,8 @@ def reduction(d: Draw, s: Scope) -> list[str]:
     if plain in ("var", "std"):
         options += d.options(0.3, ddof=d.pick("1", "0.5", "2", "100")) + d.options(0.08, correction="1")
     if plain in ("sum", "prod", "mean", "var", "std"):
-        options += d.options(0.15, dtype=dtype_for(d, s[x]))
+        dtypes = dtype_for(d, s[x]) if plain in ("sum", "prod") else d.pick("'float64'", "'float32'", "'complex128'")
+        options += d.options(0.15, dtype=dtypes)  # NaN as an integer is anything
     if plain in ("sum", "prod", "max", "min") and (plain == f or np.ndim(s[x])):
         options += d.options(0.15, initial=d.pick("1", "2.5", "-100", "0"))
     if not arg and plain not in ("ptp", "median"):

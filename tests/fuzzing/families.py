@@ -31,6 +31,7 @@ from tests.fuzzing.calls import (
 )
 from tests.fuzzing.drawing import Draw
 from tests.fuzzing.habits import into, plain_python, reducing_methods, rows, samples, views
+from tests.fuzzing.rarer import factorisations, rarer
 
 WHOLE = [name for name in SPECIAL if any(set(t) & set("ilqp") for t in getattr(scipy.special, name).types)]
 """Functions of whole numbers; some count up to them, so that 2**31 takes minutes in SciPy itself."""
@@ -44,7 +45,7 @@ def matrices(d: Draw, s: Scope) -> list[str]:
     scale = f"{x}.ravel()[:1].sum()" if d.chance(0.5) and np.all(np.isfinite(s[x])) else "1"  # LAPACK's own business
     a = f"({d.array(dtype, shape)} * {scale})"
     b = d.array(dtype, d.pick((n,), (n, 2), (2, n, 1), (n, 1)))
-    spd = f"(np.swapaxes({a}, -1, -2) @ {a} + 3 * np.eye({shape[-1]}))"
+    spd = f"(np.swapaxes({a}, -1, -2).conj() @ {a} + 3 * np.eye({shape[-1]}))"
     return [
         "{new} = "
         + d.pick(
@@ -120,4 +121,6 @@ FAMILIES: list[Callable[[Draw, Scope], list[str]]] = [
     rows,
     reducing_methods,
     samples,
+    *[rarer] * 4,
+    factorisations,
 ]
