@@ -44,7 +44,8 @@ class Code:
         self._splats: dict[str, Value] = {}
         self.prefix = "v"
         self.live: Value | None = None  # which lanes the present vector has, where the loop may end inside of it
-        self.plain_products: list[str] | None = None  # if a list, strong products have no mask, and are noted there
+        self.betting: int | None = None  # the depth at which strong products have no masks (speculation.py)
+        self.bets: list[str] = []
 
     def forget(self, depth: int) -> None:
         """Drop what was repeated at a depth: another body is written there."""
@@ -141,14 +142,15 @@ class Code:
 
     def strong_product(self, t: Value, p: Value) -> Value:
         """t * p, where zero times anything is zero. A mask is needed only where zero can meet inf or NaN."""
-        product = self.mul(t, p)
         if (t.finite and p.finite) or any(x.literal is not None and x.finite and x.literal != 0 for x in (t, p)):
-            return product
-        if self.plain_products is not None:
-            self.plain_products.append(product.name)
-            return product
+            return self.mul(t, p)
         # a factor known to be finite may be zero, but its partner's zeros do no harm
         watched = [x for x in (t, p) if x.finite] or [t, p]
+        if self.betting == max(t.depth, p.depth) and len(watched) == 2:
+            bet = self.intrinsic("fma", t, p, self.constant(0, t.dtype))
+            self.bets.append(bet.name)
+            return bet
+        product = self.mul(t, p)
         masks = [self.compare("ne", x, self.constant(0, x.dtype)) for x in watched]
         keep = masks[0] if len(masks) == 1 else self.and_(*masks)
         return self.select(keep, product, self.constant(0, product.dtype))
