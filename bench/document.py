@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import environment
-from bench.table import BY_HAND, Result, means
+from bench.table import BY_HAND, Result, means, shown_ratio
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BEGIN = "<!-- figures: written by `python -m bench --readme` -->"
 END = "<!-- end of figures -->"
+PICTURED = "time of two gradients against the number of variables, and each row beside JAX"
 
 
 def rewrite(figures: dict[str, Any], picture: Path | None, document: Path = README) -> None:
@@ -26,11 +27,7 @@ def rewrite(figures: dict[str, Any], picture: Path | None, document: Path = READ
         raise ValueError(f"{document} needs one line {BEGIN!r} and, below it, one line {END!r}")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    link = (
-        [f"![{environment.caption(figures['environment'])}]({os.path.relpath(picture, document.parent)})"]
-        if picture
-        else []
-    )
+    link = [f"![{PICTURED}]({os.path.relpath(picture, document.parent)})"] if picture else []
     lines = [BEGIN, "", *table(figures), "", *link, *[""] * len(link), END]
     document.write_text(before + "\n".join(lines) + after)
 
@@ -47,6 +44,6 @@ def table(figures: dict[str, Any]) -> list[str]:
     values = [means(results, kind, side) for kind, side in columns]
     lines = [f"| times faster, geometric means | {' | '.join(heads)} |", "|---|" + "---:|" * len(columns)]
     for line in zip(*values, strict=True):
-        cells = [f"{value:.2f}" if value else "" for _, value in line]
+        cells = [shown_ratio(value, wanted=0.0) for _, value in line]
         lines.append(f"| {line[0][0]} | {' | '.join(cells)} |")
     return [*lines, "", f"{environment.caption(figures['environment'])}."]

@@ -8,7 +8,7 @@ Start at ``branching_functions``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -230,7 +230,7 @@ class Interpreted:
                 return number + 1
         return results[0] if count == 1 else tuple(results[:count])
 
-    def entry(self, kinds: Sequence[type]) -> Callable[..., Any]:
+    def entry(self, kinds: Sequence[type], donated: Collection[int]) -> Callable[..., Any]:
         def call(*args: Any) -> Any:
             if tuple(map(type, args)) != tuple(kinds) or list(map(type_of, args)) != self.types:
                 return NotImplemented

@@ -58,7 +58,7 @@ def test_figures_replace_the_old_ones_and_nothing_else(tmp_path: Path):
     assert once.startswith(f"above\n{document.BEGIN}\n")
     assert once.endswith(f"{document.END}\nbelow\n")
     assert "old" not in once
-    assert "| all rows | 4.00 | 2.00 | 1.00 |" in once
+    assert "| all rows | 4.00x | 2.00x | 1.00x |" in once
     assert "](docs/speed.png)" in once
 
 

@@ -3,6 +3,7 @@
 Invariant: a problem says `np.sum(x, axis=1)` and means it; `NumPyNames` holds what PyTorch calls otherwise.
 """
 
+import logging
 from typing import Any
 
 from bench.libraries.python_loops import cond, scan_with
@@ -38,7 +39,8 @@ def torch_library() -> Library:
     import torch  # here, so that the table can be made without it
 
     torch.set_default_dtype(torch.float64)
-    torch._dynamo.config.suppress_errors = True  # what does not compile runs uncompiled
+    torch._dynamo.config.suppress_errors = True  # what does not compile runs uncompiled,
+    torch._logging.set_logs(dynamo=logging.ERROR, inductor=logging.ERROR)  # without a page about it
     torch._inductor.config.compile_threads = 1  # no pool of processes beside what is measured
 
     def jit(f: Function) -> Function:

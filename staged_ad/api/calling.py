@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,39 +127,6 @@ def describe_arguments(
             return f"argument {name} of {function_name(f)}{' at ' + places[number] if places[number] else ''}"
         number -= len(places)
     return f"an argument of {function_name(f)}"
-
-
-def static_arguments(
-    f: Callable[..., Any], numbers: int | Sequence[int], names: str | Sequence[str]
-) -> tuple[frozenset[int], frozenset[str]]:
-    """Positions and names of the static arguments, each completed by the other where `f` has a signature."""
-    try:
-        positions = {operator.index(k) for k in (numbers if isinstance(numbers, Iterable) else [numbers])}
-    except TypeError:
-        raise ArgumentError(
-            f"static_argnums must be an integer or a sequence of integers, got {numbers!r}; names go into "
-            "static_argnames"
-        ) from None
-    keywords = {names} if isinstance(names, str) else set(names)
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        return frozenset(positions), frozenset(keywords)
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    ordered = [parameter.name for parameter in parameters if parameter.kind in kinds]
-    spread = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
-    if any(number < -len(ordered) or (number >= len(ordered) and not spread) for number in positions):
-        raise ArgumentError(
-            f"static_argnums={numbers!r}, but {function_name(f)} has {len(ordered)} positional parameters"
-        )
-    positions = {number % len(ordered) if number < 0 else number for number in positions}
-    known = {parameter.name for parameter in parameters}
-    unknown = sorted(keywords - known)
-    if unknown and not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-        raise ArgumentError(f"static_argnames: {function_name(f)} has no parameter {', '.join(map(repr, unknown))}")
-    keywords |= {ordered[number] for number in positions if number < len(ordered)}
-    positions |= {ordered.index(name) for name in keywords if name in ordered}
-    return frozenset(positions), frozenset(keywords)
 
 
 def trace_call(

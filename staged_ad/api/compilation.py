@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,28 +22,23 @@ from staged_ad.api.calling import (
     Traced,
     argument_name,
     check_callable,
-    describe_arguments,
     function_name,
-    leaf_type,
-    static_arguments,
     trace_prepared,
 )
 from staged_ad.api.explaining import explain_miss
 from staged_ad.api.lowered import Lowered
+from staged_ad.api.options import Options, chosen
 from staged_ad.api.prepared import Key, Prepared
 from staged_ad.api.routes import Route
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
 from staged_ad.ir import Source, evaluate
-from staged_ad.ir.types import describe
+from staged_ad.lowering.buffers import clear_buffers
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.source import user_source
-from staged_ad.tracing.trees import flatten, unflatten
+from staged_ad.tracing.trees import unflatten
 from staged_ad.transforms.call import call
-
-if TYPE_CHECKING:
-    pass
 
 KEPT = 256
 """Signatures kept per function; the least recently used one goes first."""
@@ -62,18 +57,10 @@ _jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 class Jitted:
     """A function compiled on first call for each combination of argument types."""
 
-    def __init__(
-        self,
-        f: Callable[..., Any],
-        static_argnums: int | Sequence[int] = (),
-        static_argnames: str | Sequence[str] = (),
-        precise_math: bool = False,
-        made: Source | None = None,
-    ) -> None:
+    def __init__(self, f: Callable[..., Any], options: Options, made: Source | None = None) -> None:
         update_wrapper(self, f, updated=())
         self._f = f
-        self._static, self._static_names = static_arguments(f, static_argnums, static_argnames)
-        self._precise = precise_math
+        self._options = options
         self._made = made or user_source()
         self._variants: OrderedDict[Key, Variants] = OrderedDict()
         self._traced: OrderedDict[Key, Traced] = OrderedDict()
@@ -116,8 +103,7 @@ class Jitted:
             with suppress(TypeError, ValueError):
                 signature = inspect.signature(function)
                 method.__signature__ = signature.replace(parameters=[*signature.parameters.values()][1:])  # type: ignore[attr-defined]  # no self
-            static = [k - 1 for k in self._static if k > 0]
-            bound[number] = Jitted(method, static, tuple(self._static_names), self._precise, self._made)
+            bound[number] = Jitted(method, self._options.of_method, self._made)
         return _BoundMethod(instance, bound[number])
 
     def __reduce__(self) -> Any:
@@ -128,12 +114,11 @@ class Jitted:
             found = getattr(found, part, None)
         if found is self:
             return name
-        names = tuple(self._static_names)
-        return Jitted, (self._f, tuple(self._static), names, self._precise)
+        return Jitted, (self._f, self._options)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """The compiled stages for these arguments, without running them."""
-        prepared = self._prepare(args, kwargs)
+        prepared = self._options.prepare(self._f, args, kwargs)
         if any(isinstance(leaf, Tracer) for leaf in prepared.leaves):
             raise ArgumentError("lower needs arrays, not traced values")
         traced = self._trace(prepared)
@@ -141,7 +126,8 @@ class Jitted:
             raise ArgumentError(
                 f"{function_name(self._f)} reads values of a trace around it, so it has no code of its own"
             )
-        return Lowered(self._joined(prepared, traced).compiled)
+        variant = self._joined(prepared, traced)
+        return Lowered(variant.compiled, variant.donated)
 
     # -- the slow path ------------------------------------------------------------------------------------------
 
@@ -177,7 +163,7 @@ class Jitted:
         """The route to another variant, after a guard of one failed, and the result; NotImplemented where none fits."""
         variants, failed, kinds = route.variants, route.variant, route.kinds
         among = rivals(variants.known, failed, failed.failed_guard(status))
-        found = variants.first(lambda variant: variant.compiled.entry(kinds)(*leaves), {}, among)
+        found = variants.first(lambda variant: variant.entry(kinds)(*leaves), {}, among)
         if found is None:
             return route, NotImplemented
         return route.with_variant(found[0]), found[1]
@@ -189,7 +175,7 @@ class Jitted:
         self._last = route.entry if route.direct else _never
 
     def _miss(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        prepared = self._prepare(args, kwargs)
+        prepared = self._options.prepare(self._f, args, kwargs)
         leaves = prepared.leaves
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self._record(self._trace(prepared), leaves)
@@ -197,7 +183,7 @@ class Jitted:
         direct = all(kind is np.ndarray or kind in _INLINE for kind in kinds)
 
         def attempt(variant: Variant) -> Any:
-            result = variant.compiled.entry(kinds)(*leaves) if direct else NotImplemented
+            result = variant.entry(kinds)(*leaves) if direct else NotImplemented
             return variant.compiled.run(*leaves) if result is NotImplemented else result
 
         variants = self._variants.get(prepared.key)
@@ -214,7 +200,7 @@ class Jitted:
             return result
         variants = self._variants.get(prepared.key)
         if direct and variants is not None and variants.read is not None:
-            self._prefer(Route(variants.read, variant.compiled.entry(kinds), variants, variant, kinds))
+            self._prefer(Route(variants.read, variant.entry(kinds), variants, variant, kinds))
         return variant.restore(result)
 
     def _new_path(
@@ -246,26 +232,6 @@ class Jitted:
             if not isinstance(outcome, bool) or forced in seen or len(seen) > FLIPS:
                 return None, unflatten(first.out_spec, evaluate(first.program, *prepared.leaves))
             seen.add(forced)
-
-    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
-        f = self._f
-        dynamic = [a for k, a in enumerate(args) if k not in self._static]
-        named = {k: v for k, v in kwargs.items() if k not in self._static_names}
-        static: tuple[tuple[int | str, Any], ...] = tuple((k, a) for k, a in enumerate(args) if k in self._static)
-        static += tuple((k, v) for k, v in sorted(kwargs.items()) if k in self._static_names)
-        leaves, spec = flatten([dynamic, named])
-        positions = [k for k in range(len(args)) if k not in self._static]
-
-        def name(number: int) -> Callable[[], str]:
-            return lambda: describe_arguments(f, positions, dynamic, named, number)
-
-        types = tuple([leaf_type(leaf, name(k)) for k, leaf in enumerate(leaves)])
-        key = spec, types, tuple((k, type(value), value) for k, value in static)  # 1, 1.0 and True differ
-        try:
-            hash(key)
-        except TypeError:
-            raise ArgumentError(_unhashable(f, static)) from None
-        return Prepared(key, leaves, spec, types, positions, static)
 
     def _trace(self, prepared: Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
         known = self._traced.get(prepared.key)
@@ -312,7 +278,10 @@ class Jitted:
                 # LLVM, and what writes code for it, are loaded by the first function that is compiled
                 from staged_ad.lowering.compiled import compile_program  # see above
 
-                variant = Variant(traced, compile_program(traced.program, self._precise))
+                compiled = compile_program(traced.program, self._options.precise)
+                # where a guard may fail, another path wants the arguments as they were
+                donated = frozenset[int]() if traced.guards else self._options.donated_leaves(prepared)
+                variant = Variant(traced, compiled, donated)
                 variants.add(variant)
         if len(variants.known) >= MANY:
             self._warn(variants)
@@ -367,6 +336,8 @@ def jit(
     *,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
+    donate_argnums: int | Sequence[int] = (),
+    donate_argnames: str | Sequence[str] = (),
     precise_math: bool = False,
 ) -> Any:
     """Compile `f` to native code, once for each combination of shapes and dtypes of its arguments.
@@ -382,6 +353,11 @@ def jit(
     static_argnums, static_argnames
         Positions and names of arguments that are passed to `f` as they are; one compilation per value. They must be
         hashable: strings, flags, lengths.
+    donate_argnums, donate_argnames
+        Positions and names of arguments that the caller has no use for after the call. A result of the same shape and
+        dtype may be written into such an array, and is then this array: ``w = step(w, g)`` makes no new one. Other
+        arguments are never changed. Where it cannot be (the old values are needed until later, the array is read-only
+        or shares memory with another argument, Python's `if` has read values), the result is a new array.
     precise_math
         Call the C library element by element for exp, sin, ... (error below 1 ulp) instead of its vector functions
         (below 4 ulp).
@@ -410,27 +386,24 @@ def jit(
     >>> print(f(np.zeros(3)))
     0.0
     """
-    if f is None:
-        return lambda g: Jitted(g, static_argnums, static_argnames, precise_math)
-    check_callable("jit", f)
-    return Jitted(f, static_argnums, static_argnames, precise_math)
 
+    def jitted(f: Callable[..., Any]) -> Jitted:
+        check_callable("jit", f)
+        static = chosen(f, "static", static_argnums, static_argnames)
+        donated = chosen(f, "donate", donate_argnums, donate_argnames)
+        both = sorted(static.positions & donated.positions)
+        if both:
+            raise ArgumentError(f"{argument_name(f, both[0])} cannot be both static and donated")
+        return Jitted(f, Options(static, donated, precise_math))
 
-def _unhashable(f: Callable[..., Any], static: Sequence[tuple[Any, Any]]) -> str:
-    """What is wrong with the first static argument that has no hash."""
-    for key, value in static:
-        try:
-            hash(value)
-        except TypeError:
-            name = argument_name(f, key) if isinstance(key, int) else f"argument {key} of {function_name(f)}"
-            return (
-                f"{name} is {describe(value)}: static arguments must be hashable, such as numbers, strings and tuples; "
-                "arrays, lists of them and dicts are arguments that are not static"
-            )
-    return f"static arguments of {function_name(f)} must be hashable"
+    return jitted if f is None else jitted(f)
 
 
 def clear_caches() -> None:
-    """Forget everything that was traced and compiled; the next call of each jitted function compiles anew."""
+    """Forget everything that was traced and compiled, and free the memory that is kept for results.
+
+    The next call of each jitted function compiles anew.
+    """
     for jitted in list(_jitted):
         jitted.clear_cache()
+    clear_buffers()

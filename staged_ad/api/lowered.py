@@ -6,6 +6,7 @@ Start at ``Lowered.text``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ class Memory:
     """Bytes that a compiled function takes.
 
     arguments, results
-        The arrays that go in and come out.
+        The arrays that go in, and those that are made and come out: a result in the memory of an argument that was
+        given away is none of them.
     workspace
         Intermediate values, among them what loops of known length keep for reverse mode. Of it up to 64 MB are kept
         from one call for the next.
@@ -51,8 +53,9 @@ class Memory:
 class Lowered:
     """What a function became: ``text("program" | "loops" | "llvm" | "asm")``, and the ``memory()`` it takes."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, donated: Collection[int] = ()) -> None:
         self._compiled = compiled
+        self._donated = donated
 
     @property
     def program(self) -> Program:
@@ -76,9 +79,10 @@ class Lowered:
         ```
         """
         compiled = self._compiled
+        made = [t for k, t in enumerate(compiled.traced.output_types) if k not in compiled.donors(self._donated)]
         return Memory(
             sum(map(_bytes, compiled.types)),
-            sum(map(_bytes, compiled.traced.output_types)),
+            sum(map(_bytes, made)),
             compiled.workspace,
             compiled.constants,
             compiled.grows,

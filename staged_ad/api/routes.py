@@ -51,7 +51,7 @@ class Route:
 
     def with_variant(self, variant: Variant) -> Route:
         """The route of the same calls to another variant."""
-        return Route(self.read, variant.compiled.entry(self.kinds), self.variants, variant, self.kinds)
+        return Route(self.read, variant.entry(self.kinds), self.variants, variant, self.kinds)
 
 
 def _fits(leaf: Any, kind: type, found: ArrayType) -> bool:

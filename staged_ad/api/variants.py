@@ -29,17 +29,25 @@ _clock = count(1)
 
 
 class Variant:
-    """The machine code for one signature and one outcome of its guards, and the structure of its result."""
+    """The machine code for one signature and one outcome of its guards, and the structure of its result.
 
-    def __init__(self, traced: Traced, compiled: Compiled) -> None:
+    `donated` are the numbers of the arguments' leaves that results may take the memory of.
+    """
+
+    def __init__(self, traced: Traced, compiled: Compiled, donated: frozenset[int]) -> None:
         self.traced = traced
         self.compiled = compiled
+        self.donated = donated
         self.outcomes = traced.outcomes
         self.used = next(_clock)
         spec = traced.out_spec
         plain_tuple = spec.type is tuple and spec.num_leaves > 1 and all(c.is_leaf() for c in spec.children())
         self.plain_result = spec.is_leaf() or plain_tuple
         self._build = None if self.plain_result else make_builder(spec)
+
+    def entry(self, kinds: tuple[type, ...]) -> Callable[..., Any]:
+        """The native function for arguments of the given Python types."""
+        return self.compiled.entry(kinds, self.donated)
 
     def failed_guard(self, status: int) -> int:
         """The number of the guard that a status means; raises for statuses that mean another failure."""

@@ -38,6 +38,8 @@ class Artifact:
         Whether it may run for long, so that other threads of Python should run meanwhile.
     failures
         The exceptions that statuses from ``FAILED`` on stand for.
+    successions
+        Pairs of an output and an input whose memory it may take.
     local
         Addresses that only this process knows; with these, it is of no use to another one.
     """
@@ -48,6 +50,7 @@ class Artifact:
     workspace: int
     slow: bool
     failures: list[Failure]
+    successions: list[tuple[int, int]]
     local: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -66,6 +69,7 @@ def encode(artifact: Artifact, identity: Identity) -> bytes | None:
         "workspace": artifact.workspace,
         "slow": artifact.slow,
         "failures": failures,
+        "successions": artifact.successions,
         "sizes": [len(part) for part in tail],
     }
     text = marshal.dumps(head, 2)
@@ -81,7 +85,8 @@ def decode(content: bytes, identity: Identity) -> Artifact:
         start += size
     constants = [_decoded_constant(row, identity, tail) for row in head["constants"]]
     failures = [_decoded_failure(row, identity) for row in head["failures"]]
-    return Artifact(tail[0], head["names"], constants, head["workspace"], head["slow"], failures)
+    workspace, slow, successions = head["workspace"], head["slow"], head["successions"]
+    return Artifact(tail[0], head["names"], constants, workspace, slow, failures, successions)
 
 
 # -- constants: those of the program by their number, others by their bytes -------------------------------------------

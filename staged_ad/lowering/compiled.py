@@ -1,12 +1,12 @@
 """Compiled: a program as machine code that takes and returns NumPy arrays.
 
-Invariant: inputs are never modified; results are new arrays, 0-d ones NumPy scalars.
+Invariant: inputs are not modified, save those given away; results are new arrays or these, 0-d ones NumPy scalars.
 Start at ``compile_program``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class Compiled:
         self._results = [(type.shape, type.dtype) for type in program.output_types]
         self._code = machine_code(program, precise)
         self.failures = self._code.artifact.failures
-        self._entries: dict[tuple[type, ...], Callable[..., Any]] = {}
+        self._entries: dict[tuple[tuple[type, ...], tuple[tuple[int, int], ...]], Callable[..., Any]] = {}
         self._arrays = self.entry((np.ndarray,) * len(self.types))
 
     @cached_property
@@ -65,17 +65,43 @@ class Compiled:
         """Whether loops keep values whose number is known only when they have run."""
         return GROW in self._code.artifact.names
 
-    def entry(self, kinds: tuple[type, ...]) -> Callable[..., Any]:
-        """The native function for arguments of the given Python types; it returns NotImplemented for others."""
-        known = self._entries.get(kinds)
+    def entry(self, kinds: tuple[type, ...], donated: Collection[int] = ()) -> Callable[..., Any]:
+        """The native function for arguments of the given Python types; it returns NotImplemented for others.
+
+        Results may take the memory of the arguments `donated`.
+        """
+        plain = self._entry(kinds, {})
+        donors = self.donors([number for number in donated if kinds[number] is np.ndarray])
+        return into_donors(self._entry(kinds, donors), plain, set(donors.values())) if donors else plain
+
+    def _entry(self, kinds: tuple[type, ...], donors: Mapping[int, int]) -> Callable[..., Any]:
+        key = kinds, tuple(donors.items())
+        known = self._entries.get(key)
         if known is None:
             specs = [_spec(kind, type) for kind, type in zip(kinds, self.types, strict=True)]
             native, artifact = self._code.native, self._code.artifact
             owners = native, artifact.failures  # of code, and of what it calls
-            known = self._entries[kinds] = make_entry(
-                native.address, specs, artifact.constants, self._results, artifact.workspace, artifact.slow, owners
+            known = self._entries[key] = make_entry(
+                native.address,
+                specs,
+                artifact.constants,
+                self._results,
+                artifact.workspace,
+                artifact.slow,
+                owners,
+                donors,
             )
         return known
+
+    def donors(self, donated: Collection[int]) -> dict[int, int]:
+        """For outputs that may be made in the memory of one of the inputs `donated`, this input; none is used twice."""
+        found: dict[int, int] = {}
+        for output, number in self._code.artifact.successions:
+            type = self.types[number]
+            fits = (type.shape, type.dtype) == self._results[output] and type.shape
+            if fits and number in donated and output not in found and number not in found.values():
+                found[output] = number
+        return found
 
     def run(self, *values: Any) -> Any:
         """What the entry returns: a status, the output or a tuple; arguments are converted to what the code needs."""
@@ -111,6 +137,18 @@ def _spec(kind: type, type: ArrayType) -> InputSpec:
     if kind is np.ndarray:
         return InputSpec(np.ndarray, type.dtype, type.shape)
     return InputSpec(kind)
+
+
+def into_donors(native: Callable[..., Any], plain: Callable[..., Any], donors: Collection[int]) -> Callable[..., Any]:
+    """`native`, which writes into its arguments `donors`; `plain` where other arguments look into their memory."""
+
+    def call(*leaves: Any) -> Any:
+        arrays = [(k, leaf) for k, leaf in enumerate(leaves) if isinstance(leaf, np.ndarray)]
+        shared = any(np.may_share_memory(leaves[d], leaf) for d in donors for k, leaf in arrays if k != d)
+        result = NotImplemented if shared else native(*leaves)
+        return plain(*leaves) if result is NotImplemented else result
+
+    return call
 
 
 def _canonical(value: Any, type: ArrayType) -> np.ndarray[Any, Any]:

@@ -12,6 +12,7 @@ from staged_ad.ir import Program
 from staged_ad.lowering import native
 from staged_ad.lowering.artifact import Artifact
 from staged_ad.lowering.blocks import Block
+from staged_ad.lowering.donation import successions
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque, Rows
 from staged_ad.passes import optimize
@@ -32,6 +33,7 @@ def compiled_artifact(program: Program, precise: bool) -> Artifact:
         storage.workspace,
         _slow(module.block),
         module.failures,
+        successions(module.block),
         module.symbols,
     )
 

@@ -7,12 +7,15 @@ Start at `make_entry`; the record it writes is read by `entry_code.ENTRY`, in th
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
+from staged_ad.lowering.buffers import LARGE, WORTH
 from staged_ad.lowering.entry_code import entry_code
 from staged_ad.lowering.once import once
 
@@ -39,6 +42,7 @@ def make_entry(
     workspace: int,
     release_gil: bool,
     owner: object = None,
+    donors: Mapping[int, int] = MappingProxyType({}),
 ) -> Callable[..., object]:
     """A callable that runs the body at `address` on slots: inputs, constants, outputs, workspace.
 
@@ -52,6 +56,8 @@ def make_entry(
         C-contiguous arrays; the callable keeps them alive.
     workspace
         Bytes of scratch, aligned to 64; the slot is null when 0.
+    donors
+        Inputs that outputs take the memory of, and are: they must be arrays that can be written to.
     owner
         Anything to keep alive as long as the callable, such as the `NativeCode` of `address`.
     """
@@ -60,12 +66,14 @@ def make_entry(
             raise ValueError("constants of a native body must be C-contiguous")
     words = [address, len(inputs), len(constants), len(outputs), workspace, int(release_gil)]
     words += [id(NotImplemented), id(np.ndarray)]
-    for spec in inputs:
-        words += _input_words(spec)
+    for number, spec in enumerate(inputs):
+        words += _input_words(spec, number in donors.values())
     words += [constant.ctypes.data for constant in constants]
     descriptors = [np.dtype(dtype) for _, dtype in outputs]
-    for (shape, _), descriptor in zip(outputs, descriptors, strict=True):
-        words += [id(descriptor), len(shape), *shape]
+    sizes = [prod(shape) * descriptor.itemsize for (shape, _), descriptor in zip(outputs, descriptors, strict=True)]
+    kept = sum(size for size in sizes if size >= LARGE) >= WORTH
+    for number, ((shape, _), descriptor, size) in enumerate(zip(outputs, descriptors, sizes, strict=True)):
+        words += [donors.get(number, -1), int(kept and size >= LARGE), id(descriptor), len(shape), *shape]
     record = _Record(len(words), np.int64)
     record[:] = words
     record.owners = (owner, tuple(inputs), tuple(constants), descriptors)
@@ -74,13 +82,16 @@ def make_entry(
 
 
 _ARRAY, _INLINE, _INTEGER = 0, 1, 2
+CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
+"""NumPy's flags of arrays."""
 
 
-def _input_words(spec: InputSpec) -> list[int]:
+def _input_words(spec: InputSpec, written: bool) -> list[int]:
     if spec.type is np.ndarray:
         if spec.dtype is None:
             raise ValueError("an array argument needs a dtype")
-        return [_ARRAY, id(spec.type), id(spec.dtype), len(spec.shape), *spec.shape]
+        flags = CONTIGUOUS | ALIGNED | WRITEABLE * written
+        return [_ARRAY, id(spec.type), flags, id(spec.dtype), len(spec.shape), *spec.shape]
     if spec.type in (int, bool):
         return [_INTEGER, id(spec.type)]
     if spec.type in (float, complex) or issubclass(spec.type, (np.number, np.bool_)):

@@ -49,7 +49,12 @@ def _copy_text(region: Copy, resolve: Resolve) -> RegionText:
         "  %source = load ptr, ptr %arrays",
         "  %cell = getelementptr ptr, ptr %arrays, i64 1",
         "  %target = load ptr, ptr %cell",
+        "  %same = icmp eq ptr %target, %source",  # of an array that was given away
+        "  br i1 %same, label %done, label %copy",
+        "copy:",
         f"  call void @llvm.memmove.p0.p0.i64(ptr %target, ptr %source, i64 {size}, i1 false)",
+        "  br label %done",
+        "done:",
         "  ret void",
         "}",
     ]

@@ -28,7 +28,7 @@ CONSTANTS = [
 @pytest.mark.parametrize("known", [(), tuple(CONSTANTS)], ids=["own", "of the program"])
 def test_constants_are_read_back(known: Any):
     identity = Identity("", known, ())
-    content = encode(Artifact(b"code", (), list(CONSTANTS), 8, False, []), identity)
+    content = encode(Artifact(b"code", (), list(CONSTANTS), 8, False, [], []), identity)
     assert content is not None
     found = decode(content, identity)
     assert (found.code, found.workspace, found.slow) == (b"code", 8, False)

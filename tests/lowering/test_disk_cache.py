@@ -157,11 +157,12 @@ def test_constants_come_back_as_they_were(constant: np.ndarray[Any, Any]) -> Non
     own = np.linspace(0.0, 1.0, 200_000)
     known = identity(sad.trace(lambda x: x * own)(own))
     assert known is not None
-    content = encode(Artifact(b"code", ["f"], [constant, own], 64, True, []), known)
+    content = encode(Artifact(b"code", ["f"], [constant, own], 64, True, [], [(0, 1)]), known)
     assert content is not None
     assert len(content) < 1000
     found = decode(content, known)
     assert (found.code, list(found.names), found.workspace, found.slow) == (b"code", ["f"], 64, True)
+    assert found.successions == [(0, 1)]
     for one, other in zip(found.constants, [constant, own], strict=True):
         assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
         assert one.flags.c_contiguous
