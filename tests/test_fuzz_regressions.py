@@ -375,6 +375,20 @@ def test_the_angle_of_an_infinite_vector_does_not_change():
     assert_same(sad.grad(np.arctan2, (0, 1))(-np.inf, 2.0), (0.0, 0.0))
 
 
+@pytest.mark.parametrize(
+    ("f", "x", "slope"),
+    [
+        (special.exprel, np.array([np.inf, 1e17, 1.0, -1e17, -np.inf]), [np.inf, np.inf, 1.0, 1e-34, 0.0]),
+        (lambda p: special.boxcox(0.0, p), np.array([2.5, -2.5, 0.0]), [0.16, np.inf, np.inf]),
+        (lambda p: special.boxcox1p(np.inf, p), np.array([2.0, -2.0]), [np.inf, 0.25]),
+        (lambda z: special.hyp2f1(-1.5, 0.0, 1.0, z), np.array([0.5, 2.0]), [0.0, 0.0]),
+        (lambda z: special.hyp1f1(0.0, 2.0, z), np.array([0.5, 1e5]), [0.0, 0.0]),
+    ],
+)
+def test_slopes_of_special_functions_hold_at_the_ends(f: Callable[[Any], Any], x: Any, slope: list[float]):
+    assert_same(sad.jit(sad.grad(lambda x: np.sum(f(x))))(x), np.array(slope))
+
+
 def test_functions_are_not_called_behind_the_end_of_an_array():
     """SciPy's hyp1f1 never ends at inf, which -log(0) is in lanes without an element."""
     x = np.linspace(2.0, 3.0, 7)
