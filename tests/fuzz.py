@@ -41,7 +41,8 @@ PRODUCTS = re.compile(r"prod\(|multiply\.(reduce|accumulate)")
 
 OF_NUMBERS = re.compile(
     "is not subscriptable|does not support item assignment|integer modulo by zero|define __round__|"
-    "Cannot cast scalar.*'safe'|must be a numpy.ndarray, not|return arrays must be"
+    "Cannot cast scalar.*'safe'|must be a numpy.ndarray, not|return arrays must be|"
+    "negative shift count"
 )
 """Errors of numbers, and of arrays without axes, that are none of the other."""
 

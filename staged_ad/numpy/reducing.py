@@ -245,6 +245,17 @@ def var(
     return to_dtype(true_divide(total, freedom), typeof(total).dtype)
 
 
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """x.var and x.std, which do not know `correction`."""
+
+    def method(x: Any, *args: Any, **options: Any) -> Any:
+        if "correction" in options:
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument 'correction'")
+        return function(x, *args, **options)
+
+    return method
+
+
 def square_of_modulus(value: Any) -> Any:
     if typeof(value).is_complex:
         return square(real(value)) + square(imag(value))
@@ -305,6 +316,6 @@ METHODS: dict[str, Callable[..., Any]] = {
     "argmax": argmax,
     "argmin": argmin,
     "mean": mean,
-    "var": var,
-    "std": std,
+    "var": _method(var),
+    "std": _method(std),
 }

@@ -185,10 +185,18 @@ def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: An
         raise IndexError(f"index out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
     stops = [*starts[1:], n]
     pieces = [
-        reduce(ufunc, x[along(k, slice(i, j if i < j else i + 1))], axis=k, dtype=dtype)
+        _piece(ufunc, x[along(k, slice(i, j if i < j else i + 1))], k, dtype)
         for i, j in zip(starts, stops, strict=True)
     ]
     return np.stack(pieces, axis=k)
+
+
+def _piece(ufunc: np.ufunc, x: Any, axis: int, dtype: Any) -> Any:
+    """One element alone keeps its sign: reduceat begins with it, and reduce with the identity."""
+    if x.shape[axis] == 1 and ufunc in (np.hypot, np.gcd):
+        wanted = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1] if dtype is None else canonical_dtype(dtype)
+        return np.squeeze(x, axis).astype(wanted)
+    return reduce(ufunc, x, axis=axis, dtype=dtype)
 
 
 def cast_operands(ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: Any) -> list[Any]:

@@ -54,7 +54,7 @@ def _attribute(name: str) -> property:
         view = value.window if isinstance(value, ArrayProtocol) else None
         if view is None or view.base is not self or view.index != name:  # else z.real += x ends so
             found = get(self)
-            if isinstance(found, np.ndarray | np.generic):  # the imaginary parts of real numbers
+            if isinstance(found, np.ndarray | np.generic | int | float):  # the imaginary parts of real numbers
                 raise DTypeError(
                     f"{self.type} has no parts to set (at {location(user_source())}); write y = y + 0j before"
                 )
@@ -227,7 +227,7 @@ class ArrayProtocol(NumberProtocol):
             if function in (np.sum, np.prod, np.cumsum, np.cumprod):
                 kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
         results = _lookup(function, name)(*args, **kwargs)
-        if function not in (np.real, np.imag):  # those of numbers are numbers
+        if function not in _OF_PYTHON:
             results = OPERATIONS.operators["strong"](results)
         if function in OPERATIONS.views:
             return _views(function, results, args, kwargs)
@@ -295,6 +295,10 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             )
         raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
+
+
+_OF_PYTHON = (np.real, np.imag, np.allclose, np.array_equal, np.array_equiv)
+"""These may give numbers of Python: parts of a number, and booleans."""
 
 
 # -- arrays that share memory, and those that do not ----------------------------------------------------------------

@@ -193,7 +193,7 @@ def slope(g: Callable[..., Any], args: Sequence[Any], v: Sequence[Any]) -> Any:
         scale = 1 + np.abs(central)
         noise = 1e-14 * np.abs(y) / h
         good = np.abs(central - wide) <= 1e-5 * scale
-        good &= np.abs((up - y) / h - central) <= 1e-2 * scale
+        good &= np.abs((up - y) / h - central) <= 1e-4 * scale  # else a kink
         return np.where(good & (noise < 1e-5 * scale), central, np.nan)
 
 
