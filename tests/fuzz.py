@@ -27,7 +27,7 @@ import numpy as np
 
 import staged_ad as sad
 from staged_ad.errors import StagedADError, VerificationError
-from tests.fuzzing import checks
+from tests.fuzzing import checks, nesting
 from tests.fuzzing.cases import SCOPE, Case, draw_case
 from tests.fuzzing.checks import Mismatch, difference
 
@@ -55,7 +55,7 @@ BY_VALUE = (np.linalg.LinAlgError, ZeroDivisionError, IndexError)
 
 def judge(case: Case) -> tuple[str, str]:
     """A verdict ('same', 'both raise', 'refused', 'failed') and what is to be said of it."""
-    space: dict[str, Any] = {**SCOPE, "sad": sad, **vars(checks), "axes": case.axes}
+    space: dict[str, Any] = {**SCOPE, "sad": sad, **vars(checks), **vars(nesting), "axes": case.axes}
     exec(compile(case.source, "<fuzz>", "exec"), space)
     args = [eval(text, space) for text in case.args]
     before = [np.array(x) for x in args]

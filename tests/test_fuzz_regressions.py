@@ -96,6 +96,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.power.outer(k, k), K),
     (lambda k: np.array([2, 3]) ** np.max(k[1:2]), K),
     (lambda k: np.lcm.reduce(k, where=MASK), K),
+    (lambda x: np.put_along_axis(x.copy(), np.array([[0], [1]]), 1.0, None), V),
+    (lambda x: special.softmax(x), V[:0]),
     (lambda k: np.choose(k.astype("uint64") % 2, [1, 2]), K),
     (lambda x: np.linalg.norm(x.reshape(2, 0), -1), V[:0]),
     (lambda x: np.roll(x, (1, 2), (0, 0, 0)), V),

@@ -28,7 +28,6 @@ from staged_ad.lowering.values import (
 
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 
-
 HALVES = frozenset({-5.0, -3.0, -1.0, 1.0, 3.0, 5.0})
 """Twice the exponents of powers that are products with a square root."""
 

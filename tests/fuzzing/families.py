@@ -30,7 +30,7 @@ from tests.fuzzing.calls import (
     unary,
 )
 from tests.fuzzing.drawing import Draw
-from tests.fuzzing.habits import into, plain_python, reducing_methods, rows, samples, views
+from tests.fuzzing.habits import decisions, into, plain_python, reducing_methods, rows, samples, views
 from tests.fuzzing.rarer import factorisations, rarer
 
 WHOLE = [name for name in SPECIAL if any(set(t) & set("ilqp") for t in getattr(scipy.special, name).types)]
@@ -124,5 +124,6 @@ FAMILIES: list[Callable[[Draw, Scope], list[str]]] = [
     reducing_methods,
     samples,
     *[rarer] * 4,
+    *[decisions] * 2,
     factorisations,
 ]

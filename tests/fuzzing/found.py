@@ -160,6 +160,9 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, p=p: np.linalg.norm(x.reshape(0, 2), p), V[:0]) for p in (1, 2, np.inf)],
     *[(lambda x, p=p: np.linalg.norm(x.reshape(2, 0), p), V[:0]) for p in (1, 2)],
     (lambda x: np.linalg.norm(x[:0], np.inf), V),
+    (lambda x: np.fmax.reduce(x[:0], axis=(), initial=1.0), V),
+    (lambda x: np.array([4.0 in x, 1.0 in x, 2.5 in x[:, None], x[0] in x, 1.0 in np.array(x[0])]), V),
+    (lambda x: special.softmax(x[:0].reshape(0, 2), axis=1), V),
     (lambda x: np.poly(x[:2, None] * x[1:] + 5 * np.eye(2)), V),
     *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
 ]
