@@ -46,6 +46,9 @@ OF_NUMBERS = re.compile(
 )
 """Errors of numbers, and of arrays without axes, that are none of the other."""
 
+UNCHECKED = re.compile("cannot convert float (NaN|infinity) to integer|must not contain infs or NaNs")
+"""What a number is refused for and an array is not, and checks of scipy.linalg, which are left out: its docstring."""
+
 BY_VALUE = (np.linalg.LinAlgError, ZeroDivisionError, IndexError)
 """What depends on values, which compiled code leaves out where nothing depends on them."""
 
@@ -75,7 +78,7 @@ def judge(case: Case) -> tuple[str, str]:
                 return "same", ""
         if error is None and "All-NaN slice" in str(wrong) and _of_no_place(case, space, args, found):
             return "same", ""
-        if error is None and OF_NUMBERS.search(str(wrong)):
+        if error is None and (OF_NUMBERS.search(str(wrong)) or UNCHECKED.search(str(wrong))):
             return "both raise", ""  # numbers are arrays without axes here
         if error is None and isinstance(wrong, BY_VALUE) and case != (rest := case.without_dead_lines()):
             return judge(rest)

@@ -16,13 +16,14 @@ from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
 from staged_ad.lowering import alternating
 from staged_ad.lowering.bases import rebased
-from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import NODES, Affine
 from staged_ad.lowering.memory import Memory
+from staged_ad.lowering.rarely import RareCode, skipping
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Store, Times
 from staged_ad.lowering.schedule import Schedule, depending
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Place, Places
+from staged_ad.lowering.trusting import may_trust, trusting
 from staged_ad.lowering.values import Externals, Instruction, Value
 
 REGION = "REGION"
@@ -32,16 +33,28 @@ PLAIN = 200
 
 
 class NestWriter:
-    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest."""
+    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest.
 
-    def __init__(self, schedule: Schedule, storage: Places, externals: Externals, partials: dict[Var, Var]) -> None:
+    A nest that is `repeated` stands inside of a loop.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        storage: Places,
+        externals: Externals,
+        partials: dict[Var, Var],
+        repeated: bool = False,
+    ) -> None:
         self.schedule = schedule
         self.nest, first = rebased(schedule.nest, frozenset(partials))
         self.partials = partials
         self.depth = len(schedule.loops)
+        self.trusts = repeated and not self.depth and may_trust(self.nest)
+        self.branches = False
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
-        self.code = Code(externals, schedule.lanes, self.depth + 2)
+        self.code = RareCode(externals, schedule.lanes, self.depth + 2)
         self.memory = Memory(self.code, storage, schedule.vector, schedule.copied, first)
         for k, dim in enumerate(schedule.loops):
             self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
@@ -53,6 +66,8 @@ class NestWriter:
         self.masks: list[Value | None] = []
         self.inside: list[Instruction] = []  # what comes before the choice between the two bodies
         self.plain: list[Instruction] = []  # the body without guards and masks
+        self.folded: list[Value] = []  # what the body adds to accumulators
+        self.skipping: list[str] = []  # the body with a branch around what mostly is zero
 
     @property
     def places(self) -> list[Place]:
@@ -63,8 +78,9 @@ class NestWriter:
         """The function, called ``@REGION``, preceded by those that it is split into."""
         self._write()
         functions: list[str] = []
-        if not self.plain:
+        if not self.plain and not self.branches:
             functions, self.code.blocks[self.depth] = staged(REGION, self.code.blocks, self.depth, self.allocas)
+            self.skipping = [] if functions else self._without_zeros()
         lines = [f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{", "entry:"]
         lines += self.allocas
         lines += self._block(0)
@@ -94,6 +110,8 @@ class NestWriter:
         lines = ["  " + instruction.text for instruction in self.code.blocks[depth]]
         if depth == self.depth and self.plain:
             lines = self._either(lines)
+        elif depth == self.depth and self.skipping:
+            lines = self.skipping
         if depth == self.first_reduced == self.depth:
             lines += self._block(self.after)
         return lines
@@ -159,6 +177,18 @@ class NestWriter:
             "both:",
         ]
 
+    def _without_zeros(self) -> list[str]:
+        """The body with a branch around its terms where all of them are zero at once, and mostly are."""
+        code, nest = self.code, self.nest
+        condition = None if nest.stores else code.common(self.folded)
+        if condition is None or condition.depth != self.depth:
+            return []
+        for reduce in nest.reduces:
+            dtype = nest.nodes[reduce.node].dtype
+            if not isinstance(reduce.rule, Fold) or reduce.rule.identity(dtype) != 0:
+                return []
+        return skipping(condition, code.blocks[self.depth])
+
     def _write_plain_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
         """For stencils: most iterations are far from the edges that the guards are for."""
         schedule, memory, code = self.schedule, self.memory, self.code
@@ -205,6 +235,7 @@ class NestWriter:
             alternating.store(self.memory, writes, self.depth)
             for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
                 self._accumulate(reduce, cells[copy], values[reduce.node])
+                self.folded.append(values[reduce.node])
 
     def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
         old = self.memory.present(store.array, store.address, value.dtype, self.depth)
@@ -248,6 +279,9 @@ class NestWriter:
     def _values(self, shared: dict[int, Value]) -> list[Value]:
         """The value of every node; those without the dimension of the copies are common to all of them."""
         values: list[Value] = []
+        if self.trusts:
+            values, self.branches = trusting(self.code, self.nest, self._emit)
+            return values
         for number, node in enumerate(self.nest.nodes):
             if self.schedule.copied in self.depends[number]:
                 values.append(self._emit(node, values))

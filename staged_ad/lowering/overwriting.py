@@ -19,9 +19,14 @@ from staged_ad.ir import Atom, Equation, Literal, Program, Var
 from staged_ad.ir.lowerings import Overwrite
 from staged_ad.lowering.indexing import flat, identity, squeezed
 from staged_ad.lowering.regions import Constant, Copy, Load, Nest, Region, Store
+from staged_ad.lowering.storage import nbytes
 
 if TYPE_CHECKING:
     from staged_ad.lowering.blocks import Step
+
+
+LARGE = 1 << 19
+"""Bytes from which a result goes where an operand lies: then it need not be brought into the cache."""
 
 
 def overwrites(equation: Equation) -> bool:
@@ -127,7 +132,21 @@ def continued(region: Region) -> list[tuple[Atom, Var]]:
     """Operands that a region turns into results, in the same memory where nothing else reads them."""
     if isinstance(region, Copy):
         return [] if region.target.type.ragged else [(region.source, region.target)]
+    if isinstance(region, Nest):
+        return list(_point_by_point(region))
     return getattr(getattr(region, "plan", None), "continued", [])
+
+
+def _point_by_point(nest: Nest) -> Iterator[tuple[Atom, Var]]:
+    """Large arrays that are read at the very places where a result of their size is written."""
+    for store in nest.stores:
+        if nbytes(store.array.type) < LARGE or store.combine or store.ordered:
+            continue
+        for array in nest.reads:
+            loads = [node for node in nest.nodes if isinstance(node, Load) and node.array is array]
+            if array.type == store.array.type and all(x.address == store.address and not x.guard for x in loads):
+                yield array, store.array
+                break
 
 
 def share(steps: Sequence[Step], inputs: Sequence[Var], outputs: Sequence[Var]) -> dict[Var, Var]:
@@ -140,9 +159,12 @@ def share(steps: Sequence[Step], inputs: Sequence[Var], outputs: Sequence[Var]) 
         last.update((atom, number) for atom in step.reads)
     local = {var for step in steps for var in step.writes} | set(inputs)
     followers: dict[Var, Var] = {}
+    begun: set[Var] = set()
     for number, step in enumerate(steps):
         for source, target in continued(step.region):
-            if not isinstance(source, Var) or source not in local or source in outputs:
+            if not isinstance(source, Var) or source not in local or source in outputs or source in followers:
+                continue
+            if isinstance(step.region, Nest) and (source in inputs or target in begun):
                 continue
             following = steps[number + 1].region if number + 1 < len(steps) else None
             allowed = number
@@ -150,6 +172,8 @@ def share(steps: Sequence[Step], inputs: Sequence[Var], outputs: Sequence[Var]) 
                 allowed += harmless(following, source)
             if last[source] <= allowed:
                 followers[source] = target
+                begun.add(target)
+        begun.update(step.writes)
     roots: dict[Var, Var] = {}
     for source in reversed(followers):  # a target is followed later than its source
         roots[source] = roots.get(followers[source], followers[source])

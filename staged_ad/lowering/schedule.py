@@ -269,7 +269,7 @@ def _copies(nest: Nest, loops: tuple[int, ...], vector: int | None, lanes: int) 
         if nest.domain[row] >= ROWS and (shared or nest.domain[vector] < SHORT * lanes):
             return ROWS, row
     wanted = 4 if nest.reduces else 2
-    return max(1, min(wanted, nest.domain[vector] // lanes)), vector
+    return max(1, min(wanted, -(-nest.domain[vector] // lanes))), vector
 
 
 # -- chunks -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import DTypeError
-from staged_ad.ir.types import BOOL
+from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.primitives.complexes import complex_
@@ -210,8 +210,8 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
     x = asarray(a)
     if x.dtype != np.uint8:
         raise DTypeError("Expected an input array of unsigned byte data type")
-    if axis is None:
-        x, axis = x.reshape(-1), 0
+    if axis is None or not x.ndim:
+        x, axis = x.reshape(-1), 0 if axis is None else check_axis(axis, 1)
     x = np.moveaxis(x, axis, -1)
     places = np.arange(8, dtype=np.uint8)
     bits = (x[..., None] >> (places[::-1] if bitorder == "big" else places)) & np.uint8(1)
@@ -226,8 +226,8 @@ def packbits(a: Any, /, axis: int | None = None, bitorder: str = "big") -> Any:
     x = asarray(a)
     if x.dtype.kind not in "biu":
         raise DTypeError("Expected an input array of integer or boolean data type")
-    if axis is None:
-        x, axis = x.reshape(-1), 0
+    if axis is None or not x.ndim:
+        x, axis = x.reshape(-1), 0 if axis is None else check_axis(axis, 1)
     x = (np.moveaxis(x, axis, -1) != 0).astype(np.uint8)
     x = np.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, -x.shape[-1] % 8)])
     x = x.reshape((*x.shape[:-1], x.shape[-1] // 8, 8))

@@ -15,6 +15,7 @@ from staged_ad.passes.carries import carries
 from staged_ad.passes.complexes import complexes
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
+from staged_ad.passes.factors import factors
 from staged_ad.passes.fission import fission
 from staged_ad.passes.fold import fold
 from staged_ad.passes.forward import forward
@@ -68,6 +69,7 @@ PIPELINE: tuple[Callable[[Program], Program], ...] = (
     fold,
     simplify,
     cse,
+    factors,
     accumulate,
     assemble,
     dce,

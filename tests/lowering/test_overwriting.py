@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import staged_ad as sad
 from staged_ad.errors import IndexingError
+from staged_ad.lowering import overwriting
 from tests.numerics import assert_same
+from tests.strategies import numpy_programs
 
 N = 6
 
@@ -186,3 +188,47 @@ def test_an_index_that_does_not_change_is_checked_only_where_the_loop_runs():
         assert not np.any(sad.jit(g)(x, 9, 0))
     with pytest.raises(IndexError, match="out of bounds"):
         sad.jit(f)(x, 9, 1)
+
+
+@pytest.fixture
+def all_are_large(monkeypatch: pytest.MonkeyPatch):
+    sad.clear_caches()
+    monkeypatch.setattr(overwriting, "LARGE", 0)
+    yield
+    sad.clear_caches()
+
+
+def workspace(f: Callable[..., Any], *args: Any) -> int:
+    """Bytes beside the results, once these are known to be right."""
+    compiled = sad.jit(f).lower(*args)
+    for found, expected in zip(sad.jit(f)(*args), f(*args), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+    return compiled.memory().workspace
+
+
+def test_a_result_lies_where_the_values_it_is_made_of_did(all_are_large: None):
+    x, y = np.linspace(0.0, 1.0, 1000), np.linspace(1.0, 2.0, 1000)
+    quotient = lambda x: (np.exp(x) / np.sum(np.exp(x)),)
+    assert workspace(quotient, x) < 500
+    assert workspace(lambda x, y: (quotient(x)[0] + quotient(y)[0],), x, y) < 9000  # one of the two
+    twice = lambda x: quotient(quotient(x)[0] * 700.0)
+    assert workspace(twice, x) < 500
+
+
+def test_what_is_read_at_other_places_is_not_written_over(all_are_large: None):
+    x = np.linspace(0.0, 1.0, 1000)
+    e = np.exp
+    assert workspace(lambda x: (e(x)[::-1] / np.sum(e(x)),), x) >= x.nbytes
+    assert workspace(lambda x: (e(x) / np.sum(e(x)) + e(x)[0],), x) >= x.nbytes
+    assert workspace(lambda x: (e(x).reshape(10, 100).T.reshape(-1) / np.sum(e(x)),), x) >= x.nbytes
+    assert workspace(lambda x: (e(x) / np.sum(e(x)), e(x)), x) < x.nbytes
+    assert workspace(lambda x: (s := e(x) / np.sum(e(x)), np.cumsum(e(x)) + s), x) < 3 * x.nbytes
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_random_programs_are_the_same_in_shared_memory(all_are_large: None, data: Any):
+    program = data.draw(numpy_programs(smooth=True))
+    found, expected = sad.jit(program)(*program.arguments), program(*program.arguments)
+    for one, two in zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]:
+        np.testing.assert_allclose(one, two, rtol=1e-8, atol=1e-8)

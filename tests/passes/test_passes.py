@@ -14,6 +14,7 @@ from staged_ad.ir import Program, evaluate, verify
 from staged_ad.passes.assemble import assemble
 from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
+from staged_ad.passes.factors import factors
 from staged_ad.passes.fold import fold
 from staged_ad.passes.forward import forward
 from staged_ad.passes.inline import inline_calls
@@ -45,6 +46,23 @@ def test_cse_computes_equal_expressions_once() -> None:
 def test_fold_computes_literals() -> None:
     zeros = np.zeros(3)
     assert after(fold, lambda x: x + sad.numpy.array(np.exp(zeros)) * 2.0, np.ones(3)) == ["add"]
+
+
+def test_factors_of_a_sum_that_is_known_come_out_of_it() -> None:
+    x, c = np.arange(24.0).reshape(2, 3, 4), np.array([[2.0], [-4.0], [0.5]])
+
+    def rows(x: Any, c: Any) -> Any:
+        return np.sum(x, axis=(0, 2)), np.sum(-(c * x) * 2.0, axis=(0, 2))
+
+    left = after(lambda program: dce(factors(program)), rows, x, c)
+    assert left.count("reduce_sum") == 1
+    assert left.count("mul") == 2
+
+
+def test_factors_that_differ_stay_inside_of_a_sum() -> None:
+    x, c = np.arange(24.0).reshape(2, 3, 4), np.array([[2.0], [-4.0], [0.5]])
+    f = lambda x, c: (np.sum(x, axis=1), np.sum(c * x, axis=1), np.sum(x, axis=(0, 1, 2)), np.sum(x * x))
+    assert after(factors, f, x, c).count("reduce_sum") == 4
 
 
 def written(x: Any) -> Any:
