@@ -115,7 +115,7 @@ class Calls:
         match region:
             case Nest():
                 (plan,) = step.schedules
-                writer = NestWriter(plan, storage, self.functions.externals, step.partials)
+                writer = NestWriter(plan, storage, self.functions.externals, step.partials, self.nested)
                 text = writer.text()
                 self._call(RegionText(text, writer.places, plan.chunks, plan.parallel))
             case MatrixProduct():

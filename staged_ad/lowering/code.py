@@ -43,8 +43,8 @@ class Code:
         self._count = 0
         self._splats: dict[str, Value] = {}
         self.prefix = "v"
-        self.live: Value | None = None
-        """Which lanes of the present vector there are, where the loop may end inside of it."""
+        self.live: Value | None = None  # which lanes the present vector has, where the loop may end inside of it
+        self.plain_products: list[str] | None = None  # if a list, strong products have no mask, and are noted there
 
     def forget(self, depth: int) -> None:
         """Drop what was repeated at a depth: another body is written there."""
@@ -143,6 +143,9 @@ class Code:
         """t * p, where zero times anything is zero. A mask is needed only where zero can meet inf or NaN."""
         product = self.mul(t, p)
         if (t.finite and p.finite) or any(x.literal is not None and x.finite and x.literal != 0 for x in (t, p)):
+            return product
+        if self.plain_products is not None:
+            self.plain_products.append(product.name)
             return product
         # a factor known to be finite may be zero, but its partner's zeros do no harm
         watched = [x for x in (t, p) if x.finite] or [t, p]

@@ -23,6 +23,7 @@ from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfI
 from staged_ad.lowering.schedule import Schedule, depending
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Place, Places
+from staged_ad.lowering.trusting import may_trust, trusting
 from staged_ad.lowering.values import Externals, Instruction, Value
 
 REGION = "REGION"
@@ -32,13 +33,25 @@ PLAIN = 200
 
 
 class NestWriter:
-    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest."""
+    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest.
 
-    def __init__(self, schedule: Schedule, storage: Places, externals: Externals, partials: dict[Var, Var]) -> None:
+    A nest that is `repeated` stands inside of a loop.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        storage: Places,
+        externals: Externals,
+        partials: dict[Var, Var],
+        repeated: bool = False,
+    ) -> None:
         self.schedule = schedule
         self.nest, first = rebased(schedule.nest, frozenset(partials))
         self.partials = partials
         self.depth = len(schedule.loops)
+        self.trusts = repeated and not self.depth and may_trust(self.nest)
+        self.branches = False
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
         self.code = RareCode(externals, schedule.lanes, self.depth + 2)
@@ -65,7 +78,7 @@ class NestWriter:
         """The function, called ``@REGION``, preceded by those that it is split into."""
         self._write()
         functions: list[str] = []
-        if not self.plain:
+        if not self.plain and not self.branches:
             functions, self.code.blocks[self.depth] = staged(REGION, self.code.blocks, self.depth, self.allocas)
             self.skipping = [] if functions else self._without_zeros()
         lines = [f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{", "entry:"]
@@ -251,6 +264,9 @@ class NestWriter:
     def _values(self, shared: dict[int, Value]) -> list[Value]:
         """The value of every node; those without the dimension of the copies are common to all of them."""
         values: list[Value] = []
+        if self.trusts:
+            values, self.branches = trusting(self.code, self.nest, self._emit)
+            return values
         for number, node in enumerate(self.nest.nodes):
             if self.schedule.copied in self.depends[number]:
                 values.append(self._emit(node, values))
