@@ -14,9 +14,10 @@ from typing import Any
 from staged_ad.ir import Atom, Equation
 from staged_ad.ir.lowerings import Check
 from staged_ad.lowering.blocks import Step
+from staged_ad.lowering.doubled import nest_text
 from staged_ad.lowering.failures import FAILED, Failure
 from staged_ad.lowering.matrices import product_text
-from staged_ad.lowering.nest import REGION, NestWriter
+from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import KernelPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Place, Places
@@ -115,9 +116,8 @@ class Calls:
         match region:
             case Nest():
                 (plan,) = step.schedules
-                writer = NestWriter(plan, storage, self.functions.externals, step.partials, self.nested)
-                text = writer.text()
-                self._call(RegionText(text, writer.places, plan.chunks, plan.parallel))
+                text, places = nest_text(plan, storage, self.functions.externals, step.partials, self.nested)
+                self._call(RegionText(text, places, plan.chunks, plan.parallel))
             case MatrixProduct():
                 places = [storage.place(atom) for atom in (region.a.array, region.b.array, region.result)]
                 self._call(RegionText(product_text(region, self.functions.externals), places, region.count))

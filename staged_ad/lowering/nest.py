@@ -67,6 +67,7 @@ class NestWriter:
         self.inside: list[Instruction] = []  # what comes before the choice between the two bodies
         self.plain: list[Instruction] = []  # the body without guards and masks
         self.folded: list[Value] = []  # what the body adds to accumulators
+        self.result = "void"
         self.skipping: list[str] = []  # the body with a branch around what mostly is zero
 
     @property
@@ -74,18 +75,21 @@ class NestWriter:
         """What the table of arrays must hold, once the text is written."""
         return list(self.memory.places)
 
-    def text(self) -> str:
-        """The function, called ``@REGION``, preceded by those that it is split into."""
+    def text(self, name: str = REGION) -> str:
+        """The function, preceded by those that it is split into."""
         self._write()
         functions: list[str] = []
         if not self.plain and not self.branches:
-            functions, self.code.blocks[self.depth] = staged(REGION, self.code.blocks, self.depth, self.allocas)
+            functions, self.code.blocks[self.depth] = staged(name, self.code.blocks, self.depth, self.allocas)
             self.skipping = [] if functions else self._without_zeros()
-        lines = [f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{", "entry:"]
+        lines = [
+            f"define internal {self.result.partition(' ')[0]} @{name}(i64 %chunk, ptr %arrays) nounwind {{",
+            "entry:",
+        ]
         lines += self.allocas
         lines += self._block(0)
         lines += self._loops(0, "entry")
-        lines += ["  ret void", "}"]
+        lines += [f"  ret {self.result}", "}"]
         return "\n".join([*functions, *lines])
 
     # -- loops --------------------------------------------------------------------------------------------------

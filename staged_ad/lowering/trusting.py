@@ -9,7 +9,7 @@ Start at ``trusting``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.regions import Apply, Guarded, Load, Nest, Node, OfIndex, Times
@@ -96,10 +96,10 @@ def _branch(code: Code, witnesses: Sequence[tuple[str, str]]) -> None:
     code.effect("careful:", (), 0)
 
 
-def _witnesses(body: Sequence[Instruction], products: Sequence[str]) -> list[tuple[str, str]]:
-    """Few registers, with their types, of which one is NaN where one of `products` is."""
+def shown_by(body: Iterable[Instruction], products: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """The products whose NaN each register would be, as bits; and the types of these registers."""
     bits = {name: 1 << k for k, name in enumerate(products)}
-    shown: dict[str, int] = {}  # the products whose NaN a register would be, as bits
+    shown: dict[str, int] = {}
     types: dict[str, str] = {}
     for made in body:
         found = bits.get(made.result, 0)
@@ -108,6 +108,12 @@ def _witnesses(body: Sequence[Instruction], products: Sequence[str]) -> list[tup
                 found |= shown.get(use, 0)
         if found:
             shown[made.result], types[made.result] = found, made.type
+    return shown, types
+
+
+def _witnesses(body: Sequence[Instruction], products: Sequence[str]) -> list[tuple[str, str]]:
+    """Few registers, with their types, of which one is NaN where one of `products` is."""
+    shown, types = shown_by(body, products)
     left = (1 << len(products)) - 1
     chosen = []
     while left:
