@@ -33,6 +33,7 @@ from staged_ad.api.routes import Route
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
 from staged_ad.ir import Source, evaluate
+from staged_ad.lowering.buffers import clear_buffers
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.source import user_source
@@ -399,6 +400,10 @@ def jit(
 
 
 def clear_caches() -> None:
-    """Forget everything that was traced and compiled; the next call of each jitted function compiles anew."""
+    """Forget everything that was traced and compiled, and free the memory that is kept for results.
+
+    The next call of each jitted function compiles anew.
+    """
     for jitted in list(_jitted):
         jitted.clear_cache()
+    clear_buffers()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
+from staged_ad.lowering.buffers import LARGE, WORTH
 from staged_ad.lowering.entry_code import entry_code
 from staged_ad.lowering.once import once
 
@@ -68,8 +70,10 @@ def make_entry(
         words += _input_words(spec, number in donors.values())
     words += [constant.ctypes.data for constant in constants]
     descriptors = [np.dtype(dtype) for _, dtype in outputs]
-    for number, ((shape, _), descriptor) in enumerate(zip(outputs, descriptors, strict=True)):
-        words += [donors.get(number, -1), id(descriptor), len(shape), *shape]
+    sizes = [prod(shape) * descriptor.itemsize for (shape, _), descriptor in zip(outputs, descriptors, strict=True)]
+    kept = sum(size for size in sizes if size >= LARGE) >= WORTH
+    for number, ((shape, _), descriptor, size) in enumerate(zip(outputs, descriptors, sizes, strict=True)):
+        words += [donors.get(number, -1), int(kept and size >= LARGE), id(descriptor), len(shape), *shape]
     record = _Record(len(words), np.int64)
     record[:] = words
     record.owners = (owner, tuple(inputs), tuple(constants), descriptors)

@@ -7,17 +7,17 @@ Start at `ENTRY`, whose record `entry.make_entry` writes; `entry_code` compiles 
 from __future__ import annotations
 
 import ctypes
-import importlib
 from typing import Any, Final
 
 import numpy as np
 
+from staged_ad.lowering.buffers import ARRAY, array_symbols, numpy_api
 from staged_ad.lowering.linking import NativeCode
 from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
 
-# Indices into NumPy's C API table, from numpy/__multiarray_api.h; they are part of its stable ABI.
-_NUMPY_API: Final = {"PyArray_Scalar": 60, "PyArray_NewFromDescr": 94}
+PyArray_Scalar: Final = 60
+"""Its index in NumPy's C API table, from numpy/__multiarray_api.h: part of the stable ABI."""
 _PYTHON_API: Final = (
     "Py_IncRef",
     "Py_DecRef",
@@ -46,13 +46,9 @@ def entry_code() -> NativeCode:
     symbols = {name: _address(getattr(ctypes.pythonapi, name)) for name in _PYTHON_API}
     process = ctypes.CDLL(None)
     symbols |= {name: _address(getattr(process, name)) for name in ("malloc", "free")}
-    open_capsule = ctypes.pythonapi.PyCapsule_GetPointer
-    open_capsule.restype, open_capsule.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
-    table = ctypes.cast(open_capsule(capsule, None), ctypes.POINTER(ctypes.c_void_p))
-    symbols |= {name: table[index] or 0 for name, index in _NUMPY_API.items()}
+    symbols |= {"PyArray_Scalar": numpy_api()[PyArray_Scalar] or 0, **array_symbols()}
     symbols["PyExc_MemoryError"] = ctypes.addressof(ctypes.c_void_p.in_dll(ctypes.pythonapi, "PyExc_MemoryError"))
-    text = ENTRY.replace("LENGTH", str(len(_NEEDS_MEMORY) + 1)).replace("MESSAGE", _NEEDS_MEMORY)
+    text = (ENTRY + ARRAY).replace("LENGTH", str(len(_NEEDS_MEMORY) + 1)).replace("MESSAGE", _NEEDS_MEMORY)
     return shared_code("entry", lambda: text, symbols)
 
 
@@ -74,7 +70,7 @@ def _check_layout() -> None:
 
 # Record: body, inputs, constants, outputs, workspace, release, NotImplemented, ndarray; then per input
 # (kind, type[, flags, descriptor, ndim, dims...]), per constant its pointer, per output (the input whose array it is or
-# -1, descriptor, ndim, dims...).
+# -1, whether its memory is kept, descriptor, ndim, dims...).
 # Object: type at 8, scalar value at 16. Array: data 16, ndim 24, dims 32, descriptor 56, flags 64.
 ENTRY: Final = """
 @PyExc_MemoryError = external global ptr
@@ -91,7 +87,6 @@ declare ptr @PyLong_FromLongLong(i64)
 declare ptr @PyTuple_New(i64)
 declare i32 @PyTuple_SetItem(ptr, i64, ptr)
 declare ptr @PyArray_Scalar(ptr, ptr, ptr)
-declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 declare ptr @malloc(i64)
 declare void @free(ptr)
 
@@ -261,9 +256,10 @@ output.next:
 output:
   %o1 = add i64 %o, 1
   %donor = call i64 @word(ptr %ospec, i64 0)
-  %odescriptor = call ptr @pointer(ptr %ospec, i64 1)
-  %ondim = call i64 @word(ptr %ospec, i64 2)
-  %odims = getelementptr i64, ptr %ospec, i64 3
+  %okept = call i64 @word(ptr %ospec, i64 1)
+  %odescriptor = call ptr @pointer(ptr %ospec, i64 2)
+  %ondim = call i64 @word(ptr %ospec, i64 3)
+  %odims = getelementptr i64, ptr %ospec, i64 4
   %ospec1 = getelementptr i64, ptr %odims, i64 %ondim
   %object.p = getelementptr ptr, ptr %objects, i64 %o
   %scalar = icmp eq i64 %ondim, 0
@@ -280,10 +276,7 @@ output.given:
   call void @Py_IncRef(ptr %given)
   br label %output.made
 output.new:
-  call void @Py_IncRef(ptr %odescriptor)
-  %ondim32 = trunc i64 %ondim to i32
-  %new = call ptr @PyArray_NewFromDescr(ptr %ndarray, ptr %odescriptor, i32 %ondim32, ptr %odims,
-                                        ptr null, ptr null, i32 0, ptr null)
+  %new = call ptr @array(ptr %ndarray, ptr %odescriptor, i64 %ondim, ptr %odims, i64 %okept)
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %no.array, label %output.made
 output.made:
@@ -378,9 +371,9 @@ box.next:
   br i1 %box.more, label %box, label %give
 box:
   %b1 = add i64 %b, 1
-  %bdescriptor = call ptr @pointer(ptr %bspec, i64 1)
-  %bndim = call i64 @word(ptr %bspec, i64 2)
-  %bwords = add i64 %bndim, 3
+  %bdescriptor = call ptr @pointer(ptr %bspec, i64 2)
+  %bndim = call i64 @word(ptr %bspec, i64 3)
+  %bwords = add i64 %bndim, 4
   %bspec1 = getelementptr i64, ptr %bspec, i64 %bwords
   %bscalar = icmp eq i64 %bndim, 0
   br i1 %bscalar, label %box.scalar, label %box.done

@@ -263,7 +263,22 @@ class NestWriter:
         if whole % self._step(vector) == 0:
             return None
         end = self.end if schedule.chunked == vector else self.code.constant(length, INT64)
+        alone = schedule.chunked == vector or length % schedule.lanes == 1
+        dtypes = [store.array.type.dtype for store in self.nest.stores]
+        if alone and any(dtype.kind in "biu" and dtype.itemsize < 8 for dtype in dtypes):
+            end = self._unknown(end)
         return self.memory.lanes_below(vector, end)
+
+    def _unknown(self, x: Value) -> Value:
+        """A number that LLVM does not know.
+
+        LLVM 22 writes all 8 bytes of an integer that it narrows for a masked store of which it knows that one lane
+        alone is stored: X86's scalar form of that store forgets that it truncates.
+        """
+        cell = self.code.fresh()
+        self.allocas.append(f"  {cell} = alloca i64")
+        self.code.effect(f"store volatile i64 {x.name}, ptr {cell}", (x,), 0)
+        return Value(self.code.write(f"load volatile i64, ptr {cell}", "i64", (), 0), INT64, 1, 0)
 
     def _values(self, shared: dict[int, Value]) -> list[Value]:
         """The value of every node; those without the dimension of the copies are common to all of them."""

@@ -1,4 +1,4 @@
-"""Comparisons, for which NumPy takes Python's integers as they are, however short the integers on the other side.
+"""Comparisons, for which NumPy takes integers as they are: Python's beside short ones, signed beside unsigned ones.
 
 Invariant: no integer is cut down to a dtype that does not hold it.
 Start at ``comparison``.
@@ -35,8 +35,8 @@ def comparison(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:
                 continue
             if dtype != UINT64:
                 return compared([to_dtype(v, INT64) for v in values])
-            zero = Literal(np.int64(0), typeof(number).strong())
             number = to_dtype(number, INT64)
+            zero = Literal(np.int64(0), typeof(number).strong())
             natural = to_dtype(a.maximum(number, zero), UINT64)
             below = [number, zero], [natural, other]
             shape = common_shape([typeof(v) for v in values])
@@ -55,7 +55,8 @@ def _does_not_fit(x: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def _may_not_fit(x: Any, other: Any) -> bool:
-    """Whether x stands for a Python integer beside integers of another dtype."""
-    return (
-        isinstance(x, Tracer) and x.type.weak and x.dtype == INT64 and other.dtype.kind in "iu" and other.dtype != INT64
-    )
+    """Whether x stands for a Python integer beside integers of another dtype, or is signed beside 64 unsigned bits."""
+    type = typeof(x)
+    if type.dtype.kind != "i" or (type.weak and not isinstance(x, Tracer)):
+        return False
+    return other.dtype == UINT64 or (type.weak and other.dtype.kind in "iu" and other.dtype != INT64)

@@ -90,7 +90,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     Returns
     -------
     array of shape (length,)
-        int64, with weights float64.
+        int64, with weights float64, which of no integers count nothing: int64.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
         if least < 0:
             raise ValueError("'list' argument must have no negative elements")
         length = max(largest + 1, minlength)
-    heavy = _ones(whole) if weights is None else to_dtype(as_value(weights), FLOAT64)
+    heavy = _ones(whole) if weights is None or not typeof(whole).size else to_dtype(as_value(weights), FLOAT64)
     if typeof(heavy).shape != typeof(whole).shape:
         raise ValueError("The weights and list don't have the same length.")
     return tally(operand(whole), heavy, length)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import ArrayType, filled
+from staged_ad.numpy.assignment import plain
 from staged_ad.numpy.promotion import as_value, promote, to_float
 from staged_ad.numpy.reducing import Axis, max, normalize_axes, sum
 from staged_ad.numpy.shaping import broadcast_to
@@ -66,7 +67,7 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, 
     if not return_sign and weights is not None and not typeof(value).is_complex:
         logarithm = select(lt(signs, 0.0), filled(np.nan, typeof(logarithm)), logarithm)
     final = kept if keepdims else tuple(n for k, n in enumerate(shape) if k not in axes)
-    results = [reshape(x, shape=final) for x in (logarithm, signs)]
+    results = [plain(reshape(x, shape=final)) for x in (logarithm, signs)]
     return tuple(results) if return_sign else results[0]
 
 

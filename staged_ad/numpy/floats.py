@@ -69,6 +69,8 @@ def modf(x: Any) -> tuple[Any, Any]:
 
 
 def signbit(x: Any) -> Any:
+    if typeof(as_value(x)).dtype.itemsize == 1:
+        return np.less(x, 0)  # NumPy looks at half floats
     (x,) = _loop(np.signbit, x)
     return np.copysign(x.dtype.type(1), x) < 0
 

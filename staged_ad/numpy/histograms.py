@@ -102,9 +102,8 @@ def histogram2d(
 ) -> tuple[Any, Any, Any]:
     if np.shape(x) != np.shape(y):
         raise ValueError("x and y must have the same length.")
-    one_for_both = np.ndim(bins) == 1 and not isinstance(bins, list | tuple)
-    if isinstance(bins, list | tuple) and len(bins) not in (1, 2):
-        one_for_both = True
+    listed = isinstance(bins, list | tuple)
+    one_for_both = len(bins) not in (1, 2) if listed else np.ndim(bins) == 1
     counts, (first, second) = histogramdd(
         [x, y], [asarray(bins)] * 2 if one_for_both else bins, range, density, weights
     )

@@ -54,6 +54,8 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
     size = typeof(value).size
     if mode != "raise" and size:
         positions = np.mod(positions, size) if mode == "wrap" else np.clip(positions, 0, size - 1)
+    if not np.size(v):
+        return value
     values = _repeated(v, positions.size)
     return reshape(setitem(ravel(value), positions, values), typeof(value).shape)
 
@@ -62,7 +64,7 @@ def _repeated(values: Any, size: int) -> Any:
     """The elements of `values` over and over, `size` of them."""
     flat = ravel(array(values) if isinstance(values, list | tuple) else as_value(values))
     count = typeof(flat).size
-    if count == size or not size:
+    if count == size:
         return flat
     return OPERATIONS.operators["getitem"](flat, np.arange(size) % count)
 
@@ -78,6 +80,8 @@ def putmask(a: Any, mask: Any, values: Any) -> Any:
             f"np.putmask cannot cast {given.dtype} to {type.dtype} by the rule 'safe' (at {location(user_source())}); "
             f"write values.astype({type.dtype})"
         )
+    if not given.size:
+        return value
     new = reshape(_repeated(to_dtype(values, type.dtype), type.size), type.shape)
     return choose(mask, new, value).astype(type.dtype)
 

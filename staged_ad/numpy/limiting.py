@@ -16,6 +16,7 @@ from staged_ad.ir import ArrayType, Literal
 from staged_ad.numpy.promotion import as_value, promote, promote_dtypes, to_dtype
 from staged_ad.numpy.ufuncs import UFUNCS
 from staged_ad.primitives import arithmetic as a
+from staged_ad.primitives.complexes import complex_, imag, real
 from staged_ad.primitives.makers import select, typeof
 from staged_ad.tracing.source import location, user_source
 
@@ -63,6 +64,8 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
     rint = UFUNCS[np.rint]
     if type.dtype == bool and decimals:
         raise DTypeError(f"np.round of booleans to {decimals} decimals is not defined (at {location(user_source())})")
+    if type.is_complex and decimals:  # a quotient of complex numbers would lose the signs of zeros
+        return complex_(round_(real(value), decimals), round_(imag(value), decimals))
     if type.dtype.kind in "iu" and decimals >= 0:
         return value
     if decimals == 0:

@@ -106,6 +106,9 @@ def inv(a: Any) -> Any:
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
     """The Moore-Penrose inverse. Its derivative is for matrices of constant rank."""
     value = as_matrix(a)
+    *batch, m, n = typeof(value).shape
+    if m * n == 0:  # of the dtype of `a`, also if that is an integer one
+        return np.zeros((*batch, n, m), typeof(as_value(a)).dtype)
     if rcond is None:
         rcond = 1e-15 if rtol is np._NoValue else rtol
     elif rtol is not np._NoValue:

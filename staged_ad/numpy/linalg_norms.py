@@ -59,7 +59,7 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: An
         raise ValueError(f"Invalid norm order {ord!r} for vectors")
     magnitude = absolute(value)
     if ord == np.inf:
-        return maximum_of(magnitude, axis=axis, keepdims=keepdims)
+        return _largest(magnitude, axis, keepdims)
     if ord == -np.inf:
         return minimum_of(magnitude, axis=axis, keepdims=keepdims)
     if ord == 0:
@@ -69,6 +69,12 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: An
     if ord is None or ord == 2:
         return _euclidean(value, axis, keepdims)
     return sum_of(magnitude**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
+def _largest(magnitude: Any, axis: Axis, keepdims: bool = False) -> Any:
+    """Of no elements 0."""
+    initial = {} if typeof(magnitude).size else {"initial": 0}
+    return maximum_of(magnitude, axis=axis, keepdims=keepdims, **initial)
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
@@ -85,7 +91,7 @@ def _matrix_norm(value: Any, axes: tuple[int, int], keepdims: bool, ord: Any) ->
     if ord in (1, -1, np.inf, -np.inf):
         summed, other = (row, column) if abs(ord) == 1 else (column, row)
         sums = sum_of(absolute(value), axis=summed, keepdims=True)
-        result = (maximum_of if ord > 0 else minimum_of)(sums, axis=other, keepdims=True)
+        result = (_largest if ord > 0 else minimum_of)(sums, axis=other, keepdims=True)
     elif ord in (2, -2, "nuc"):
         result = _of_singular_values(moveaxis(value, (row, column), (-2, -1)), ord)
         shape = typeof(value).shape
@@ -102,7 +108,7 @@ def _of_singular_values(value: Any, ord: Any) -> Any:
     s = svdvals(as_matrix(value))
     if ord == "nuc":
         return sum_of(_without_noise(s), axis=-1)
-    return (maximum_of if ord == 2 else minimum_of)(s, axis=-1)
+    return (_largest if ord == 2 else minimum_of)(s, axis=-1)
 
 
 def _without_noise(s: Any) -> Any:

@@ -136,7 +136,8 @@ def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
         for label, n in zip(labels, typeof(value).shape, strict=True):
             if lengths.setdefault(label, n) != n and 1 not in (n, lengths[label]):
                 raise ShapeError(f"einsum {subscripts!r}: label {label!r} has lengths {lengths[label]} and {n}")
-            lengths[label] = max(lengths[label], n)
+            if n != 1:
+                lengths[label] = n
     if any(label not in lengths for label in output):
         raise ShapeError(f"einsum {subscripts!r}: the output has a label that no operand has")
     if any(n == 0 for label, n in lengths.items() if label not in output):  # sums of nothing, whatever else is infinite

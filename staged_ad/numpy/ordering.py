@@ -68,7 +68,7 @@ def _check_places(a: Any, kth: Any, axis: int | None) -> None:
     value, k = along(a, axis)
     n = typeof(value).shape[k]
     for place in np.ravel(kth):
-        if not -n <= place < n:
+        if n and not -n <= place < n:
             raise ShapeError(f"kth(={place}) out of bounds ({n}) (at {location(user_source())})")
 
 

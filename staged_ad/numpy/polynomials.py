@@ -131,13 +131,14 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
 def poly(seq_of_zeros: Any) -> Any:
     """np.poly of a list of zeros."""
     zeros = np.atleast_1d(asarray(seq_of_zeros))
+    real = zeros.dtype.kind != "c"
     if zeros.ndim != 1:
         zeros = np.linalg.eigvals(zeros)
     zeros = zeros if zeros.dtype.kind in "fc" else zeros.astype(float)
     p = np.ones(1, zeros.dtype)
     for k in range(len(zeros)):
         p = np.pad(p, (0, 1)) - np.pad(p * zeros[k], (1, 0))
-    return p if len(zeros) else 1.0
+    return (p.real if real else p) if len(zeros) else 1.0
 
 
 def polyfit(

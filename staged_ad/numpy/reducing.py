@@ -71,7 +71,7 @@ def _given(option: Any) -> bool:
     return option is not None and option is not np._NoValue
 
 
-def _masked(value: Any, where: Any, identity: Any) -> Any:
+def masked(value: Any, where: Any, identity: Any) -> Any:
     """`value` where the mask holds; elsewhere what leaves a reduction as it is."""
     if not _given(where) or where is True:
         return value
@@ -110,7 +110,7 @@ def _accumulating(name: str, operation: Operation, identity: int, combine: Opera
         if target == BOOL:  # sums of booleans are `or`, products `and`
             value = reduce(to_dtype(value, BOOL), axis, INT64, None, keepdims, initial, where)
             return not_equal(value, 0)
-        value = _masked(to_dtype(value, target), where, identity)
+        value = masked(to_dtype(value, target), where, identity)
         return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), initial)
 
     return reduce
@@ -142,7 +142,7 @@ def _extremum(name: str, operation: Operation, combine: Operation) -> Callable[.
                 )
             return _reduce(operation, value, axis, _flag(keepdims))
         start = to_dtype(as_value(initial), typeof(value).dtype)
-        value = _masked(value, where, start)
+        value = masked(value, where, start)
         if _count(value, axis) == 0:
             return full(typeof(sum(value, axis=axis, keepdims=keepdims)).shape, initial, typeof(value).dtype)
         return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), start)
@@ -159,7 +159,7 @@ def _logical(name: str, operation: Operation, identity: int) -> Callable[..., An
         _refuse(name, out=out)
         value = as_value(a)
         truth = value if typeof(value).dtype == BOOL else not_equal(value, 0)
-        return _reduce(operation, _masked(truth, where, identity), axis, _flag(keepdims))
+        return _reduce(operation, masked(truth, where, identity), axis, _flag(keepdims))
 
     return reduce
 
@@ -214,7 +214,7 @@ def _weight(value: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
         return float(_count(value, axis))
     dtype = typeof(value).dtype
     type = typeof(value).with_dtype(real_dtype_of(dtype) if dtype.kind in "fc" else FLOAT64)
-    return sum(_masked(filled(1, type), where, 0), axis=axis, keepdims=keepdims)
+    return sum(masked(filled(1, type), where, 0), axis=axis, keepdims=keepdims)
 
 
 def var(
@@ -245,6 +245,17 @@ def var(
     return to_dtype(true_divide(total, freedom), typeof(total).dtype)
 
 
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """x.var and x.std, which do not know `correction`."""
+
+    def method(x: Any, *args: Any, **options: Any) -> Any:
+        if "correction" in options:
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument 'correction'")
+        return function(x, *args, **options)
+
+    return method
+
+
 def square_of_modulus(value: Any) -> Any:
     if typeof(value).is_complex:
         return square(real(value)) + square(imag(value))
@@ -271,7 +282,8 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
         if axis is None or typeof(weights).shape != tuple(typeof(a).shape[k] for k in axes):
             raise ShapeError("np.average: weights need the shape of the array, or that of its axes which are averaged")
         weights = broadcast(weights, shape=typeof(a).shape, dims=axes)
-    total = sum(weights, axis=axis, keepdims=keepdims)
+    dtype = np.result_type(typeof(a).dtype, typeof(weights).dtype)
+    total = sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
     total = require(total, not_equal(total, 0), error="weights")
     found = true_divide(sum(multiply(a, weights), axis=axis, keepdims=keepdims), total)
     return (found, total) if returned else found
@@ -304,6 +316,6 @@ METHODS: dict[str, Callable[..., Any]] = {
     "argmax": argmax,
     "argmin": argmin,
     "mean": mean,
-    "var": var,
-    "std": std,
+    "var": _method(var),
+    "std": _method(std),
 }

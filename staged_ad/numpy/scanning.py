@@ -158,7 +158,7 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
     if ufunc not in _ACCUMULATIONS:
         return _step_by_step(ufunc, value, k)
     if ufunc is np.logaddexp:
-        value = to_float(value)
+        value = to_dtype(value, resolve(ufunc, [typeof(value)] * 2)[-1])
     elif ufunc in (np.logical_or, np.logical_and):
         if dtype is not None and np.dtype(dtype) != bool:
             name = ufunc.__name__
@@ -314,8 +314,9 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * mat
     step = operand(diff(value, axis=axis))
     dtype = result_dtype([typeof(as_value(step)), typeof(as_value(period))])[0]
     half = period // 2 if dtype.kind in "iu" else period / 2
-    inside = (step + half) % period - half
-    upper = (inside == -half) & (step > 0)
+    lower = -half  # as an integer of Python it does not fit into unsigned ones
+    inside = (step - lower) % period + lower
+    upper = (inside == lower) & (step > 0)
     if dtype.kind in "iu":
         upper = upper & (period % 2 == 0)
     shift = where(upper, half, inside) - step

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import DTypeError
+from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.arrays import asarray
-from staged_ad.numpy.promotion import as_value, result_dtype
+from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
+from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.libraries import scipy_special
@@ -78,8 +80,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
 
 def _numbers(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
     if x.dtype.kind == "c":  # each part for itself
-        real, imag = (_numbers(part, nan, posinf, neginf) for part in (x.real, x.imag))
-        return real + 1j * imag
+        return complex_(*(_numbers(part, nan, posinf, neginf) for part in (x.real, x.imag)))
     if x.dtype.kind != "f":
         return x
     bounds = np.finfo(x.dtype)
@@ -100,7 +101,12 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
 
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     """np.allclose, as a traced boolean; Python may ask for its truth."""
-    return np.all(isclose(a, b, rtol, atol, equal_nan))
+    return _of_python(np.all(isclose(a, b, rtol, atol, equal_nan)))
+
+
+def _of_python(truth: Any) -> Any:
+    """A boolean of Python, which counts as an integer where numbers are added."""
+    return to_dtype(truth, BOOL, weak=True) if isinstance(truth, Tracer) else bool(truth)
 
 
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
@@ -108,7 +114,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     if a1.shape != a2.shape:
         return False
     same = a1 == a2
-    return np.all(same | ((a1 != a1) & (a2 != a2)) if equal_nan else same)
+    return _of_python(np.all(same | ((a1 != a1) & (a2 != a2)) if equal_nan else same))
 
 
 def array_equiv(a1: Any, a2: Any) -> Any:
@@ -117,7 +123,7 @@ def array_equiv(a1: Any, a2: Any) -> Any:
         np.broadcast_shapes(a1.shape, a2.shape)
     except ValueError:
         return False
-    return np.all(a1 == a2)
+    return _of_python(np.all(a1 == a2))
 
 
 def isin(
@@ -204,8 +210,8 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
     x = asarray(a)
     if x.dtype != np.uint8:
         raise DTypeError("Expected an input array of unsigned byte data type")
-    if axis is None:
-        x, axis = x.reshape(-1), 0
+    if axis is None or not x.ndim:
+        x, axis = x.reshape(-1), 0 if axis is None else check_axis(axis, 1)
     x = np.moveaxis(x, axis, -1)
     places = np.arange(8, dtype=np.uint8)
     bits = (x[..., None] >> (places[::-1] if bitorder == "big" else places)) & np.uint8(1)
@@ -220,8 +226,8 @@ def packbits(a: Any, /, axis: int | None = None, bitorder: str = "big") -> Any:
     x = asarray(a)
     if x.dtype.kind not in "biu":
         raise DTypeError("Expected an input array of integer or boolean data type")
-    if axis is None:
-        x, axis = x.reshape(-1), 0
+    if axis is None or not x.ndim:
+        x, axis = x.reshape(-1), 0 if axis is None else check_axis(axis, 1)
     x = (np.moveaxis(x, axis, -1) != 0).astype(np.uint8)
     x = np.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, -x.shape[-1] % 8)])
     x = x.reshape((*x.shape[:-1], x.shape[-1] // 8, 8))

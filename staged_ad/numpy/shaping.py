@@ -318,13 +318,22 @@ def flip(m: Any, axis: Any = None) -> Any:
     return p.reverse(value, axes=tuple(sorted(check_axis(k, ndim) for k in axes)))
 
 
+def _moves(shift: Any, axes: Any) -> Any:
+    """Pairs of how far and along which axis; the shorter one is broadcast."""
+    amounts = [int(shift)] if np.ndim(shift) == 0 else [int(amount) for amount in shift]
+    try:
+        return list(zip(*np.broadcast_arrays(amounts, axes), strict=True))
+    except ValueError:
+        raise ShapeError(
+            f"np.roll cannot broadcast shifts {shift} and axes {tuple(axes)} (at {location(user_source())})"
+        ) from None
+
+
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     value = as_value(a)
     if axis is None:
         return reshape(roll(ravel(value), shift, 0), typeof(value).shape)
-    axes = _listed(axis)
-    pairs = zip(np.broadcast_to(shift, len(axes)), axes, strict=True)
-    for amount, k in pairs:
+    for amount, k in _moves(shift, _listed(axis)):
         k = check_axis(k, typeof(value).ndim)
         n = typeof(value).shape[k]
         cut = (-int(amount)) % n if n else 0

@@ -14,6 +14,7 @@ import numpy as np
 
 from staged_ad.errors import ShapeError
 from staged_ad.numpy.arrays import asarray, axis_of
+from staged_ad.primitives.complexes import complex_
 
 
 def cov(
@@ -75,7 +76,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     deviation = np.sqrt(np.diagonal(c).real)
     found = c / deviation[:, None] / deviation[None, :]
     if found.dtype.kind == "c":
-        return np.clip(found.real, -1, 1) + 1j * np.clip(found.imag, -1, 1)
+        return complex_(np.clip(found.real, -1, 1), np.clip(found.imag, -1, 1))
     return np.clip(found, -1, 1)
 
 

@@ -93,10 +93,11 @@ for _module in MODULES:
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=inplace.setitem, at=assignment.ufunc_at, strong=promotion.strong)
-_creators = creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
+_creators = refusing.CREATORS | creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
+OPERATIONS.arrays.update(creation.ARRAYS)
 OPERATIONS.changes.update(inplace.CHANGES)
 OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)
 when_imported("numpy.random", "staged_ad.numpy.drawing")

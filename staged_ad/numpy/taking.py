@@ -42,6 +42,8 @@ def _integers(name: str, indices: Any) -> Any:
     kind = typeof(value).dtype.kind
     if kind not in "biu":
         raise DTypeError(f"np.{name}: indices must be integers, got {typeof(value).dtype} {where_here()}")
+    if name == "choose" and typeof(value).dtype == np.uint64:
+        raise DTypeError(f"np.{name}: uint64 is not cast to int64 by the rule 'safe' {where_here()}; cast the indices")
     return to_dtype(value, INT64)
 
 

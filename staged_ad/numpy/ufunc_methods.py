@@ -71,7 +71,8 @@ def reduce(
         x = x.astype(canonical_dtype(dtype))
     if ufunc in _REDUCTIONS:
         return _REDUCTIONS[ufunc](x, axis=axis, **options)
-    refuse(name, where=None if where is True else where)
+    if where is not True:
+        x = _chosen(ufunc, x, where, options.get("initial"))
     if ufunc is np.logaddexp and x.dtype.kind == "f" and "initial" not in options and x.size:
         return logsumexp(x, axis=axis, keepdims=bool(keepdims))
     return _folded(ufunc, x, axis, bool(keepdims), options.get("initial"))
@@ -90,6 +91,20 @@ def _check_without_identity(ufunc: np.ufunc, x: Any, axis: Any, where: Any) -> N
             f"zero-size array to reduction operation {ufunc.__name__} which has no identity (at "
             f"{location(user_source())})"
         )
+
+
+def _chosen(ufunc: np.ufunc, x: Any, where: Any, initial: Any) -> Any:
+    """The elements that a mask leaves out are such as leave the fold as it is."""
+    neutral = initial if ufunc in (np.fmax, np.fmin) else ufunc.identity
+    if neutral is None and (initial is not None or ufunc in (np.fmax, np.fmin)):
+        refuse(f"{ufunc.__name__}.reduce", where=where)
+    if neutral is None:
+        raise ShapeError(
+            f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
+            f"specify 'initial' (at {location(user_source())})"
+        )
+    taken = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[0]
+    return reducing.masked(x.astype(taken), where, as_value(asarray(neutral).astype(taken)))
 
 
 def _check_binary(ufunc: np.ufunc, method: str) -> None:
@@ -152,7 +167,8 @@ def _in_pairs(ufunc: np.ufunc, x: Any) -> Any:
 
 
 def outer(ufunc: np.ufunc, A: Any, B: Any, /, **options: Any) -> Any:
-    _check_binary(ufunc, "outer")
+    if ufunc.nin != 2:
+        _check_binary(ufunc, "outer")
     A, B = asarray(A), asarray(B)
     return ufunc(A.reshape(A.shape + (1,) * B.ndim), B, **options)
 
@@ -167,10 +183,18 @@ def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: An
         raise IndexError(f"index out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
     stops = [*starts[1:], n]
     pieces = [
-        reduce(ufunc, x[along(k, slice(i, j if i < j else i + 1))], axis=k, dtype=dtype)
+        _piece(ufunc, x[along(k, slice(i, j if i < j else i + 1))], k, dtype)
         for i, j in zip(starts, stops, strict=True)
     ]
     return np.stack(pieces, axis=k)
+
+
+def _piece(ufunc: np.ufunc, x: Any, axis: int, dtype: Any) -> Any:
+    """One element alone keeps its sign: reduceat begins with it, and reduce with the identity."""
+    if x.shape[axis] == 1 and ufunc in (np.hypot, np.gcd):
+        wanted = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1] if dtype is None else canonical_dtype(dtype)
+        return np.squeeze(x, axis).astype(wanted)
+    return reduce(ufunc, x, axis=axis, dtype=dtype)
 
 
 def cast_operands(ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: Any) -> list[Any]:

@@ -140,16 +140,25 @@ def conj(x: Any) -> Any:
 
 
 def real(val: Any) -> Any:
-    value = as_value(val)
+    value = _with_parts(val)
     return c.real(value) if typeof(value).is_complex else value
+
+
+def _with_parts(x: Any) -> Any:
+    """Of Python's booleans the parts are integers."""
+    value = as_value(x)
+    type = typeof(value)
+    return to_dtype(value, INT64, weak=True) if type.weak and type.dtype == BOOL else value
 
 
 def imag(val: Any) -> Any:
     """Of real numbers zeros."""
-    value = as_value(val)
+    value = _with_parts(val)
     type = typeof(value)
     if type.is_complex:
         return c.imag(value)
+    if type.weak:
+        return type.dtype.type(0).item()
     zeros = np.zeros(type.shape, type.dtype)
     zeros.flags.writeable = False
     return zeros[()]

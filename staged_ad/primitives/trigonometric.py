@@ -6,12 +6,13 @@ Start anywhere: each declaration stands alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from staged_ad.primitives import pairs
-from staged_ad.primitives.arithmetic import div, eq
+from staged_ad.primitives.arithmetic import div, eq, or_
 from staged_ad.primitives.exponential import _math, beside_one, sqrt
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, typeof, zeros
 
@@ -34,10 +35,10 @@ def _leg(x: Any) -> Any:
 
 
 def _over_square(numerator: Any, y: Any, x: Any) -> Any:
-    """numerator / (x^2 + y^2), and 0 at the origin."""
+    """numerator / (x^2 + y^2), and 0 at the origin and at infinity."""
     square = add(mul(x, x), mul(y, y))
     zero = zeros(typeof(x))
-    return select(eq(square, zero), zero, div(numerator, square))
+    return select(or_(eq(square, zero), eq(square, math.inf)), zero, div(numerator, square))
 
 
 arctan2: Operation = elementwise(

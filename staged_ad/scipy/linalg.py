@@ -16,12 +16,13 @@ import scipy.linalg
 
 from staged_ad.errors import UnsupportedError
 from staged_ad.numpy import linalg as numpy_linalg
+from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
 from staged_ad.numpy.of_lists import taking_lists
 from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
-from staged_ad.numpy.shaping import concatenate, flip, ravel, stack
-from staged_ad.numpy.ufuncs import conjugate, real
+from staged_ad.numpy.shaping import broadcast_to, concatenate, flip, ravel, stack
+from staged_ad.numpy.ufuncs import real
 from staged_ad.primitives import linalg as parts
 from staged_ad.primitives import linalg_functions as functions
 from staged_ad.primitives import linalg_minors as minors
@@ -34,6 +35,7 @@ from staged_ad.primitives.shaping import iota, pad, reshape
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.operations import OPERATIONS
 
+BATCHED = np.lib.NumpyVersion(scipy.__version__) >= "1.17.0"
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
 
 
@@ -326,10 +328,20 @@ def block_diag(*arrs: Any) -> Any:
 @_as_in_scipy
 def toeplitz(c: Any, r: Any = None) -> Any:
     """The matrix with first column c and first row r, which is the conjugate of c if it is not given."""
-    column, row = promote_dtypes(*[ravel(x) for x in (c, conjugate(c) if r is None else r)])
-    m, n = typeof(column).size, typeof(row).size
-    values = concatenate([flip(column), row[1:]])
-    return stack([values[m - 1 - i : m - 1 - i + n] for i in range(m)])
+    column, row = promote_dtypes(*[_rows(x) for x in (c, asarray(c).conj() if r is None else r)])
+    m, n = column.shape[-1], row.shape[-1]
+    lead = np.broadcast_shapes(column.shape[:-1], row.shape[:-1])
+    if not m:
+        return np.zeros((*lead, 0, n), column.dtype)
+    column, row = broadcast_to(column, (*lead, m)), broadcast_to(row, (*lead, n))
+    values = concatenate([flip(column, -1), row[..., 1:]], -1)
+    return stack([values[..., m - 1 - i : m - 1 - i + n] for i in range(m)], -2)
+
+
+def _rows(x: Any) -> Any:
+    """SciPy 1.17 makes a matrix of each row, those before it one of all elements."""
+    value = asarray(x)
+    return as_value(value if value.ndim > 1 and BATCHED else ravel(value))
 
 
 sqrtm = _refused("sqrtm", "for symmetric matrices write (v * np.sqrt(w)) @ v.T with w, v = np.linalg.eigh(a)")

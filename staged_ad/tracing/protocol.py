@@ -54,7 +54,7 @@ def _attribute(name: str) -> property:
         view = value.window if isinstance(value, ArrayProtocol) else None
         if view is None or view.base is not self or view.index != name:  # else z.real += x ends so
             found = get(self)
-            if isinstance(found, np.ndarray | np.generic):  # the imaginary parts of real numbers
+            if isinstance(found, np.ndarray | np.generic | int | float):  # the imaginary parts of real numbers
                 raise DTypeError(
                     f"{self.type} has no parts to set (at {location(user_source())}); write y = y + 0j before"
                 )
@@ -196,7 +196,7 @@ class ArrayProtocol(NumberProtocol):
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
             inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
-        results = _apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs)
+        results = _numbers(_apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
@@ -223,11 +223,12 @@ class ArrayProtocol(NumberProtocol):
             if function in (np.sum, np.prod, np.cumsum, np.cumprod):
                 kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
         results = _lookup(function, name)(*args, **kwargs)
-        if function not in (np.real, np.imag):  # those of numbers are numbers
+        if function not in _OF_PYTHON:
             results = OPERATIONS.operators["strong"](results)
         if function in OPERATIONS.views:
             return _views(function, results, args, kwargs)
         results = _apart(results, (*args, *kwargs.values()))
+        results = _numbers(results, function not in OPERATIONS.arrays)
         return results if out is None else _into_all(out, results, name)
 
     def __getattr__(self, name: str) -> Any:
@@ -274,6 +275,8 @@ class ArrayProtocol(NumberProtocol):
         if name in OPERATIONS.views:
             return _views(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
         found = _apart(found, (self, *args))
+        if name == "astype" and self.home is not None and not _is_number(self):
+            found = found.as_array()
         return found if out is None else _into_all(out, found, name)
 
 
@@ -288,6 +291,10 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             )
         raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
+
+
+_OF_PYTHON = (np.real, np.imag, np.allclose, np.array_equal, np.array_equiv)
+"""These may give numbers of Python: parts of a number, and booleans."""
 
 
 # -- arrays that share memory, and those that do not ----------------------------------------------------------------
@@ -316,6 +323,15 @@ def _number(found: Any) -> Any:
     element: Any = found
     element.number = True
     return found if element.array is None or element.type.weak else element.array[()]
+
+
+def _numbers(results: Any, number: bool = True) -> Any:
+    """Results of a function, of which those without axes are numbers, or are arrays."""
+    for found in results if isinstance(results, tuple) else (results,):
+        if isinstance(found, ArrayProtocol) and not found.shape:
+            element: Any = found
+            element.number = number
+    return results
 
 
 def _is_number(x: Any) -> bool:
@@ -398,7 +414,7 @@ def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
     if not np.can_cast(value.dtype, target.dtype, "same_kind"):
         raise DTypeError(
             f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule 'same_kind' (at "
-            f"{location(user_source())}); write y = y + x instead of y += x, or begin with an array of that dtype"
+            f"{location(user_source())}); write y = y + x instead of y += x, or out= an array of {value.dtype}"
         )
     if np.broadcast_shapes(value.shape, target.shape) != target.shape:
         raise ShapeError(

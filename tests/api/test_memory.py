@@ -39,6 +39,7 @@ for f, size in [(sad.grad(chained), n), (sad.grad(stepped), n // 10), (many, n)]
     y = g(x)
     del y
     gc.collect()
+    sad.clear_caches()  # and the memory that is kept for results
     g = sad.jit(f)
     g(x[:4]); g(x[:4])  # the kept workspace is a small one
     g.lower(x)

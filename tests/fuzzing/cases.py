@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.special
 
 import staged_ad
@@ -26,6 +27,7 @@ SCOPE: dict[str, Any] = {
     "nan": np.nan,
     "inf": np.inf,
     "special": scipy.special,
+    "linalg": scipy.linalg,
     "sad": staged_ad,
     "functools": functools,
     "math": math,
@@ -95,7 +97,7 @@ class Case:
     def script(self) -> str:
         args = "".join(f"    {x},\n" for x in self.args)
         return (
-            "import functools, math, numpy as np, scipy.special as special, staged_ad as sad\n"
+            "import functools, math, numpy as np, scipy.special as special, scipy.linalg as linalg, staged_ad as sad\n"
             "from numpy import inf, nan\nfrom tests.backends import through_program\n"
             "from tests.fuzzing.checks import *\n\n"
             f"{self.source}\naxes = {self.axes}\nargs = (\n{args})\nprint({self.expected})\nprint({self.found})\n"

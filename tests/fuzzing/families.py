@@ -31,6 +31,7 @@ from tests.fuzzing.calls import (
 )
 from tests.fuzzing.drawing import Draw
 from tests.fuzzing.habits import into, plain_python, reducing_methods, rows, samples, views
+from tests.fuzzing.rarer import factorisations, rarer
 
 WHOLE = [name for name in SPECIAL if any(set(t) & set("ilqp") for t in getattr(scipy.special, name).types)]
 """Functions of whole numbers; some count up to them, so that 2**31 takes minutes in SciPy itself."""
@@ -120,4 +121,6 @@ FAMILIES: list[Callable[[Draw, Scope], list[str]]] = [
     rows,
     reducing_methods,
     samples,
+    *[rarer] * 4,
+    factorisations,
 ]
