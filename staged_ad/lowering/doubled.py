@@ -16,11 +16,12 @@ from staged_ad.ir import Var
 from staged_ad.ir.lowerings import Fold
 from staged_ad.ir.types import BOOL
 from staged_ad.lowering.nest import REGION, NestWriter
-from staged_ad.lowering.regions import Guarded, Load, Nest, Reduce
+from staged_ad.lowering.regions import Apply, Guarded, Load, Nest, Reduce
 from staged_ad.lowering.schedule import Schedule
 from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.trusting import may_trust, shown_by
 from staged_ad.lowering.values import Externals, Value
+from staged_ad.primitives.makers import scale
 
 PRODUCTS = 4
 """Strong products in a body from which it is written twice."""
@@ -53,11 +54,13 @@ def nest_text(
 
 
 def _adds_up(nest: Nest) -> bool:
-    """Whether a nest gives nothing but sums over all of a large domain."""
+    """Whether a nest gives nothing but sums over all of a large domain, with several strong products in its terms."""
+    applied = [node.equation.primitive for node in nest.nodes if isinstance(node, Apply)]
     guarded = any(isinstance(node, Load | Guarded) and node.guard for node in nest.nodes)
     return (
         len(nest.reduced) == len(nest.domain)
         and math.prod(nest.domain) >= POINTS
+        and applied.count(scale.primitive) >= PRODUCTS
         and not nest.stores
         and not guarded
         and all(map(_is_sum, nest.reduces))
@@ -86,7 +89,7 @@ class _PlainWriter(NestWriter):
         told = 0
         for value in self.folded:
             told |= shown.get(value.name, 0)
-        self.tells = len(products) >= PRODUCTS and told.bit_count() == len(products)
+        self.tells = bool(products) and told.bit_count() == len(products)
         doubt = code.constant(False, BOOL)
         for total in self.totals:
             doubt = code.or_(doubt, code.apply("fcmp uno", (total, total), BOOL))
