@@ -170,6 +170,8 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.fmax.reduce(x[:0], axis=(), initial=1.0), V),
     (lambda x: np.array([4.0 in x, 1.0 in x, 2.5 in x[:, None], x[0] in x, 1.0 in np.array(x[0])]), V),
     (lambda x: special.softmax(x[:0].reshape(0, 2), axis=1), V),
+    *[(lambda x, f=f: f(N, x[0]), V) for f in (lambda n, t: n.clip(t, 3), lambda n, t: np.nan_to_num(n, nan=t))],
+    (lambda x: np.pad(N, 1, constant_values=x[0]) + np.append(np.roll(N, np.argmax(x)), [x[1], 1]), V),
     (lambda x: np.poly(x[:2, None] * x[1:] + 5 * np.eye(2)), V),
     *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
 ]
@@ -282,32 +284,6 @@ def test_an_element_is_no_array_of_one_element(index: Any):
         _elements(V[:1], index)
     with pytest.raises(ShapeError, match="setting an array element with a sequence"):
         sad.jit(_elements, static_argnums=1)(V[:1], index)
-
-
-KINDS: list[Callable[[Any], Any]] = [
-    *[lambda x, f=f: f(x, x > 0) for f in (lambda x, m: np.where(m, x, 2), lambda x, m: np.select([m], [x], 0))],
-    *[lambda x, f=f: f(x) for f in (np.fft.ifftn, np.nan_to_num, np.sinc, np.median, np.copy, np.cov, np.nanmax)],
-    *[lambda x, f=f: f(x, 1) for f in (np.roll, np.pad, np.isin, np.heaviside, np.round, np.percentile)],
-    lambda x: np.resize(x, ()),
-    lambda x: np.tensordot(x, x, 0),
-    lambda x: np.vecdot(x[None], x[None]),
-    lambda x: np.interp(x, [0, 1], [0, 1]),
-    lambda x: np.where(x > 0, x, 2).astype(int),
-    lambda x: np.sum(x).astype(int),
-]
-
-
-@pytest.mark.parametrize("k", range(len(KINDS)))
-def test_what_has_no_axes_is_a_number_where_numpy_has_one(k: int):
-    def added(x: Any) -> Any:
-        one = other = KINDS[k](x)
-        other += True
-        return one
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = added(np.array(1.5))
-    assert_same(sad.jit(added)(np.array(1.5)), expected)
 
 
 def _of_a_number(x: Any) -> Any:

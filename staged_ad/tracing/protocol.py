@@ -160,10 +160,6 @@ class ArrayProtocol(NumberProtocol):
             raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
-    def __contains__(self: Any, element: Any) -> bool:
-        found: Any = self == element
-        return bool(found.any())
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         try:
             return self._applied(ufunc, method, *inputs, **kwargs)
