@@ -110,6 +110,14 @@ class Case:
                 needed += line
         return replace(self, lines=tuple(reversed(kept)))
 
+    def nudged(self) -> Case:
+        """The same with other rounding in factorizations: a determinant of integers is one, or nearly one."""
+        lines = []
+        for line in self.lines:
+            made = re.match(r"(v\d+) = .*np\.(linalg|fft)\.", line)
+            lines += [line, f"{made[1]} = nudged({made[1]})"] if made else [line]
+        return replace(self, lines=tuple(lines))
+
     @property
     def script(self) -> str:
         args = "".join(f"    {x},\n" for x in self.args)
