@@ -18,9 +18,6 @@ from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
 from staged_ad.ir.types import RAGGED
 
 ALIGNMENT = 64
-STAGGERED, STAGGER = 1 << 12, 5 * ALIGNMENT
-"""Bytes from which values have this space behind them: arrays of 512 x 512, say, that are read side by side would
-otherwise compete for the same few lines of each cache, which can take ten times as long."""
 HANDLE = 16
 """Bytes of a ragged array where it is stored: a pointer and a count."""
 
@@ -127,7 +124,6 @@ def pack(regions: Sequence[Footprint], places: dict[Atom, Place], base: str, sha
         new = dict.fromkeys(shared.get(var, var) for var in region.writes)
         for var in sorted((var for var in new if var not in places), key=lambda v: -nbytes(v.type)):
             size = -(-max(1, nbytes(var.type)) // ALIGNMENT) * ALIGNMENT
-            size += STAGGER if size >= STAGGERED else 0
             offset, total = _fit(free, size, total)
             places[var] = Place(base, offset)
             taken[var] = offset, size
