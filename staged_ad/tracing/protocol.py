@@ -17,7 +17,7 @@ import numpy as np
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
 from staged_ad.tracing.advice import concretization_error
-from staged_ad.tracing.axisless import AS_THEY_ARE, OF_PYTHON, gives_arrays, is_number, number, numbers
+from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
@@ -229,8 +229,7 @@ class ArrayProtocol(NumberProtocol):
         if function in OPERATIONS.views:
             return _views(function, results, args, kwargs)
         results = _apart(results, (*args, *kwargs.values()))
-        if function not in AS_THEY_ARE:
-            results = numbers(results, not gives_arrays(function, kwargs))
+        results = numbers(results, not gives_arrays(function, kwargs))
         return results if out is None else _into_all(out, results, name)
 
     def __getattr__(self, name: str) -> Any:
