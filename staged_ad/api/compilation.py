@@ -27,7 +27,7 @@ from staged_ad.api.calling import (
 )
 from staged_ad.api.explaining import explain_miss
 from staged_ad.api.lowered import Lowered
-from staged_ad.api.options import Options, chosen
+from staged_ad.api.options import Options, chosen, parameters
 from staged_ad.api.prepared import Key, Prepared
 from staged_ad.api.routes import Route
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
@@ -252,11 +252,13 @@ class Jitted:
         fixed = {k: v for k, v in prepared.static if isinstance(k, int)}
         named_fixed = {k: v for k, v in prepared.static if isinstance(k, str)}
 
+        names = prepared.key[2]
+
         def apply(dynamic: list[Any], named: dict[str, Any]) -> Any:
             rest = iter(dynamic)
             count = len(dynamic) + len(fixed)
             args = [fixed[k] if k in fixed else next(rest) for k in range(count)]
-            return f(*args, **named, **named_fixed)
+            return f(*args, **{k: named_fixed[k] if k in named_fixed else named[k] for k in names})
 
         return apply
 
@@ -394,7 +396,7 @@ def jit(
         both = sorted(static.positions & donated.positions)
         if both:
             raise ArgumentError(f"{argument_name(f, both[0])} cannot be both static and donated")
-        return Jitted(f, Options(static, donated, precise_math))
+        return Jitted(f, Options(static, donated, precise_math, parameters(f)))
 
     return jitted if f is None else jitted(f)
 
