@@ -25,6 +25,7 @@ from staged_ad.numpy.promotion import (
     to_float,
     to_shape,
 )
+from staged_ad.numpy.python_integers import checked
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import complexes as c
 from staged_ad.primitives import exponential as e
@@ -357,7 +358,7 @@ not_equal, isnan = UFUNCS[np.not_equal], UFUNCS[np.isnan]
 
 
 def _operator(ufunc: np.ufunc) -> Callable[..., Any]:
-    function = UFUNCS[ufunc]
+    function = checked(ufunc, UFUNCS[ufunc])
     return lambda *xs: function(*_numbers(xs), keep_weak=True)
 
 
