@@ -52,7 +52,6 @@ _MAKING = [
         "where",
     ),
     *("bartlett", "blackman", "hamming", "hanning", "kaiser", "fft.fftfreq", "fft.rfftfreq"),
-    "asfortranarray",
 ]
 """Functions that people make arrays with, to write into them."""
 

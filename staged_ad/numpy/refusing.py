@@ -15,10 +15,8 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.numpy.arrays import is_traced
 from staged_ad.tracing.source import location, user_source
 
-LAYOUT = "a traced value has no layout in memory; write np.asarray"
 REFUSED: dict[str, str] = {
     "asarray_chkfinite": "which numbers are finite is not known; write np.asarray",
-    "asfortranarray require": LAYOUT,
     "frompyfunc": (
         "it calls a Python function for every number; write the function with NumPy, or map it by staged_ad.vmap"
     ),
@@ -57,8 +55,9 @@ def _unless_known(name: str, reason: str) -> Callable[..., Any]:
     return apply
 
 
-CREATORS: dict[str, Callable[..., Any]] = {name: _unless_known(name, LAYOUT) for name in ("asfortranarray", "require")}
-CREATORS["asarray_chkfinite"] = _unless_known("asarray_chkfinite", REFUSED["asarray_chkfinite"])
+CREATORS: dict[str, Callable[..., Any]] = {
+    "asarray_chkfinite": _unless_known("asarray_chkfinite", REFUSED["asarray_chkfinite"])
+}
 """By the names of functions that do not ask arrays for their own ones."""
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
