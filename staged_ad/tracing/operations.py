@@ -41,8 +41,6 @@ class Operations:
         functions and names of methods whose result is the array they are given, where they return it.
     by_element
         functions whose result is laid out in memory as the arrays they are given, ufuncs aside.
-    arrays
-        functions of which the result is an array, no number, also where it has no axes.
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
@@ -62,7 +60,6 @@ class Operations:
     views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
     same: set[str | Callable[..., Any]] = field(default_factory=set)
     by_element: set[Callable[..., Any]] = field(default_factory=set)
-    arrays: set[Callable[..., Any]] = field(default_factory=set)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     creators: dict[str, Callable[..., Any]] = field(default_factory=dict)
     of_masked: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)

@@ -16,11 +16,12 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.tracing.advice import concretization_error
+from staged_ad.tracing.axisless import AS_THEY_ARE, OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
 from staged_ad.tracing.refusals import PLAIN, not_ours, raise_located
-from staged_ad.tracing.sharing import apart, as_number, as_numbers, is_number, ordered_as, view_of, views_of
+from staged_ad.tracing.sharing import apart, ordered_as, view_of, views_of
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import is_basic, same_index, without_tracers, write
 
@@ -69,7 +70,7 @@ def _attribute(name: str) -> property:
 
 def _unary(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol) -> Any:
-        return ordered_as(apart(OPERATIONS.operators[name](self), (self,)), (self,))
+        return ordered_as(numbers(apart(OPERATIONS.operators[name](self), (self,))), (self,))
 
     return operator
 
@@ -125,7 +126,7 @@ class ArrayProtocol(NumberProtocol):
         if isinstance(found, Deferring):
             return found
         if not is_basic(index, self.ndim):
-            return as_number(apart(found, (self,)))
+            return number(apart(found, (self,)))
         known = without_tracers(index)
 
         def look(base: Any) -> Any:
@@ -164,6 +165,10 @@ class ArrayProtocol(NumberProtocol):
             raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
+    def __contains__(self: Any, element: Any) -> bool:
+        found: Any = self == element
+        return bool(found.any())
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         try:
             return self._applied(ufunc, method, *inputs, **kwargs)
@@ -189,7 +194,7 @@ class ArrayProtocol(NumberProtocol):
                     f"x.mean(out=...) and its like of a NumPy array cannot write into a traced one (at "
                     f"{location(user_source())}); write y[...] = x.mean(...), or np.mean(x, out=y)"
                 )
-            results = found(ufunc, *inputs, **kwargs)
+            results = numbers(apart(found(ufunc, *inputs, **kwargs), inputs))
             return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
         if where is not True and out is None:
@@ -200,7 +205,7 @@ class ArrayProtocol(NumberProtocol):
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
             inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
-        results = as_numbers(apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
+        results = numbers(apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
         if ufunc.signature is None:
             results = ordered_as(results, inputs)
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
@@ -229,14 +234,15 @@ class ArrayProtocol(NumberProtocol):
             if function in (np.sum, np.prod, np.cumsum, np.cumprod):
                 kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
         results = _lookup(function, name)(*args, **kwargs)
-        if function not in _OF_PYTHON:
+        if function not in OF_PYTHON:
             results = OPERATIONS.operators["strong"](results)
         if function in OPERATIONS.views and out is None:
             return views_of(function, results, args, kwargs)
         if function in OPERATIONS.same and any(results is x for x in args):
             return results
         results = apart(results, (*args, *kwargs.values()))
-        results = as_numbers(results, function not in OPERATIONS.arrays)
+        if function not in AS_THEY_ARE:
+            results = numbers(results, not gives_arrays(function, kwargs))
         if function in OPERATIONS.by_element:
             results = ordered_as(results, args)
         return results if out is None else _into_all(out, results, name)
@@ -285,8 +291,8 @@ class ArrayProtocol(NumberProtocol):
         if name in OPERATIONS.views:
             return views_of(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
         found = apart(found, (self, *args))
-        if name == "astype" and self.home is not None and not is_number(self):
-            found = found.as_array()
+        if name != "copy":
+            found = numbers(found, self.number if name in ("astype", "conj", "conjugate") else True)
         return found if out is None else _into_all(out, found, name)
 
 
@@ -301,10 +307,6 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             )
         raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
-
-
-_OF_PYTHON = (np.real, np.imag, np.allclose, np.array_equal, np.array_equiv)
-"""These may give numbers of Python: parts of a number, and booleans."""
 
 
 def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import Literal
+from staged_ad.tracing.axisless import is_number
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.views import View, common_order, layout, put_by_place, shares
@@ -31,29 +32,6 @@ def apart(results: Any, operands: Sequence[Any]) -> Any:
             if found is operand or (isinstance(operand, list | tuple) and any(found is x for x in operand)):
                 return found.handle()
     return results
-
-
-def as_number(found: Any) -> Any:
-    """An element as a number, and one that is known as the number that NumPy would give."""
-    element: Any = found
-    if not isinstance(found, NumberProtocol) or element.shape:
-        return found
-    element.number = True
-    return found if element.array is None or element.type.weak else element.array[()]
-
-
-def as_numbers(results: Any, number: bool = True) -> Any:
-    """Results of a function, of which those without axes are numbers, or are arrays."""
-    for found in results if isinstance(results, tuple) else (results,):
-        element: Any = found
-        if isinstance(found, NumberProtocol) and not element.shape:
-            element.number = number
-    return results
-
-
-def is_number(x: Any) -> bool:
-    """Whether NumPy has a number in its place; arguments may be arrays without axes."""
-    return not x.shape and x.number and x.window is None and x.home is not None
 
 
 def view_of(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
