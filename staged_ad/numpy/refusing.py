@@ -16,10 +16,8 @@ from staged_ad.numpy.of_lists import making
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 
-LAYOUT = "a traced value has no layout in memory; write np.asarray"
 REFUSED: dict[str, str] = {
     "asarray_chkfinite": "which numbers are finite is not known; write np.asarray",
-    "asfortranarray require": LAYOUT,
     "frompyfunc": (
         "it calls a Python function for every number; write the function with NumPy, or map it by staged_ad.vmap"
     ),
@@ -59,8 +57,9 @@ def _unless_known(name: str, reason: str) -> Callable[..., Any]:
     return apply
 
 
-CREATORS: dict[str, Callable[..., Any]] = {name: _unless_known(name, LAYOUT) for name in ("asfortranarray", "require")}
-CREATORS["asarray_chkfinite"] = _unless_known("asarray_chkfinite", REFUSED["asarray_chkfinite"])
+CREATORS: dict[str, Callable[..., Any]] = {
+    "asarray_chkfinite": _unless_known("asarray_chkfinite", REFUSED["asarray_chkfinite"])
+}
 """By the names of functions that do not ask arrays for their own ones."""
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

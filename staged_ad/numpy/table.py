@@ -98,6 +98,8 @@ OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()}
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
 OPERATIONS.arrays.update(creation.ARRAYS)
+OPERATIONS.same.update(inplace.SAME)
+OPERATIONS.by_element.update(inplace.BY_ELEMENT)
 OPERATIONS.changes.update(inplace.CHANGES)
 OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)
 when_imported("numpy.random", "staged_ad.numpy.drawing")
