@@ -36,7 +36,7 @@ LIMIT = 90.0
 
 ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError)
 
-PRODUCTS = re.compile(r"prod\(|multiply\.(reduce|accumulate)")
+PRODUCTS = re.compile(r"prod\(|einsum\(|multiply\.(reduce|accumulate)")
 
 
 OF_NUMBERS = re.compile(

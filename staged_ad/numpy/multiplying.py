@@ -123,7 +123,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
-    """np.einsum with the subscripts as a string."""
+    """np.einsum with the subscripts as a string: by pairs of operands, each without the indices that it alone has."""
     options.pop("optimize", None)
     if any(v is not None for v in options.values()):
         raise UnsupportedError(
