@@ -6,6 +6,8 @@ Start anywhere.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,19 @@ def test_a_compiled_loop_over_what_it_does_not_change_does_not_end_with_its_cond
 def test_a_loop_that_hands_its_carry_on_as_it_is_does_not_end_with_its_condition_met():
     program = sad.jit(lambda x: sad.while_loop(lambda c: c < 10, lambda c: c, x)).lower(1.0).program
     assert [equation.primitive.name for equation in program.equations] == ["while"]
+
+
+@pytest.mark.parametrize("loop", [sad.map, sad.vmap, lambda f: lambda ks: sad.scan(lambda c, k: (c, f(k)), 0, ks)[1]])
+def test_python_reads_numbers_of_what_a_loop_finds_outside_of_it(loop: Any):
+    def f(x: Any) -> Any:
+        def step(k: Any) -> Any:
+            return k * np.sum(x**2) * int(np.sum(abs(x))) if x[0] else k
+
+        return np.sum(sad.map(step, np.ones(3)) if loop is sad.map else loop(step)(np.ones(3)))
+
+    compiled = sad.jit(lambda x: (f(x), sad.grad(f)(x)))
+    for x in (np.array([1.2, -0.7]), np.array([3.5, 2.0]), np.array([0.0, 2.0])):
+        times = int(np.sum(abs(x))) if x[0] else 0
+        value, slope = compiled(x)
+        assert_close(value, 3 * np.sum(x**2) * times if times else 3.0)
+        assert_close(slope, 6 * x * times)

@@ -18,11 +18,12 @@ class Map(Lowering):
     """Elementwise: ``emit(code, *scalars, **params) -> scalar``.
 
     ``cost`` is about the number of machine instructions per vector; above ``COSTLY`` it is not
-    computed twice to save a store.
+    computed twice to save a store. ``absorbing``: zero times infinity or NaN is zero here, which takes masks.
     """
 
     emit: Callable[..., Any]
     cost: int = 1
+    absorbing: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,6 @@ from staged_ad.lowering.values import (
 
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 
-
 HALVES = frozenset({-5.0, -3.0, -1.0, 1.0, 3.0, 5.0})
 """Twice the exponents of powers that are products with a square root."""
 
@@ -44,7 +43,8 @@ class Code:
         self._splats: dict[str, Value] = {}
         self.prefix = "v"
         self.live: Value | None = None  # which lanes the present vector has, where the loop may end inside of it
-        self.plain_products: list[str] | None = None  # if a list, strong products have no mask, and are noted there
+        self.betting: int | None = None  # the depth at which strong products have no masks (speculation.py)
+        self.bets: list[str] = []
 
     def forget(self, depth: int) -> None:
         """Drop what was repeated at a depth: another body is written there."""
@@ -141,14 +141,15 @@ class Code:
 
     def strong_product(self, t: Value, p: Value) -> Value:
         """t * p, where zero times anything is zero. A mask is needed only where zero can meet inf or NaN."""
-        product = self.mul(t, p)
         if (t.finite and p.finite) or any(x.literal is not None and x.finite and x.literal != 0 for x in (t, p)):
-            return product
-        if self.plain_products is not None:
-            self.plain_products.append(product.name)
-            return product
+            return self.mul(t, p)
         # a factor known to be finite may be zero, but its partner's zeros do no harm
         watched = [x for x in (t, p) if x.finite] or [t, p]
+        if self.betting == max(t.depth, p.depth) and len(watched) == 2:
+            bet = self.intrinsic("fma", t, p, self.constant(0, t.dtype))
+            self.bets.append(bet.name)
+            return bet
+        product = self.mul(t, p)
         masks = [self.compare("ne", x, self.constant(0, x.dtype)) for x in watched]
         keep = masks[0] if len(masks) == 1 else self.and_(*masks)
         return self.select(keep, product, self.constant(0, product.dtype))

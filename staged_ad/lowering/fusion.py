@@ -45,6 +45,9 @@ CHEAP = 16
 LOOKUP = 4.0
 """Cost of an element at a computed place."""
 
+OFTEN = 3 * CHEAP
+"""The same for all that is computed again, as by a stencil of many points."""
+
 TRIVIAL = 2
 """The same for an operand of an inline product, which computes it again for each row or column."""
 
@@ -214,7 +217,7 @@ class _Fusion:
             if not found or output in self.stored:
                 continue
             lower = equation.primitive.lower
-            if costs[output] > CHEAP and len(found) > 1:
+            if (costs[output] > CHEAP and len(found) > 1) or costs[output] * (len(found) - 1) > OFTEN:
                 self.stored.add(output)
                 added = True
                 found = {(-1 - len(self.stored), 0)}

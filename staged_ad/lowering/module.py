@@ -17,6 +17,7 @@ from staged_ad.lowering.blocks import Block, make_block
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions
 from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.opaque import opaque_text
+from staged_ad.lowering.speculation import UNLIKELY
 from staged_ad.lowering.storage import Storage, assign
 from staged_ad.lowering.tape import ARENA_WORDS, CLEAR
 from staged_ad.lowering.values import Externals
@@ -70,7 +71,7 @@ def _text(calls: Calls, functions: Functions) -> str:
     else:
         body += ["  ret i64 0", "}"]
     helpers = [*externals.declarations.values(), *externals.helpers.values()]
-    return "\n".join([native.header(), *helpers, *functions.texts, *parts, *body, ""])
+    return "\n".join([native.header(), *helpers, *functions.texts, *parts, *body, UNLIKELY, ""])
 
 
 def _bases(lines: Sequence[str]) -> list[str]:

@@ -14,22 +14,21 @@ from typing import Any
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
-from staged_ad.lowering import alternating
+from staged_ad.lowering import alternating, edges, speculation
 from staged_ad.lowering.bases import rebased
-from staged_ad.lowering.indexing import NODES, Affine
+from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.rarely import RareCode, skipping
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Store, Times
 from staged_ad.lowering.schedule import Schedule, depending
 from staged_ad.lowering.stages import staged
 from staged_ad.lowering.storage import Place, Places
-from staged_ad.lowering.trusting import may_trust, trusting
 from staged_ad.lowering.values import Externals, Instruction, Value
 
 REGION = "REGION"
 """Stands for the name of the function: nests with equal text become one function."""
-PLAIN = 200
-"""Nodes up to which a body with guards is also written without them."""
+Cells = list[tuple[str, str]]
+"""Registers and types of what one copy sums up in."""
 
 
 class NestWriter:
@@ -50,8 +49,7 @@ class NestWriter:
         self.nest, first = rebased(schedule.nest, frozenset(partials))
         self.partials = partials
         self.depth = len(schedule.loops)
-        self.trusts = repeated and not self.depth and may_trust(self.nest)
-        self.branches = False
+        self.repeated = repeated
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
         self.code = RareCode(externals, schedule.lanes, self.depth + 2)
@@ -65,7 +63,9 @@ class NestWriter:
         self.depends = depending(self.nest.nodes)
         self.masks: list[Value | None] = []
         self.inside: list[Instruction] = []  # what comes before the choice between the two bodies
-        self.plain: list[Instruction] = []  # the body without guards and masks
+        self.plain: list[Instruction] = []  # the values of the body without guards and masks
+        self.commit: list[Instruction] = []  # what it does with them
+        self.inside_flag = self.lost_flag = ""  # registers: whether it may begin, and whether it was wrong
         self.folded: list[Value] = []  # what the body adds to accumulators
         self.skipping: list[str] = []  # the body with a branch around what mostly is zero
 
@@ -78,7 +78,7 @@ class NestWriter:
         """The function, called ``@REGION``, preceded by those that it is split into."""
         self._write()
         functions: list[str] = []
-        if not self.plain and not self.branches:
+        if not self.plain:
             functions, self.code.blocks[self.depth] = staged(REGION, self.code.blocks, self.depth, self.allocas)
             self.skipping = [] if functions else self._without_zeros()
         lines = [f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{", "entry:"]
@@ -158,24 +158,40 @@ class NestWriter:
 
     def _write(self) -> None:
         accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
-        self._write_plain_body(accumulators)
-        self._write_body(accumulators)
+        guards, bets = edges.guards(self.schedule, self.nest), speculation.pays(self.nest, self.repeated)
+        if guards and self.nest.domain[self.schedule.loops[-1]] <= 2 * self._step(self.schedule.loops[-1]):
+            bets = False  # LLVM makes two iterations straight code, if there is no further branch
+        if (guards or bets) and not self._skips(accumulators):
+            self._write_plain_body(accumulators, guards, bets)
+        if not self.plain or self.inside_flag or self.lost_flag:
+            self._write_body(accumulators)
         for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
             self._finish(reduce, cells)
 
     def _either(self, guarded: list[str]) -> list[str]:
-        """A choice for each iteration: the plain body where all guards hold for all lanes, else the guarded one."""
-        return [
-            *("  " + instruction.text for instruction in self.inside),
-            f"  br i1 {self.inside[-1].result}, label %plain, label %guarded",
-            "plain:",
-            *("  " + instruction.text for instruction in self.plain),
-            "  br label %both",
-            "guarded:",
-            *guarded,
-            "  br label %both",
-            "both:",
-        ]
+        """A choice for each iteration: the plain body where all guards hold for all lanes and no bet is lost."""
+        before, plain, commit = (
+            ["  " + instruction.text for instruction in part] for part in (self.inside, self.plain, self.commit)
+        )
+        return [*before, *speculation.either(self.inside_flag, plain, self.lost_flag, commit, guarded)]
+
+    def _skips(self, accumulators: list[list[Cells]]) -> bool:
+        """Whether the one body, without a plain one beside it, would have such a branch: that saves more."""
+        if self.nest.stores or not self.nest.reduces:
+            return False
+        before = list(self.code.blocks[self.depth])
+        self._write_body(accumulators)
+        skips = bool(self._without_zeros())
+        self.code.blocks[self.depth] = before
+        self._forget()
+        return skips
+
+    def _forget(self) -> None:
+        """Another body is written."""
+        self.memory.forget(self.depth)
+        self.code.forget(self.depth)
+        self.masks.clear()
+        self.folded.clear()
 
     def _without_zeros(self) -> list[str]:
         """The body with a branch around its terms where all of them are zero at once, and mostly are."""
@@ -189,53 +205,53 @@ class NestWriter:
                 return []
         return skipping(condition, code.blocks[self.depth])
 
-    def _write_plain_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
-        """For stencils: most iterations are far from the edges that the guards are for."""
-        schedule, memory, code = self.schedule, self.memory, self.code
-        if schedule.vector is None or schedule.loops[-1] != schedule.vector or len(self.nest.nodes) > PLAIN:
-            return
-        guards = {c for node in self.nest.nodes if isinstance(node, Load | Guarded) for c in node.guard}
-        if any(c[0].nodes for c in guards):
-            return
-        guards = {c for c in guards if c[0].coefficient(schedule.vector)}
-        if not guards:
-            return
-        reach = schedule.lanes * schedule.copies - 1
-        position = Affine(0, ((schedule.vector, 1),))
-        checks = [code.compare("lt", memory.scalar(position + reach), self._loop_bounds(self.depth - 1)[1])]
-        for affine, n in sorted(guards, key=str):
-            span = affine.coefficient(schedule.vector) * reach
-            low, high = affine + min(span, 0), affine + max(span, 0)
-            checks.append(code.compare("ge", memory.scalar(low), code.constant(0, INT64)))
-            checks.append(code.compare("lt", memory.scalar(high), code.constant(n, INT64)))
-        inside = checks[0]
-        for check in checks[1:]:
-            inside = code.and_(inside, check)
-        self.inside = code.blocks[self.depth]
-        code.blocks[self.depth] = []
-        memory.unguarded = True
-        self._write_body(accumulators)
-        self.plain, code.blocks[self.depth] = code.blocks[self.depth], []
-        memory.unguarded = False
-        memory.forget(self.depth)
-        code.forget(self.depth)
-        self.masks.clear()
+    def _write_plain_body(self, accumulators: list[list[Cells]], guards: set[Condition], bets: bool) -> None:
+        """The body without guards at edges, and without the masks of strong products."""
+        memory, code, depth = self.memory, self.code, self.depth
+        for store in self.nest.stores:
+            memory.pointer(store.array)  # known in both bodies
+        if guards:
+            end = self._loop_bounds(depth - 1)[1]
+            self.inside_flag = edges.inside(code, memory, self.schedule, end, guards)
+        self.inside, code.blocks[depth] = code.blocks[depth], []
+        memory.unguarded, code.betting = bool(guards), depth if bets else None
+        shared: dict[int, Value] = {}
+        copies, masks = [], []
+        for copy in range(self.schedule.copies):
+            self._enter(copy)
+            copies.append(self._values(shared))
+            masks.append((len(code.blocks[depth]), memory.mask))
+        if code.bets:
+            results = [s.node for s in self.nest.stores] + [r.node for r in self.nest.reduces]
+            kept = {values[node].name for values in copies for node in results}
+            self.lost_flag = speculation.lost(code, depth, kept, masks)
+        self.plain, code.blocks[depth] = code.blocks[depth], []
+        for copy, values in enumerate(copies):
+            self._enter(copy)
+            self._act(copy, values, accumulators)
+        self.commit, code.blocks[depth] = code.blocks[depth], []
+        memory.unguarded, code.betting = False, None
+        self._forget()
 
-    def _write_body(self, accumulators: list[list[list[tuple[str, str]]]]) -> None:
+    def _write_body(self, accumulators: list[list[Cells]]) -> None:
         shared: dict[int, Value] = {}
         for copy in range(self.schedule.copies):
             self._enter(copy)
-            values = self._values(shared)
-            writes = []
-            for store in self.nest.stores:
-                if store.combine is None:
-                    writes.append((store.array, store.address, values[store.node]))
-                else:
-                    self._update(store, store.combine, values[store.node])
-            alternating.store(self.memory, writes, self.depth)
-            for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
-                self._accumulate(reduce, cells[copy], values[reduce.node])
-                self.folded.append(values[reduce.node])
+            self._act(copy, self._values(shared), accumulators)
+
+    def _act(self, copy: int, values: list[Value], accumulators: list[list[Cells]]) -> None:
+        """What a body does with the values of a copy: stores and sums."""
+        self.memory.positions.update((NODES + number, value) for number, value in enumerate(values))
+        writes = []
+        for store in self.nest.stores:
+            if store.combine is None:
+                writes.append((store.array, store.address, values[store.node]))
+            else:
+                self._update(store, store.combine, values[store.node])
+        alternating.store(self.memory, writes, self.depth)
+        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
+            self._accumulate(reduce, cells[copy], values[reduce.node])
+            self.folded.append(values[reduce.node])
 
     def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
         old = self.memory.present(store.array, store.address, value.dtype, self.depth)
@@ -279,9 +295,6 @@ class NestWriter:
     def _values(self, shared: dict[int, Value]) -> list[Value]:
         """The value of every node; those without the dimension of the copies are common to all of them."""
         values: list[Value] = []
-        if self.trusts:
-            values, self.branches = trusting(self.code, self.nest, self._emit)
-            return values
         for number, node in enumerate(self.nest.nodes):
             if self.schedule.copied in self.depends[number]:
                 values.append(self._emit(node, values))

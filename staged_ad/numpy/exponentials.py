@@ -139,8 +139,6 @@ def softmax(x: Any, axis: Axis = None) -> Any:
     """exp(x) / sum(exp(x)) without overflow; scipy.special.softmax for traced values."""
     value = to_float(x)
     shape = typeof(value).shape
-    if typeof(value).size == 0:
-        return value
     largest = _greatest(value, axis)
     weights = e.exp(sub(value, broadcast_to(largest, shape)))
     return div(weights, broadcast_to(sum(weights, axis=axis, keepdims=True), shape))
@@ -150,8 +148,6 @@ def log_softmax(x: Any, axis: Axis = None) -> Any:
     """x - log(sum(exp(x))) without overflow; scipy.special.log_softmax for traced values."""
     value = to_float(x)
     shape = typeof(value).shape
-    if typeof(value).size == 0:
-        return value
     largest = _greatest(value, axis)
     size = modulus(largest) if typeof(largest).is_complex else abs_(largest)
     shift = select(lt(size, np.inf), largest, zeros(typeof(largest)))

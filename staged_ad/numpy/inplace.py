@@ -110,6 +110,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Any:
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> Any:
     value = as_value(arr)
     if axis is None:
+        if np.ndim(indices) != 1:
+            raise ShapeError(f"np.put_along_axis without an axis needs indices with one (at {location(user_source())})")
         return reshape(setitem(ravel(value), indices, values), typeof(value).shape)
     shape = typeof(as_value(indices)).shape
     axis %= len(shape)

@@ -97,7 +97,6 @@ _creators = refusing.CREATORS | creation.CREATORS | of_lists.CREATORS | polynomi
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
-OPERATIONS.arrays.update(creation.ARRAYS)
 OPERATIONS.changes.update(inplace.CHANGES)
 OPERATIONS.of_masked.update(masked_functions.FUNCTIONS)
 when_imported("numpy.random", "staged_ad.numpy.drawing")

@@ -6,6 +6,7 @@ Start at ``reduce``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -124,7 +125,8 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
         )
     shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape))
     rest = tuple(n for k, n in enumerate(x.shape) if k not in axes)
-    x = np.moveaxis(x, list(axes), range(len(axes))).reshape((-1, *rest)) if rest or axes else x[None]
+    count = math.prod(x.shape[k] for k in axes)
+    x = np.moveaxis(x, list(axes), range(len(axes))).reshape((count, *rest))
     if len(x) == 1 and ufunc in (np.hypot, np.gcd):
         x = np.absolute(x)  # NumPy begins with 0
     parts = [x[k] for k in range(len(x))] if ufunc not in _ASSOCIATIVE else []

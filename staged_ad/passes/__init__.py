@@ -22,6 +22,7 @@ from staged_ad.passes.forward import forward
 from staged_ad.passes.hoist import hoist
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.propagate import propagate
+from staged_ad.passes.quotients import quotients
 from staged_ad.passes.scalarize import scalarize
 from staged_ad.passes.simplify import simplify
 
@@ -69,6 +70,7 @@ PIPELINE: tuple[Callable[[Program], Program], ...] = (
     fold,
     simplify,
     cse,
+    quotients,
     factors,
     accumulate,
     assemble,

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from staged_ad.ir import filled
 from staged_ad.primitives.arithmetic import abs_, and_, div, eq, gt, lt, sign
 from staged_ad.primitives.exponential import exp, hypot, log, log1p, power
@@ -115,10 +117,18 @@ logit: Operation = elementwise(
 )
 
 
+_LARGE = 800.0
+
+
 def _slope_of_exprel(x: Any) -> Any:
-    """exprel(x) is the confluent hypergeometric function M(1, 2, x), so its derivative is M(2, 3, x) / 2."""
+    """exprel(x) is the confluent hypergeometric function M(1, 2, x), so its derivative is M(2, 3, x) / 2.
+
+    It is infinite from 720 on, where SciPy adds up as many terms as x is large, and never ends at inf.
+    """
     type = typeof(x).strong()
-    return mul(0.5, hyp1f1(filled(2, type), filled(3, type), x))
+    high, low = filled(_LARGE, type), filled(-np.finfo(type.dtype).max, type)
+    bounded = select(gt(x, high), high, select(lt(x, low), low, x))
+    return mul(0.5, hyp1f1(filled(2, type), filled(3, type), bounded))
 
 
 exprel: Operation = special("exprel", lambda y, x: _slope_of_exprel(x), cost=30)
@@ -132,8 +142,14 @@ powm1: Operation = special(
 
 
 def _boxcox_in_lambda(logarithm: Any, power_: Any) -> Any:
-    """(x^l - 1) / l = L exprel(l L) with L = log(x), so its slope in l is L^2 exprel'(l L)."""
-    return mul(mul(logarithm, logarithm), _slope_of_exprel(mul(power_, logarithm)))
+    """(x^l - 1) / l = L exprel(l L) with L = log(x), so its slope in l is L^2 exprel'(l L).
+
+    Where x^l is 0 because x is 0 or infinite, that of -1 / l is left.
+    """
+    exponent, square = mul(power_, logarithm), mul(logarithm, logarithm)
+    end = select(lt(exponent, zeros(typeof(exponent))), div(1.0, mul(power_, power_)), add(square, power_))
+    slope = mul(square, _slope_of_exprel(exponent))
+    return select(eq(square, math.inf), end, slope)
 
 
 boxcox: Operation = special(

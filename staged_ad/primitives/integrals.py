@@ -11,7 +11,7 @@ from typing import Any
 
 from staged_ad.primitives.arithmetic import div, eq, trunc
 from staged_ad.primitives.exponential import cosh, exp, log, sinh
-from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, sub
+from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, scale, select, sub
 from staged_ad.primitives.special import component, counted, near_zero, refused, special
 from staged_ad.primitives.trigonometric import cos, sin
 from staged_ad.tracing.libraries import scipy_special
@@ -102,7 +102,7 @@ hyp1f1: Operation = special(
     "hyp1f1",
     refused("hyp1f1", "the parameter a"),
     refused("hyp1f1", "the parameter b"),
-    lambda y, a, b, x: mul(div(a, b), hyp1f1(add(a, 1.0), add(b, 1.0), x)),
+    lambda y, a, b, x: scale(div(a, b), hyp1f1(add(a, 1.0), add(b, 1.0), x)),  # constant where a is 0
     cost=300,
 )
 hyp2f1: Operation = special(
@@ -110,13 +110,13 @@ hyp2f1: Operation = special(
     refused("hyp2f1", "the parameter a"),
     refused("hyp2f1", "the parameter b"),
     refused("hyp2f1", "the parameter c"),
-    lambda y, a, b, c, z: mul(div(mul(a, b), c), hyp2f1(add(a, 1.0), add(b, 1.0), add(c, 1.0), z)),
+    lambda y, a, b, c, z: scale(div(mul(a, b), c), hyp2f1(add(a, 1.0), add(b, 1.0), add(c, 1.0), z)),
     cost=300,
 )
 hyperu: Operation = special(
     "hyperu",
     refused("hyperu", "the parameter a"),
     refused("hyperu", "the parameter b"),
-    lambda y, a, b, x: neg(mul(a, hyperu(add(a, 1.0), add(b, 1.0), x))),
+    lambda y, a, b, x: neg(scale(a, hyperu(add(a, 1.0), add(b, 1.0), x))),
     cost=300,
 )

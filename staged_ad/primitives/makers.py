@@ -316,7 +316,7 @@ scale: Operation = Operation(
         jvp=_jvp_scale,
         transpose=_transpose_product("scale", lambda ct, x: scale(ct, x)),
         batch=batch_elementwise(lambda: scale.primitive),
-        lower=Map(lambda code, t, p: code.strong_product(t, p), 3),
+        lower=Map(lambda code, t, p: code.strong_product(t, p), 3, absorbing=True),
         split=lambda t, p: pair_product(scale, t, p),
     )
 )

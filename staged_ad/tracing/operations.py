@@ -37,8 +37,6 @@ class Operations:
     views
         names and callables whose result looks into the memory of the array they are given: False where it cannot be
         written to, ``(array, elements) -> array`` where the elements of the result are no elements of the array.
-    arrays
-        functions of which the result is an array, no number, also where it has no axes.
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
@@ -56,7 +54,6 @@ class Operations:
     functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
     views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
-    arrays: set[Callable[..., Any]] = field(default_factory=set)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     creators: dict[str, Callable[..., Any]] = field(default_factory=dict)
     of_masked: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)

@@ -17,6 +17,7 @@ import numpy as np
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
 from staged_ad.tracing.advice import concretization_error
+from staged_ad.tracing.axisless import AS_THEY_ARE, OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
@@ -65,7 +66,7 @@ def _attribute(name: str) -> property:
 
 def _unary(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol) -> Any:
-        return _apart(OPERATIONS.operators[name](self), (self,))
+        return numbers(_apart(OPERATIONS.operators[name](self), (self,)))
 
     return operator
 
@@ -121,7 +122,7 @@ class ArrayProtocol(NumberProtocol):
         if isinstance(found, Deferring):
             return found
         if not is_basic(index, self.ndim):
-            return _number(_apart(found, (self,)))
+            return number(_apart(found, (self,)))
         known = without_tracers(index)
 
         def look(base: Any) -> Any:
@@ -160,6 +161,10 @@ class ArrayProtocol(NumberProtocol):
             raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
+    def __contains__(self: Any, element: Any) -> bool:
+        found: Any = self == element
+        return bool(found.any())
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         try:
             return self._applied(ufunc, method, *inputs, **kwargs)
@@ -185,7 +190,7 @@ class ArrayProtocol(NumberProtocol):
                     f"x.mean(out=...) and its like of a NumPy array cannot write into a traced one (at "
                     f"{location(user_source())}); write y[...] = x.mean(...), or np.mean(x, out=y)"
                 )
-            results = found(ufunc, *inputs, **kwargs)
+            results = numbers(_apart(found(ufunc, *inputs, **kwargs), inputs))
             return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
         if where is not True and out is None:
@@ -196,7 +201,7 @@ class ArrayProtocol(NumberProtocol):
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
             inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
-        results = _numbers(_apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
+        results = numbers(_apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
@@ -223,12 +228,13 @@ class ArrayProtocol(NumberProtocol):
             if function in (np.sum, np.prod, np.cumsum, np.cumprod):
                 kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
         results = _lookup(function, name)(*args, **kwargs)
-        if function not in _OF_PYTHON:
+        if function not in OF_PYTHON:
             results = OPERATIONS.operators["strong"](results)
         if function in OPERATIONS.views:
             return _views(function, results, args, kwargs)
         results = _apart(results, (*args, *kwargs.values()))
-        results = _numbers(results, function not in OPERATIONS.arrays)
+        if function not in AS_THEY_ARE:
+            results = numbers(results, not gives_arrays(function, kwargs))
         return results if out is None else _into_all(out, results, name)
 
     def __getattr__(self, name: str) -> Any:
@@ -260,7 +266,7 @@ class ArrayProtocol(NumberProtocol):
             raise
 
     def _called_as(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if name in OPERATIONS.changes and _is_number(self):
+        if name in OPERATIONS.changes and is_number(self):
             raise MutationError(
                 f"x.{name}() of a number changes nothing but an array that NumPy makes of it (at "
                 f"{location(user_source())}); write x = np.array(x) before"
@@ -275,8 +281,8 @@ class ArrayProtocol(NumberProtocol):
         if name in OPERATIONS.views:
             return _views(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
         found = _apart(found, (self, *args))
-        if name == "astype" and self.home is not None and not _is_number(self):
-            found = found.as_array()
+        if name != "copy":
+            found = numbers(found, self.number if name in ("astype", "conj", "conjugate") else True)
         return found if out is None else _into_all(out, found, name)
 
 
@@ -291,10 +297,6 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             )
         raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
-
-
-_OF_PYTHON = (np.real, np.imag, np.allclose, np.array_equal, np.array_equiv)
-"""These may give numbers of Python: parts of a number, and booleans."""
 
 
 # -- arrays that share memory, and those that do not ----------------------------------------------------------------
@@ -316,34 +318,11 @@ def _apart(results: Any, operands: Sequence[Any]) -> Any:
     return results
 
 
-def _number(found: Any) -> Any:
-    """An element as a number, and one that is known as the number that NumPy would give."""
-    if not isinstance(found, ArrayProtocol) or found.shape:
-        return found
-    element: Any = found
-    element.number = True
-    return found if element.array is None or element.type.weak else element.array[()]
-
-
-def _numbers(results: Any, number: bool = True) -> Any:
-    """Results of a function, of which those without axes are numbers, or are arrays."""
-    for found in results if isinstance(results, tuple) else (results,):
-        if isinstance(found, ArrayProtocol) and not found.shape:
-            element: Any = found
-            element.number = number
-    return results
-
-
-def _is_number(x: Any) -> bool:
-    """Whether NumPy has a number in its place; arguments may be arrays without axes."""
-    return not x.shape and x.number and x.window is None and x.home is not None
-
-
 def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
     """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
     if not isinstance(found, ArrayProtocol):
         return found
-    if _is_number(base):
+    if is_number(base):
         return _apart(found, (base,))
     tracer: Any = found.handle()
     tracer.window = View(base, look, put, index)

@@ -134,13 +134,12 @@ class Trace:
             raise ConcretizationError(
                 f"int() of a traced value: {number} does not fit into int64 (at {location(user_source())})"
             )
-        operand: Any = tracer.reshape(()) if tracer.shape else tracer
-        if kind is int:
-            if tracer.dtype.kind == "f":  # NaN and what does not fit must not pass for a number
-                operand = np.where(abs(operand) < 2.0**63, operand, -(2.0**63))
-            operand = operand.astype(np.int64)
-        elif tracer.dtype != np.bool_:
-            operand = operand != 0
+        within = OPEN.get()
+        opened = OPEN.set(within[: within.index(self) + 1])  # else the body of a loop that asks would record it
+        try:
+            operand = _read_as(tracer, kind)
+        finally:
+            OPEN.reset(opened)
         guards.append(Guard(number, user_source()))
         self.emit(guard, [operand], {"expected": number, "number": position})
         return number
@@ -192,6 +191,16 @@ class Trace:
         tracers = [tracer for tracer, _ in self.captured.values()]
         captures = [var for _, var in self.captured.values()]
         return Program((*captures, *self.inputs), tuple(self.equations), atoms, name), tracers
+
+
+def _read_as(tracer: Any, kind: type[bool] | type[int]) -> Any:
+    """The number of which a guard says that it is the same again."""
+    operand = tracer.reshape(()) if tracer.shape else tracer
+    if kind is bool:
+        return operand if tracer.dtype == np.bool_ else operand != 0
+    if tracer.dtype.kind == "f":  # NaN and what does not fit must not pass for a number
+        operand = np.where(abs(operand) < 2.0**63, operand, -(2.0**63))
+    return operand.astype(np.int64)
 
 
 def _number(value: Any, kind: type[bool] | type[int]) -> bool | int:

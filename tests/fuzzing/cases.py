@@ -20,6 +20,7 @@ import scipy.special
 import staged_ad
 from tests.fuzzing.drawing import DTYPES, SCALARS, Draw
 from tests.fuzzing.families import FAMILIES
+from tests.fuzzing.nesting import WAYS
 
 NAMES = "abcd"
 SCOPE: dict[str, Any] = {
@@ -40,6 +41,11 @@ EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}\b"
 PLAIN = {
     "through_program(f, *args)": 4,
     "sad.jit(f)(*args)": 8,
+    "recalled(f, args)": 3,
+    "donated(f, args)": 2,
+    "in_threads(sad.jit(f), args)": 1,
+    "sad.jit(sad.checkpoint(f))(*args)": 1,
+    "sad.jit(lambda k, *xs: sad.switch(k, [f, f], *xs))(1, *args)": 1,
     "sad.jit(sad.jit(f))(*args)": 1,
     "sad.cond(True, f, f, *args)": 1,
     "sad.jit(lambda p, *xs: sad.cond(p, f, f, *xs))(True, *args)": 1,
@@ -52,12 +58,23 @@ BATCHED = {
     "sad.vmap(f, in_axes=axes)(*args)": 3,
     "sad.jit(sad.vmap(f, in_axes=axes))(*args)": 3,
     "sad.vmap(sad.jit(f), in_axes=axes)(*args)": 1,
+    "mapped_twice(sad.jit(f), args, axes)": 1,
+    "mapped_twice(f, args, axes)": 1,
+    "np_first(sad.vmap(f, in_axes=axes, out_axes=-1)(*args))": 1,
+    "sad.jit(sad.vmap(lambda k, *xs: sad.cond(k > 0, f, f, *xs), in_axes=(0, *axes)))(np.arange(2), *args)": 1,
+    "sad.vmap(lambda k, *xs: sad.switch(k, [f, f], *xs), in_axes=(0, *axes))(np.arange(2), *args)": 1,
+    "sad.jit(sad.vmap(lambda n, *xs: looped(f, n, xs), in_axes=(0, *axes)))(np.arange(2), *args)": 1,
     "scanned(f, args, axes)": 1,
     "sad.jit(lambda *xs: scanned(f, xs, axes))(*args)": 2,
 }
 """Expressions that give f of each slice."""
 
-DERIVATIVES = {"check_derivatives(f, args)": 4, "check_second_derivatives(f, args)": 1}
+DERIVATIVES = {
+    "check_derivatives(f, args)": 16,
+    "check_second_derivatives(f, args)": 4,
+    **{f"check_nests(f, args, {way!r})": 1 for way in WAYS},
+    **{f"check_hessians(f, args, {way!r})": 1 for way in WAYS},
+}
 
 
 @dataclass(frozen=True)
@@ -93,13 +110,21 @@ class Case:
                 needed += line
         return replace(self, lines=tuple(reversed(kept)))
 
+    def nudged(self) -> Case:
+        """The same with other rounding in factorizations: a determinant of integers is one, or nearly one."""
+        lines = []
+        for line in self.lines:
+            made = re.match(r"(v\d+) = .*np\.(linalg|fft)\.", line)
+            lines += [line, f"{made[1]} = nudged({made[1]})"] if made else [line]
+        return replace(self, lines=tuple(lines))
+
     @property
     def script(self) -> str:
         args = "".join(f"    {x},\n" for x in self.args)
         return (
             "import functools, math, numpy as np, scipy.special as special, scipy.linalg as linalg, staged_ad as sad\n"
             "from numpy import inf, nan\nfrom tests.backends import through_program\n"
-            "from tests.fuzzing.checks import *\n\n"
+            "from tests.fuzzing.checks import *\nfrom tests.fuzzing.nesting import *\n\n"
             f"{self.source}\naxes = {self.axes}\nargs = (\n{args})\nprint({self.expected})\nprint({self.found})\n"
         )
 

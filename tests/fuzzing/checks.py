@@ -7,7 +7,9 @@ Start at ``difference``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,24 @@ def unfailing() -> Iterator[None]:
         yield
     finally:
         vars(_linalg).update(kept)
+
+
+@contextmanager
+def without_numbers(place: int) -> Iterator[None]:
+    """NumPy with `place` for where the largest number is among NaN alone, in place of an error."""
+    names = ("nanargmax", "nanargmin")
+    kept = {name: getattr(np, name) for name in names}
+
+    def found(name: str, a: Any, axis: Any = None, **options: Any) -> Any:
+        nothing = np.all(np.isnan(a), axis=axis, keepdims=True)
+        places = kept[name](np.where(nothing, 0.0, a), axis, **options)
+        return places + place * nothing.reshape(np.shape(places))
+
+    vars(np).update({name: partial(found, name) for name in names})
+    try:
+        yield
+    finally:
+        vars(np).update(kept)
 
 
 def free_of_nan(y: Any) -> bool:
@@ -62,6 +82,50 @@ def scanned(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | Non
         return count + 1, f(*(x if axis is None else np.array(next(given)) for x, axis in zip(args, axes, strict=True)))
 
     return sad.scan(step, 0, moved)[1]
+
+
+def np_first(y: Any) -> list[Any]:
+    """The last axes of results in front."""
+    return [np.moveaxis(leaf, -1, 0) for leaf in leaves(y)]
+
+
+def looped(f: Callable[..., Any], n: Any, xs: Sequence[Any]) -> Any:
+    """`f` again and again, `n` times."""
+    return sad.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, f(*xs)), (0, f(*xs)))[1]
+
+
+def recalled(f: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """What a compiled function gives that has taken other branches before."""
+    compiled = sad.jit(f)
+    for change in (np.flip, np.negative, np.ones_like):
+        with suppress(Exception):  # of other arguments
+            compiled(*(change(x) if isinstance(x, np.ndarray) and x.dtype != bool else x for x in args))
+    return compiled(*args)
+
+
+def donated(f: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """Results in the memory of arguments, of which those that are arrays have copies."""
+    compiled = sad.jit(f, donate_argnums=tuple(range(len(args))))
+    for _ in range(2):
+        given = [x.copy(order="K") if isinstance(x, np.ndarray) else x for x in args]
+        found = compiled(*given)
+    return found
+
+
+def in_threads(f: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """Three calls at once, of which the last one's result counts."""
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: f(*args), range(3)))
+    if any(a.tobytes() != b.tobytes() for one in found for a, b in zip(leaves(one), leaves(found[0]), strict=True)):
+        raise Mismatch("threads differ")
+    return found[-1]
+
+
+def mapped_twice(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+    """vmap of vmap, the outer one of one slice in the last place."""
+    whole = sad.vmap(sad.vmap(f, in_axes=tuple(axes)), in_axes=tuple(None if axis is None else -1 for axis in axes))
+    given = [x if axis is None else x[..., None] for x, axis in zip(args, axes, strict=True)]
+    return [y[0] for y in leaves(whole(*given))]
 
 
 def difference(
@@ -102,6 +166,17 @@ def close(one: Any, two: Any, slack: Any, low: bool) -> bool:
     scale = np.minimum(np.max(np.abs(two), initial=0.0), 1e6 * np.abs(two) + 1.0) if two.size else 0.0
     tiny = 1e-37 if narrow else 1e-300
     return bool(np.all(np.abs(one - two) <= tolerance * (np.abs(two) + 1e-2 * scale) + slack + tiny))
+
+
+def nudged(y: Any, rng: np.random.Generator, low: bool) -> Any:
+    """`y` with other last digits."""
+    if isinstance(y, tuple):
+        return tuple(nudged(part, rng, low) for part in y)
+    if getattr(y, "dtype", np.dtype(int)).kind not in "fc":
+        return y
+    eps = 2e-7 if low else 1e-15
+    with np.errstate(all="ignore"):
+        return (y * (1 + eps * rng.integers(-2, 3, np.shape(y)))).astype(y.dtype)
 
 
 def explained(one: Any, two: Any, others: Sequence[Any], low: bool) -> bool:

@@ -30,7 +30,7 @@ from tests.fuzzing.calls import (
     unary,
 )
 from tests.fuzzing.drawing import Draw
-from tests.fuzzing.habits import into, plain_python, reducing_methods, rows, samples, views
+from tests.fuzzing.habits import decisions, into, plain_python, reducing_methods, rows, samples, views
 from tests.fuzzing.rarer import factorisations, rarer
 
 WHOLE = [name for name in SPECIAL if any(set(t) & set("ilqp") for t in getattr(scipy.special, name).types)]
@@ -42,9 +42,11 @@ def matrices(d: Draw, s: Scope) -> list[str]:
     shape = d.pick((n, n), (n, n), (2, n, n), (n, d.randint(1, 3)))
     dtype = d.pick("float64", "float64", "float64", "float32", "int64", "complex128")
     x = name(d, s)
-    scale = f"{x}.ravel()[:1].sum()" if d.chance(0.5) and np.all(np.isfinite(s[x])) else "1"  # LAPACK's own business
+    moderate = bool(np.all(abs(np.asarray(s[x], complex)) < 1e9))  # what overflows is LAPACK's own business
+    scale = f"{x}.ravel()[:1].sum()" if d.chance(0.5) and moderate else "1"
     a = f"({d.array(dtype, shape)} * {scale})"
     b = d.array(dtype, d.pick((n,), (n, 2), (2, n, 1), (n, 1)))
+    y = x if moderate else a
     spd = f"(np.swapaxes({a}, -1, -2).conj() @ {a} + 3 * np.eye({shape[-1]}))"
     return [
         "{new} = "
@@ -67,8 +69,8 @@ def matrices(d: Draw, s: Scope) -> list[str]:
             f"np.linalg.multi_dot([{spd}, {spd}, {spd}])",
             f"np.linalg.eigh({spd})[0]",
             f"np.linalg.solve({spd}, {b})",
-            f"np.linalg.inv({x} @ np.swapaxes({x}, -1, -2) + 3 * np.eye(np.shape({x})[-2]))",
-            f"np.linalg.slogdet({x} @ np.swapaxes({x}, -1, -2) + 3 * np.eye(np.shape({x})[-2]))",
+            f"np.linalg.inv({y} @ np.swapaxes({y}, -1, -2) + 3 * np.eye(np.shape({y})[-2]))",
+            f"np.linalg.slogdet({y} @ np.swapaxes({y}, -1, -2) + 3 * np.eye(np.shape({y})[-2]))",
             f"np.linalg.norm({a}, axis=(-2, -1){d.options(ord=d.choice(NORMS))})",
         )
     ]
@@ -122,5 +124,6 @@ FAMILIES: list[Callable[[Draw, Scope], list[str]]] = [
     reducing_methods,
     samples,
     *[rarer] * 4,
+    *[decisions] * 2,
     factorisations,
 ]

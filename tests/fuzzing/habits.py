@@ -137,6 +137,26 @@ def plain_python(d: Draw, s: Scope) -> list[str]:
     ]
 
 
+def decisions(d: Draw, s: Scope) -> list[str]:
+    """Branches and loops of Python that ask values."""
+    x = name(d, s)
+    whole = f"int(np.nan_to_num(np.sum(abs({x}))) % 4)"
+    return d.pick(
+        [f"{{new}} = {x} * {whole}"],
+        [f"{{new}} = {x}", f"for k in range({whole}): {{new}} = {{new}} + k * {x}"],
+        [f"{{new}} = {x}.ravel()[:{whole}]"],
+        [f"{{new}} = {x} if {x}.any() else {x} + 1"],
+        [f"{{new}} = [{x}, -{x}, {x} * 2, {x} + 1][{whole}]"],
+        [f"{{new}} = np.zeros({whole}) + np.max({x})"],
+        [f"{{new}} = {x} * 1", "while np.sum({new}.real) > 1: {new} = {new} / 2 - 1"],
+        [f"{{new}} = {x}.copy()", f"if {x}.ravel()[-1] > 0: {{new}}[...] = 3"],
+        [f"{{new}} = sum({x} * k for k in range({whole}) if {x}.ravel()[0] > k) + {x}"],
+        [f"{{new}} = np.float64(round(float({x}.ravel()[0].real))) * {x}"],
+        [f"{{new}} = {x} + max(np.max({x}), 0) - min(0.5, np.min({x}))"],
+        [f"{{new}} = {x} + (np.argmax({x}) in (0, 2)) + (1 in {x})"],
+    )
+
+
 def rows(d: Draw, s: Scope) -> list[str]:
     """A loop over the elements of an array that it fills."""
     x = name(d, s)

@@ -120,6 +120,7 @@ def factorisations(d: Draw, s: Scope) -> list[str]:
     scale = f"np.cos({x}.ravel()[:1].sum().real)" if np.all(np.isfinite(s[x])) else "1"
     a = f"({d.array(dtype, (n, n))} * {scale} + 3 * np.eye({n}))"
     b = d.array(dtype, d.pick((n,), (n, 2)))
+    axis = d.options(axis=d.axis(s[x]))
     spd = f"({a}.conj().T @ {a} + np.diag(np.arange({n}) + 1.0))"
     return [
         "{new} = "
@@ -147,7 +148,7 @@ def factorisations(d: Draw, s: Scope) -> list[str]:
             f"linalg.orth({a}).shape",
             f"abs(linalg.qr({a})[1])",
             f"special.logsumexp({x}{d.options(axis=d.axis(s[x]), keepdims=str(np.ndim(s[x]) > 0))})",  # SciPy adds one
-            f"special.{d.pick('softmax', 'log_softmax')}({x}{d.options(axis=d.axis(s[x]))})",
+            f"special.{d.pick('softmax', 'log_softmax')}({x} * 1.0{axis})",  # SciPy overflows for short integers
             f"np.linalg.eigvals({spd}).real.sum()",
             f"np.prod(np.linalg.eig({spd})[0]).real",
         )

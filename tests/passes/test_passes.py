@@ -18,6 +18,7 @@ from staged_ad.passes.factors import factors
 from staged_ad.passes.fold import fold
 from staged_ad.passes.forward import forward
 from staged_ad.passes.inline import inline_calls
+from staged_ad.passes.quotients import quotients
 from staged_ad.passes.simplify import simplify
 
 
@@ -100,6 +101,27 @@ def test_simplify_keeps_what_is_not_exact() -> None:
     minus_zero = np.array([-0.0])
     assert after(simplify, lambda x: x + 0.0, minus_zero) == ["add"]
     assert after(simplify, lambda x: x * 0.0, np.array([np.inf])) == ["mul"]
+
+
+POWERS = np.array([0.25, 2.0, -4.0, 0.0, -0.0, np.inf, np.nan])  # whose quotients are exact
+
+
+def nested(x: Any) -> Any:
+    y = 1.0 / x
+    return 4.0 / y, 1.0 / y, 2.0 / x
+
+
+def test_quotients_divides_once() -> None:
+    with np.errstate(all="ignore"):
+        assert after(quotients, lambda x: (1.0 / x, 0.5 / x, -2.0 / x), POWERS) == ["div", "mul", "mul"]
+        assert after(quotients, lambda x: -(0.5 / x) / x / x, POWERS) == ["div", "neg", "mul", "mul", "mul"]
+        assert after(quotients, nested, POWERS).count("div") == 2
+
+
+def test_quotients_leaves_other_numerators() -> None:
+    with np.errstate(all="ignore"):
+        assert after(quotients, lambda x: (1.0 / x, 3.0 / x, x / x), POWERS) == ["div"] * 3
+        assert after(quotients, lambda x, y: (1.0 / x, y / x, 1.0 / y), POWERS, POWERS) == ["div"] * 3
 
 
 def test_assemble_makes_a_concatenation_of_disjoint_pads() -> None:

@@ -1,0 +1,54 @@
+"""Edges of stencils: where the guards of padding hold in all lanes, a body without them serves.
+
+Invariant: where `inside` says so, every guard that `guards` gave holds, and the iteration is whole.
+Start at ``guards``.
+"""
+
+from __future__ import annotations
+
+from staged_ad.ir.types import INT64
+from staged_ad.lowering.code import Code
+from staged_ad.lowering.indexing import Affine, Condition
+from staged_ad.lowering.memory import Memory
+from staged_ad.lowering.regions import Guarded, Load, Nest
+from staged_ad.lowering.schedule import Schedule
+from staged_ad.lowering.values import Value
+
+LONGEST = 200
+"""Nodes up to which a body with guards is also written without them."""
+FIRST = 4
+"""Iterations of a loop of which one at least must be far from its edges."""
+
+
+def guards(schedule: Schedule, nest: Nest) -> set[Condition]:
+    """The guards along the vector dimension, if it is the innermost one and most iterations are far from its edges."""
+    vector = schedule.vector
+    if vector is None or schedule.loops[-1] != vector or len(nest.nodes) > LONGEST:
+        return set()
+    found = {c for node in nest.nodes if isinstance(node, Load | Guarded) for c in node.guard}
+    if any(c[0].nodes for c in found):
+        return set()
+    found = {c for c in found if c[0].coefficient(vector)}
+    step = schedule.lanes * schedule.copies if schedule.copied == vector else schedule.lanes
+    starts = range(0, nest.domain[vector] - step + 1, step)[:FIRST]
+    return found if any(_holds(found, vector, at, at + step - 1) for at in starts) else set()
+
+
+def _holds(found: set[Condition], vector: int, first: int, last: int) -> bool:
+    """Whether the guards hold from one index to another, as far as the vector dimension decides it."""
+    alone = [(affine, n) for affine, n in found if len(affine.terms) == 1]
+    ends = [(affine.offset + affine.coefficient(vector) * x, n) for affine, n in alone for x in (first, last)]
+    return all(0 <= index < n for index, n in ends)
+
+
+def inside(code: Code, memory: Memory, schedule: Schedule, end: Value, found: set[Condition]) -> str:
+    """A register: whether the guards hold in all lanes of all copies, and all of these exist."""
+    assert schedule.vector is not None
+    reach = schedule.lanes * schedule.copies - 1
+    holds = code.compare("lt", memory.scalar(Affine(reach, ((schedule.vector, 1),))), end)
+    for affine, n in sorted(found, key=str):
+        span = affine.coefficient(schedule.vector) * reach
+        low, high = affine + min(span, 0), affine + max(span, 0)
+        holds = code.and_(holds, code.compare("ge", memory.scalar(low), code.constant(0, INT64)))
+        holds = code.and_(holds, code.compare("lt", memory.scalar(high), code.constant(n, INT64)))
+    return holds.name

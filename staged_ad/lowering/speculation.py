@@ -1,0 +1,135 @@
+"""Strong products without masks, on the bet that no zero meets an infinity or NaN, and how a lost bet is noticed.
+
+Where it is lost, such a product is NaN where 0 is wanted. NaN goes through sums and products, so it is enough to look
+at the values at the ends of these chains, before anything is stored: one comparison in place of two for each product.
+
+Invariant: where no bet is lost, the bits are those of the masked products, for fma(t, p, +0) is t * p, with +0 for
+the products of zeros.
+Start at `lost`; `code.Code.strong_product` makes the bets.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Container, Iterable, Sequence
+from itertools import zip_longest
+
+from staged_ad.ir.lowerings import Map
+from staged_ad.lowering import native
+from staged_ad.lowering.code import Code
+from staged_ad.lowering.once import once
+from staged_ad.lowering.regions import Apply, Nest
+from staged_ad.lowering.values import Instruction, Value, vector_type
+
+LONGEST, LONGEST_SCALAR = 200, 500
+"""Nodes up to which a body is also written without masks."""
+SHARE = 8
+"""Masks count where so much of the work is in strong products: more than an eighth."""
+UNLIKELY = '!0 = !{!"branch_weights", i32 1, i32 1000000}'
+"""The metadata of the branch that is taken when a bet is lost."""
+
+_PASSING = re.compile(
+    r"%\S+ = ((?P<strict>(fadd|fsub|fmul|fdiv|fneg) (?!contract)|call \S+( x \w+>)? @llvm\.fma\.)|select )"
+)
+"""Instructions that are NaN where an operand is, those that may be contracted excepted: they get no second use."""
+
+
+@once
+def available() -> bool:
+    """Whether a multiply-add is one instruction here."""
+    return native.has_feature("fma") or platform.machine() in ("aarch64", "arm64")
+
+
+def pays(nest: Nest, repeated: bool) -> bool:
+    """Whether to bet: the masks are a part of the work that counts, and where they are scalars, they count in loops."""
+    rules = [node.equation.primitive.lower for node in nest.nodes if isinstance(node, Apply)]
+    costs = [(rule.cost, rule.absorbing) for rule in rules if isinstance(rule, Map)]
+    strong = sum(cost for cost, absorbing in costs if absorbing)
+    if not strong or not available():
+        return False
+    if not nest.domain:
+        return repeated and len(nest.nodes) <= LONGEST_SCALAR
+    return len(nest.nodes) <= LONGEST and strong * SHARE > sum(cost for cost, _ in costs)
+
+
+def either(inside: str, plain: list[str], lost: str, commit: list[str], careful: list[str]) -> list[str]:
+    """Lines: `plain` and then `commit`; but `careful` where `inside`, if given, is false, or `lost`, if given, true."""
+    lines = [
+        f"  br i1 {inside}, label %plain, label %careful" if inside else "  br label %plain",
+        "plain:",
+        *plain,
+        f"  br i1 {lost}, label %careful, label %commit, !prof !0" if lost else "  br label %commit",
+        "commit:",
+        *commit,
+        "  br label %both",
+    ]
+    if inside or lost:
+        lines += ["careful:", *careful, "  br label %both"]
+    return [*lines, "both:"]
+
+
+def lost(code: Code, depth: int, kept: Container[str], masks: Sequence[tuple[int, Value | None]]) -> str:
+    """Write, behind the instructions at a depth, whether a bet among them is lost; returns the register.
+
+    `kept` are the results, and `masks` says up to which instruction which lanes count.
+    """
+    block = code.blocks[depth]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for number in _ends(block, code.bets, kept):
+        end = block[number]
+        mask = next(mask for last, mask in masks if number < last)
+        masked = mask is not None and end.type.startswith("<")
+        groups.setdefault((end.type, mask.name if mask and masked else ""), []).append(end.result)
+    return _any(code, "i1", [_any_nan(code, type, mask, ends, depth) for (type, mask), ends in groups.items()], depth)
+
+
+def _ends(block: Sequence[Instruction], bets: Iterable[str], kept: Container[str]) -> list[int]:
+    """The instructions to look at: all that is wrong about a lost bet goes through one that is NaN then.
+
+    NaN goes through strict instructions; through a choice it goes where it matters, so that it is enough for a value
+    which nothing else reads.
+    """
+    reached = set(bets)
+    readers: dict[str, list[tuple[Instruction, re.Match[str] | None]]] = {}
+    for instruction in block:
+        kind = _PASSING.match(instruction.text)
+        for register in reached.intersection(instruction.uses):
+            readers.setdefault(register, []).append((instruction, kind))
+            if kind:
+                reached.add(instruction.result)
+    seen: set[str] = set()  # NaN wherever they are wrong
+    ends = []
+    for number in reversed(range(len(block))):
+        name = block[number].result
+        if name not in reached:
+            continue
+        uses = readers.get(name, [])
+        if any(kind and kind["strict"] and reader.result in seen for reader, kind in uses):
+            seen.add(name)
+        elif name in kept or not uses or not all(kind for _, kind in uses):
+            ends.append(number)
+            seen.add(name)
+    return ends
+
+
+def _any_nan(code: Code, type: str, mask: str, registers: Sequence[str], depth: int) -> str:
+    """Whether a lane of the mask is NaN in one of the registers; they are compared two at a time."""
+    lanes = int(type[1:].split()[0]) if type.startswith("<") else 1
+    flags = vector_type("i1", lanes)
+    pairs = zip_longest(registers[::2], registers[1::2], fillvalue=registers[-1])
+    nans = [code.write(f"fcmp uno {type} {a}, {b}", flags, (a, b), depth) for a, b in pairs]
+    found = _any(code, flags, nans, depth)
+    if lanes == 1:
+        return found
+    if mask:
+        found = code.write(f"and {flags} {found}, {mask}", flags, (found, mask), depth)
+    bits = code.write(f"bitcast {flags} {found} to i{lanes}", f"i{lanes}", (found,), depth)
+    return code.write(f"icmp ne i{lanes} {bits}, 0", "i1", (bits,), depth)
+
+
+def _any(code: Code, type: str, registers: Sequence[str], depth: int) -> str:
+    first, *rest = registers
+    for register in rest:
+        first = code.write(f"or {type} {first}, {register}", type, (first, register), depth)
+    return first
