@@ -113,6 +113,10 @@ class VariantsWarning(UserWarning):
     """A jitted function is compiled again and again, because what ``if``, ``while`` or ``range`` read varies."""
 
 
+class CompileTimeWarning(UserWarning):
+    """A program is so long, mostly because Python ran a loop while it was traced, that compiling it takes seconds."""
+
+
 class CacheWarning(UserWarning):
     """Compiled code cannot be kept for the next process: the directory is not the user's alone, full, or read-only."""
 

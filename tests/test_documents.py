@@ -47,6 +47,6 @@ def test_examples_print_what_the_document_says(path: Path, tmp_path: Path):
         file.write_text(code)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, str(file), "exec"), namespace)
+            exec(compile(code, str(file), "exec", dont_inherit=True), namespace)
         if expected is not None:
             assert printed.getvalue() == expected, code

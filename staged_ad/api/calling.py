@@ -20,6 +20,12 @@ from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
 
+BESIDE = (
+    "; what is no array is a static argument of jit (static_argnums, static_argnames), a field of a dataclass marked "
+    'dataclasses.field(metadata={"static": True}), or belongs to a function around this one, as in lambda x: f(x, flag)'
+)
+"""What to write for arguments that are no arrays."""
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -84,7 +90,8 @@ def leaf_type(value: Any, where: Callable[[], str]) -> ArrayType:
     except DTypeError as error:
         if isinstance(value, np.ndarray | np.generic | int):
             raise DTypeError(f"{where()}: {error}") from None
-        raise ArgumentError(f"{where()} must be an array, a number, or a nest of them, got {describe(value)}") from None
+        said = f"{where()} must be an array, a number, or a nest of them, got {describe(value)}"
+        raise ArgumentError(said + (BESIDE if said.startswith("argument") else "")) from None
 
 
 def argument_name(f: Callable[..., Any], position: int) -> str:

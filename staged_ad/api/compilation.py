@@ -30,8 +30,8 @@ from staged_ad.api.options import Options, chosen, parameters
 from staged_ad.api.prepared import Key, Prepared
 from staged_ad.api.routes import Route
 from staged_ad.api.transformed import name_of
-from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
-from staged_ad.errors import ArgumentError, VariantsWarning
+from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals, unrolled
+from staged_ad.errors import ArgumentError, CompileTimeWarning, VariantsWarning
 from staged_ad.ir import Source, evaluate
 from staged_ad.lowering.buffers import clear_buffers
 from staged_ad.lowering.once import LOCK
@@ -67,7 +67,7 @@ class Jitted:
         # what recent calls found, the latest first, and its native function, where that takes and gives what calls do
         self._routes: tuple[Route, ...] = ()
         self._last: Callable[..., Any] = _never
-        self._warned: set[Source] = set()
+        self._warned: set[tuple[type[Warning], Source]] = set()
         _jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -271,6 +271,8 @@ class Jitted:
             variant = variants.find(traced.outcomes)
             if variant is None:
                 explain_miss(self, self._f, self._made, list(self._variants), prepared, variants, traced)
+                if long := unrolled(function_name(self._f), traced.program):
+                    self._warn(CompileTimeWarning, *long)
                 # LLVM, and what writes code for it, are loaded by the first function that is compiled
                 from staged_ad.lowering.compiled import compile_program  # see above
 
@@ -280,17 +282,16 @@ class Jitted:
                 variant = Variant(traced, compiled, donated)
                 variants.add(variant)
         if len(variants.known) >= MANY:
-            self._warn(variants)
+            varied = variants.most_varied()
+            if varied is not None:
+                text = advice(function_name(self._f), *varied, len(variants.known))
+                self._warn(VariantsWarning, varied[0], text)
         return variant
 
-    def _warn(self, variants: Variants) -> None:
-        found = variants.most_varied()
-        if found is None or found[0] in self._warned:
-            return
-        source, kind = found
-        self._warned.add(source)
-        text = advice(function_name(self._f), source, kind, len(variants.known))
-        warnings.warn_explicit(text, VariantsWarning, source.file, source.line)
+    def _warn(self, category: type[Warning], source: Source, text: str) -> None:
+        if (category, source) not in self._warned:
+            self._warned.add((category, source))
+            warnings.warn_explicit(text, category, source.file, source.line)
 
     def clear_cache(self) -> None:
         """Forget all compiled variants."""

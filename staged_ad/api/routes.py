@@ -167,20 +167,41 @@ def _read(code: _Code, name: str, spec: TreeSpec, leaves: list[str]) -> None:
         return
     children = spec.children()
     names = [code.name() for _ in children]
-    length = "" if kind in DATACLASSES else f" or len({name}) != {len(children)}"
+    length = f" or len({name}) != {len(children)}"
     if kind is dict:
-        length = _other_keys(code, name, list(unflatten(spec, range(spec.num_leaves)))) or length
+        length = _other_keys(code, name, list(_example(spec))) or length
+    if kind in DATACLASSES:
+        length = _other_aside(code, name, kind, _example(spec))
     code.lines += [f"        if type({name}) is not {code.constant(kind)}{length}:", "            return None"]
     if kind is dict:
         code.lines += [
             f"        {n} = {name}[{code.constant(key)}]" for n, key in zip(names, spec.entries(), strict=True)
         ]
     elif kind in DATACLASSES:
-        code.lines += [f"        {n} = {name}.{field}" for n, field in zip(names, DATACLASSES[kind][0], strict=True)]
+        code.lines += [f"        {n} = {name}.{field}" for n, field in zip(names, DATACLASSES[kind].names, strict=True)]
     elif names:
         code.lines.append(f"        {', '.join(names)}, = {name}")
     for child, n in zip(children, names, strict=True):
         _read(code, n, child, leaves)
+
+
+def _example(spec: TreeSpec) -> Any:
+    return unflatten(spec, range(spec.num_leaves))
+
+
+def _other_aside(code: _Code, name: str, kind: type, example: Any) -> str:
+    """Code for ``or``: whether a dataclass has other static fields, or other attributes that are no fields."""
+    record = DATACLASSES[kind]
+    aside = record.aside(example)
+    parts = [] if aside is None else [*zip(record.static, aside.static, strict=True), *aside.attributes]
+    text = ""
+    for field, fixed in parts:
+        value, known = code.constant(fixed.value), code.constant(fixed.description)
+        text += f" or ({name}.{field} is not {value} and {code.constant(canonical)}({name}.{field}) != {known})"
+    if hasattr(example, "__dict__"):  # what is left out of examples may be there
+        others = f"{code.constant(record.aside)}({name}) != {code.constant(aside)}"
+        text += f" or (len({name}.__dict__) != {len(vars(example))} and {others})"
+    return text
 
 
 def _other_keys(code: _Code, name: str, keys: list[Any]) -> str:
@@ -221,9 +242,9 @@ def _build(code: _Code, example: Any) -> str:
         text = ", ".join(f"{code.constant(key)}: {_build(code, value)}" for key, value in example.items())
         text = f"{{{text}}}"
     elif kind in DATACLASSES:
-        names, rebuild = DATACLASSES[kind]
-        text = ", ".join([_build(code, getattr(example, name)) for name in names])
-        text = f"{code.constant(rebuild)}(None, [{text}])"
+        record = DATACLASSES[kind]
+        text = ", ".join([_build(code, getattr(example, name)) for name in record.names])
+        text = f"{code.constant(record.rebuild)}({code.constant(record.aside(example))}, [{text}])"
     else:
         text = "".join(_build(code, value) + ", " for value in example)
         text = f"[{text}]" if kind is list else f"({text})" if kind is tuple else f"{code.constant(kind)}({text})"

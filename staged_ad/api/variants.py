@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from staged_ad.api.calling import Traced
 from staged_ad.api.routes import Reader, make_builder
-from staged_ad.ir import ArrayType, Source
+from staged_ad.ir import ArrayType, Program, Source
 from staged_ad.lowering.failures import FAILED, raise_status
 from staged_ad.tracing.source import location
+from staged_ad.transforms.call import CALL
 
 if TYPE_CHECKING:
     from staged_ad.lowering.compiled import Compiled
@@ -24,6 +25,9 @@ LIMIT = 32
 """Variants kept for one signature; the least recently used one goes first."""
 MANY = 8
 """Variants of one signature from which on the user is told what makes them."""
+
+LONG = 10_000
+"""Equations of a program from which on the user is told where they come from: compiling them takes seconds."""
 
 _clock = count(1)
 
@@ -120,6 +124,30 @@ def rivals(variants: Iterable[Variant], failed: Variant, number: int) -> list[Va
     return [
         v for v in variants if v.outcomes[:number] == before and v.outcomes[number : number + 1] not in ((), outcome)
     ]
+
+
+def unrolled(name: str, program: Program) -> tuple[Source, str] | None:
+    """The user's line that made most equations of a long program, and the text of the warning; None for others."""
+    places: Counter[Source | None] = Counter()
+    total = _count(program, places)
+    source, number = places.most_common(1)[0] if total > LONG else (None, 0)
+    if not isinstance(source, Source):
+        return None
+    return source, (
+        f"{name} is a program of {total} operations, {number} of them made at {location(source)}, so that compiling it "
+        "takes seconds. Where Python's loops were unrolled, staged_ad.scan, fori_loop and while_loop compile one step; "
+        "where a function is called for many items, vmap compiles one call"
+    )
+
+
+def _count(program: Program, places: Counter[Source | None]) -> int:
+    """The equations of a program, those of programs that it calls among them, counted by their places."""
+    total = len(program.equations)
+    for equation in program.equations:
+        places[equation.source] += 1
+        if equation.primitive is CALL:
+            total += _count(equation.params["program"], places)
+    return total
 
 
 def advice(name: str, source: Source, kind: type, number: int) -> str:

@@ -22,6 +22,7 @@ from staged_ad.ir.evaluate import evaluate
 from staged_ad.tracing.advice import hidden_in
 from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
+from staged_ad.tracing.records import missing_attribute
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.tracer import OPEN, Tracer, check_open
@@ -372,6 +373,10 @@ def trace_flat(
         with creating(f, _tracing):
             outputs = f(*tracers)
         return trace.finish(outputs, name)
+    except AttributeError as error:
+        if note := missing_attribute(error):
+            error.add_note(note)
+        raise
     except (TypeError, ValueError) as error:
         hidden = hidden_in(error)
         if hidden is None:

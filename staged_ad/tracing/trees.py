@@ -17,6 +17,7 @@ import optree
 
 from staged_ad.errors import ArgumentError
 from staged_ad.tracing.fixed import canonical
+from staged_ad.tracing.records import Record
 
 NAMESPACE = "staged_ad"
 _ORDERED = "staged_ad.ordered"
@@ -24,10 +25,8 @@ _FOREVER = ExitStack()
 _FOREVER.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
 _REGISTERING = Lock()
 TreeSpec = optree.PyTreeSpec
-DATACLASSES: dict[type, tuple[list[str], Callable[..., Any]]] = {}
-"""Dataclasses that are containers because they were met among arguments: the names of their fields, and what makes an
-instance of ``(None, values)``.
-"""
+DATACLASSES: dict[type, Record] = {}
+"""Dataclasses that are containers because they were met among arguments."""
 
 
 def flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
@@ -42,22 +41,11 @@ def flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
 
 
 def _register(cls: type) -> None:
-    names = [field.name for field in dataclasses.fields(cls)]
-
-    def children(instance: Any) -> tuple[list[Any], None, list[str]]:
-        return [getattr(instance, name) for name in names], None, names
-
-    def rebuild(_: Any, values: Any) -> Any:
-        instance: Any = object.__new__(cls)  # not __init__: fields may hold tracers, types or None on the way
-        for name, value in zip(names, values, strict=True):
-            object.__setattr__(instance, name, value)
-        return instance
-
     with _REGISTERING:
         if cls not in DATACLASSES:  # another thread was not faster
-            DATACLASSES[cls] = names, rebuild
+            record = DATACLASSES[cls] = Record(cls)
             for namespace in (_ORDERED, NAMESPACE):
-                optree.register_pytree_node(cls, children, rebuild, namespace=namespace)
+                optree.register_pytree_node(cls, record.children, record.rebuild, namespace=namespace)
 
 
 def order(tree: Any) -> tuple[TreeSpec, Any]:

@@ -7,7 +7,7 @@ Start at ``test_a_reader_gives_the_leaves_of_calls_of_its_structure_and_of_no_ot
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, namedtuple
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,19 @@ class Layer:
     b: Any
 
 
+@dataclass
+class Named:
+    """With a field that is static, and an attribute that is no field, and is left out where it is real."""
+
+    w: Any
+    name: Any = field(default="", metadata={"static": True})
+    other: InitVar[Any] = None
+
+    def __post_init__(self, other: Any) -> None:
+        if other is not None:
+            self.number = other
+
+
 def trees() -> st.SearchStrategy[Any]:
     def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         some = st.lists(inner, max_size=3)
@@ -38,6 +51,7 @@ def trees() -> st.SearchStrategy[Any]:
             st.dictionaries(st.sampled_from(["a", "b", "c", 1, True, 1.0, (2, "d")]), inner, max_size=3),
             st.builds(Point, inner, inner),
             st.builds(Layer, inner, inner),
+            st.builds(Named, inner, st.sampled_from(["a", 1, 1.0]), st.sampled_from([None, "b", 2, 2.5])),
             st.lists(st.tuples(st.sampled_from("ab"), inner), max_size=2).map(OrderedDict),
         )
 

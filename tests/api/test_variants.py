@@ -6,6 +6,7 @@ Start at ``test_any_sequence_of_calls_gives_what_the_plain_function_gives``.
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import threading
 import warnings
@@ -17,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import staged_ad as sad
+from staged_ad.api import variants as variants_of
 from staged_ad.api.variants import LIMIT, MANY, rivals
-from staged_ad.errors import ArgumentError, StagedADError, VariantsWarning
+from staged_ad.errors import ArgumentError, CompileTimeWarning, StagedADError, VariantsWarning
 from tests.branching import Interpreted, branching_functions, derivatives, interpreted
 
 
@@ -352,3 +354,35 @@ def test_a_function_that_reads_an_outer_value_has_no_code_of_its_own():
         return inner(x)
 
     assert sad.grad(f)(-2.0) == -1.0
+
+
+def test_a_long_program_is_compiled_with_a_warning_that_names_the_line_that_made_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(variants_of, "LONG", 40)
+
+    def chain(x: Any, n: int) -> Any:
+        for _ in range(n):
+            x = np.sin(x) * x
+        return x
+
+    f = sad.jit(chain, static_argnames="n")
+    one = np.float64(1.0)
+    with pytest.warns(CompileTimeWarning, match=r"chain is a program of 60 operations, 60 .*fori_loop") as caught:
+        f(one, 30)
+    assert caught[0].lineno == inspect.getsourcelines(chain)[1] + 2
+    assert f(one, 15) == pytest.approx(chain(one, 15))  # short
+    assert f(one, 31) == pytest.approx(chain(one, 31))  # said before
+
+
+def test_operations_of_functions_that_are_called_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants_of, "LONG", 40)
+    step = sad.jit(lambda x: np.sin(np.cos(x)) + x)
+
+    def steps(x: Any) -> Any:
+        for _ in range(20):
+            x = step(x)
+        return x
+
+    with pytest.warns(CompileTimeWarning, match="of 80 operations"):
+        sad.jit(steps)(np.float64(1.0))
