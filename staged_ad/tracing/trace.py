@@ -372,7 +372,7 @@ def trace_flat(
         with creating(f, _tracing):
             outputs = f(*tracers)
         return trace.finish(outputs, name)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, SystemError) as error:
         hidden = hidden_in(error)
         if hidden is None:
             raise
