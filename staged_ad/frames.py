@@ -6,6 +6,7 @@ Start at ``user_frame``.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ _DEMO = os.path.join(_PACKAGE, "demo") + os.sep
 _LIBRARIES = (
     _PACKAGE,
     *map(package_folder, ("numpy", "optree", "scipy")),
+    functools.__file__,  # cached properties and partial calls of ours
     "<__array_function__",
     "<frozen",
 )

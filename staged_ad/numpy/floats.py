@@ -101,7 +101,8 @@ def lcm(x1: Any, x2: Any) -> Any:
 def bitwise_count(x: Any) -> Any:
     """The ones in the binary form of magnitudes: counted in pairs, in fours, in bytes, and then added up."""
     (x,) = _loop(np.bitwise_count, x)
-    v = np.abs(x).astype(np.uint64)
+    unsigned = np.abs(x).astype(f"u{x.dtype.name.removeprefix('u')}")  # of the least integer, which has no magnitude
+    v = unsigned.astype(np.uint64)
     pairs, fours, bytes_ = (np.uint64(m * 0x0101010101010101) for m in (0x55, 0x33, 0x0F))
     v = v - ((v >> np.uint64(1)) & pairs)
     v = (v & fours) + ((v >> np.uint64(2)) & fours)

@@ -23,6 +23,7 @@ from staged_ad.numpy.shaping import flip, ravel, reshape, where
 from staged_ad.numpy.taking import take
 from staged_ad.numpy.ufuncs import subtract
 from staged_ad.primitives import ordering as o
+from staged_ad.primitives.complexes import imag, real
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
 
@@ -42,14 +43,20 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, 
     if axis is not None:
         check_axis(axis, typeof(value).ndim)
     value, k = along(value, axis)
-    return o.sort(value, axis=k)
+    return o.permute(value, _places(value, k), axis=k) if typeof(value).is_complex else o.sort(value, axis=k)
 
 
 def argsort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """np.argsort; always stable."""
     _refuse_fields("argsort", order)
-    value, k = along(a, axis)
-    return o.argsort(value, axis=k)
+    return _places(*along(a, axis))
+
+
+def _places(value: Any, k: int) -> Any:
+    """The indices that sort along an axis: complex numbers by their real parts, and then by their imaginary ones."""
+    if not typeof(value).is_complex:
+        return o.argsort(value, axis=k)
+    return lexsort((imag(value), real(value)), k)
 
 
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     except DTypeError as error:
         if isinstance(x, np.ndarray | np.generic | int):
             raise ArgumentError(f"{what} is {describe(x)}: {error.said}") from None
-        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}") from None
+        advice = f"; write float(x) for a number of type {type(x).__name__}" if isinstance(x, Number) else ""
+        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}{advice}") from None
 
 
 def _leaves(x: Any) -> Any:

@@ -73,6 +73,12 @@ def _family(module: str, prefix: str) -> dict[str, Callable[..., Any]]:
     return {f"{path}.{prefix}val": _value, f"{path}.{prefix}vander": partial(_matrix, value)}
 
 
+def _untrimmed(original: Callable[..., Any], seq: Any) -> Any:
+    """polyutils.trimseq; a traced coefficient that is zero now is none to drop: it has a derivative."""
+    return seq if is_traced(seq) else original(seq)
+
+
+OPERATIONS.creators["numpy.polynomial.polyutils.trimseq"] = _untrimmed
 OPERATIONS.creators["numpy.polynomial._polybase.ABCPolyBase.__call__"] = _class_value
 for _module, _prefix in _FAMILIES.items():
     OPERATIONS.creators.update(_family(_module, _prefix))

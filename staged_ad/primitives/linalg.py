@@ -37,7 +37,11 @@ from staged_ad.tracing.trace import bind
 
 ERRORS: dict[str, tuple[type[StagedADError], str]] = {
     "singular": (LinAlgError, "Singular matrix"),
-    "definite": (LinAlgError, "Matrix is not positive definite"),
+    "definite": (
+        LinAlgError,
+        "Matrix is not positive definite (no `except` in a traced function sees this; ask before, as by `if "
+        "np.linalg.eigvalsh(a)[0] <= 0`)",
+    ),
     "eigenvalues": (LinAlgError, "Eigenvalues did not converge"),
     "infinite": (LinAlgError, "Array must not contain infs or NaNs"),
     "svd": (LinAlgError, "SVD did not converge"),

@@ -44,6 +44,27 @@ def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationE
     )
 
 
+_ATTRIBUTES = {
+    "strides flags data base ctypes setflags": (
+        "it is not in memory yet; x.copy() is an array of its own, and np.ascontiguousarray(x) one in C order"
+    ),
+    "tobytes tofile dump dumps getfield byteswap": (
+        "its numbers are not known while the function is traced; return the array, and do this outside"
+    ),
+    "resize": "its shape does not change; write y = np.resize(y, shape), which repeats elements, or np.pad",
+    "setfield": "write z.real = x or z.imag = x for the parts of complex numbers, x[index] = value for others",
+}
+
+
+def missing_attribute(name: str) -> AttributeError:
+    """What to raise where a traced array has no attribute of that name."""
+    reason = next((text for names, text in _ATTRIBUTES.items() if name in names.split()), "")
+    if not reason and hasattr(np.ndarray, name):
+        reason = "although ndarray has: it is not supported"
+    message = f"a traced array has no attribute {name!r}"
+    return AttributeError(f"{message} (at {location(user_source())}){f': {reason}' if reason else ''}")
+
+
 def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
     return ConcretizationError(
         f"{kind} of a traced value is not one number here (value of type {tracer.type}, at "
@@ -106,13 +127,23 @@ def _doing() -> str:
 
 
 def hidden_in(error: Exception) -> ConcretizationError | None:
-    """What to raise instead of NumPy's error that hides the one which a traced value has raised."""
+    """What to raise instead of an error that hides the one which a traced value has raised."""
+    if isinstance(error, SystemError):  # of compiled code, which asked a traced value for its number and went on
+        causes = list(_causes(error))
+        return next((cause for cause in causes if isinstance(cause, ConcretizationError)), None)
     if not isinstance(error.__cause__, ConcretizationError) or not str(error).startswith(_MESSAGE):
         return None
     frames = [(entry.tb_frame.f_code, entry.tb_lineno) for entry in _entries(error.__traceback__)]
     users = [(code, line) for code, line in frames if not is_internal(code)]
     where = location(Source(users[-1][0].co_filename, users[-1][1], users[-1][0].co_qualname) if users else None)
     return _stored_error(where).with_traceback(error.__traceback__)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:

@@ -16,13 +16,14 @@ import functools
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from staged_ad.frames import is_internal
 from staged_ad.tracing.imports import LIBRARIES, namespaces, package_of
+from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import called_name
 
@@ -221,7 +222,13 @@ def _imported(name: str) -> Any:
 
 
 def _is_library(frame: FrameType) -> bool:
+    if str(frame.f_globals.get("__name__")).startswith("numpy.polynomial."):
+        return not _holds_traced(frame.f_locals.values())  # plain Python, which works on traced values as the user's
     return package_of(frame.f_globals) in LIBRARIES or is_internal(frame.f_code)
+
+
+def _holds_traced(values: Iterable[Any]) -> bool:
+    return any(_holds_traced(x) if type(x) in (list, tuple) else isinstance(x, NumberProtocol) for x in values)
 
 
 def _is_asked(frame: FrameType, name: str) -> bool:

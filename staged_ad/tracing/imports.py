@@ -1,7 +1,7 @@
 """The user's own names for functions of NumPy and SciPy, as after ``from scipy.linalg import cho_solve``.
 
 Invariant: only modules of the user are looked at, and of these only what a traced function can reach through its
-globals and closures.
+globals and closures; of an installed package that they name, what it reaches of itself, once.
 Start at ``namespaces``.
 """
 
@@ -20,6 +20,7 @@ LIBRARIES = frozenset(
 )
 """Packages, beside this one, that get NumPy's own functions: they hand arrays to compiled code."""
 
+_reached: dict[int, tuple[dict[str, Any], int, list[Any]]] = {}  # the same for installed packages, as a whole
 _leads: dict[int, tuple[dict[str, Any], int, list[Any]]] = {}  # by namespace: itself, its length, what it leads to
 
 
@@ -38,8 +39,11 @@ def namespaces(f: Callable[..., Any]) -> Iterator[dict[str, Any]]:
             continue
         seen.add(id(value))
         if type(value) is dict:
-            yield value
-            pending += _led(value)
+            if _is_installed(value):
+                yield from _of_package(value)
+            else:
+                yield value
+                pending += _led(value)
         elif isinstance(value, FunctionType):
             pending += _contents(value)
             if not is_internal(value.__code__) and not _is_foreign(value.__globals__):
@@ -70,7 +74,7 @@ def _led(namespace: dict[str, Any]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
         for value in list(namespace.values()):
             other = _home(value)
-            if type(other) is dict and other is not namespace and not _is_foreign(other, package_of(namespace)):
+            if type(other) is dict and other is not namespace and not _is_foreign(other):
                 found[id(other)] = other
         known = _leads[id(namespace)] = namespace, len(namespace), list(found.values())
     return known[2]
@@ -86,8 +90,31 @@ def _home(value: Any) -> Any:
     return None if module is None else vars(module)
 
 
-def _is_foreign(namespace: dict[str, Any], home: str = "") -> bool:
-    """Whether code with these globals is no user's; another package than `home` that was installed is none."""
+def _of_package(namespace: dict[str, Any]) -> list[dict[str, Any]]:
+    """Namespaces of an installed package, reached from one of it, that have names for functions of NumPy or SciPy."""
+    known = _reached.get(id(namespace))
+    if known is None or known[0] is not namespace or known[1] != len(namespace):
+        package, found, pending = package_of(namespace), {id(namespace): namespace}, [namespace]
+        while pending:
+            others = [other for other in _led(pending.pop()) if package_of(other) == package and id(other) not in found]
+            found.update((id(other), other) for other in others)
+            pending += others
+        named = [other for other in found.values() if any(map(_is_numpys, list(other.values())))]
+        known = _reached[id(namespace)] = namespace, len(namespace), named
+    return known[2]
+
+
+def _is_numpys(value: Any) -> bool:
+    module = "" if isinstance(value, ModuleType) else str(getattr(value, "__module__", None) or "")
+    return module.partition(".")[0] in ("numpy", "scipy", "math", "cmath")
+
+
+def _is_installed(namespace: dict[str, Any]) -> bool:
+    return "site-packages" in str(namespace.get("__file__") or "")
+
+
+def _is_foreign(namespace: dict[str, Any]) -> bool:
+    """Whether code with these globals is that of a library which gets NumPy's own functions."""
     package = package_of(namespace)
     if package == "__main__":
         return False
@@ -95,4 +122,4 @@ def _is_foreign(namespace: dict[str, Any], home: str = "") -> bool:
         return True
     if package == "staged_ad":
         return not str(namespace["__name__"]).startswith("staged_ad.demo")
-    return bool(home) and package != home and "site-packages" in str(namespace.get("__file__") or "")
+    return False

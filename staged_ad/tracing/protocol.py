@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
-from staged_ad.tracing.advice import concretization_error
+from staged_ad.tracing.advice import concretization_error, missing_attribute
 from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
@@ -31,10 +31,13 @@ def _binary(name: str, by_element: bool = True) -> tuple[Callable[..., Any], Cal
         found = OPERATIONS.operators[name](*operands)
         return ordered_as(found, operands) if by_element else found
 
-    def forward(self: ArrayProtocol, other: Any) -> Any:
-        return NotImplemented if isinstance(other, Deferring) else apply(self, other)
+    def forward(self: ArrayProtocol, other: Any, *modulus: Any) -> Any:
+        if any(number is not None for number in modulus):
+            raise ArgumentError("pow(x, n, m) of a traced value: NumPy has no powers by a modulus; write x**n % m")
+        defers = isinstance(other, Deferring) or getattr(type(other), "__array_ufunc__", True) is None
+        return NotImplemented if defers else apply(self, other)
 
-    def reflected(self: ArrayProtocol, other: Any) -> Any:
+    def reflected(self: ArrayProtocol, other: Any, *modulus: Any) -> Any:
         return apply(other, self)
 
     return forward, reflected
@@ -140,6 +143,9 @@ class ArrayProtocol(NumberProtocol):
         if view is not None and view.base is self and same_index(view.index, index):
             return  # x[i] += y ends so: the elements are there already
         write(self, OPERATIONS.operators["setitem"](self, index, value))
+
+    def __delitem__(self: Any, index: Any) -> None:
+        raise MutationError("cannot delete array elements: write x = np.delete(x, index), or a slice of what is kept")
 
     def __copy__(self) -> Any:
         return self.handle()
@@ -258,10 +264,7 @@ class ArrayProtocol(NumberProtocol):
             known = _values(self)
             if known is not None:
                 return getattr(np.asarray(known), name)
-        raise AttributeError(
-            f"a traced array has no attribute {name!r}"
-            + (", although ndarray has: it is not supported" if hasattr(np.ndarray, name) else "")
-        )
+        raise missing_attribute(name)
 
     def _method(self, name: str, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -377,7 +377,7 @@ def trace_flat(
         if note := missing_attribute(error):
             error.add_note(note)
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, SystemError) as error:
         hidden = hidden_in(error)
         if hidden is None:
             raise

@@ -72,6 +72,10 @@ class Tracer(ArrayProtocol):
     def shape(self) -> tuple[int, ...]:
         return self._atom.type.shape
 
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        raise MutationError(f"the shape of a traced array does not change in place: write y = y.reshape({shape})")
+
     @property
     def ndim(self) -> int:
         return len(self._atom.type.shape)
@@ -83,6 +87,10 @@ class Tracer(ArrayProtocol):
     @property
     def dtype(self) -> np.dtype[Any]:
         return self._atom.type.dtype
+
+    @dtype.setter
+    def dtype(self, dtype: Any) -> None:
+        raise MutationError("the dtype of a traced array does not change in place: write y = y.astype(dtype)")
 
     @property
     def array(self) -> Any:

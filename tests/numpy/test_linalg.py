@@ -266,7 +266,7 @@ def test_singular_systems_are_an_error_that_names_the_line(mode: str):
 @pytest.mark.parametrize("n", [2, 12])
 @every_mode
 def test_cholesky_of_what_is_not_positive_definite_is_an_error(n: int, mode: str):
-    with pytest.raises(np.linalg.LinAlgError, match=r"not positive definite \(at .*test_linalg.py"):
+    with pytest.raises(np.linalg.LinAlgError, match=r"not positive definite .*eigvalsh.* \(at .*test_linalg.py"):
         in_mode(mode, sad.grad(lambda a: np.sum(L.cholesky(a))))(np.eye(n) - 2 * np.diag(np.arange(n) == n - 1))
 
 
@@ -306,3 +306,14 @@ def test_the_derivative_of_the_fastest_way_is_the_adjoint_of_its_transpose():
     _, y_dot = sad.jvp(L.solve, (a, b), dots)
     assert_close(inner(pull(y_bar), dots), inner([y_bar], [y_dot]))
     assert y.shape == (2, 3, 2)
+
+
+def test_a_function_asks_whether_a_matrix_is_positive_definite_before_it_is_factored() -> None:
+    def f(k: Any) -> Any:
+        if np.linalg.eigvalsh(k)[0] <= 0:
+            k = k + 3 * np.eye(2)
+        return np.sum(np.log(np.diag(np.linalg.cholesky(k))))
+
+    for k in (np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[3.0, 1.0], [1.0, 2.0]])):
+        shifted = k + 3 * np.eye(2) * (k[0, 0] < 2)
+        np.testing.assert_allclose(sad.jit(sad.grad(f))(k), np.linalg.inv(shifted) / 2)

@@ -33,6 +33,18 @@ POLYNOMIALS: dict[str, Callable[[Any], Any]] = {
     "product": lambda x: (np.poly1d(x) * CUBIC * 2)(T),
     "power": lambda x: (-(np.poly1d(x) ** 2))(T),
     "fitted": lambda x: np.poly1d(np.polyfit(T, np.outer(x, T)[0], 1))(x),
+    "value of a class": lambda x: np.polynomial.Polynomial(x)(T) + np.polynomial.Chebyshev(x, domain=[0, 2])(x[0]),
+    "derivative of a class": lambda x: np.polynomial.Polynomial(x).deriv()(0.3) + np.polynomial.Legendre(x).deriv()(T),
+    "integral of a class": lambda x: np.polynomial.Polynomial(x).integ(2, k=[1.0, x[0]])(T),
+    "product of classes": lambda x: (np.polynomial.Hermite(x) * np.polynomial.Hermite(C) - 2)(T),
+    "power of a class": lambda x: (np.polynomial.Polynomial(x) ** 2 + 1).coef,
+    "conversion of a class": lambda x: np.polynomial.Chebyshev(x).convert(kind=np.polynomial.Polynomial).coef,
+    "fit of a class": lambda x: np.polynomial.Polynomial.fit(T, np.outer(x, T)[0] + T**2, 2)(x),
+    "fit to traced places": lambda x: np.polynomial.Chebyshev.fit(x, np.exp(x), 1)(T),
+    "roots": lambda x: np.polynomial.polynomial.polyroots(x) + 0j,
+    "roots of a class": lambda x: np.polynomial.Polynomial(x**2).roots() + 0j,
+    "derivative of coefficients": lambda x: np.polynomial.chebyshev.chebder(x),
+    "product of coefficients": lambda x: np.polynomial.polynomial.polymul(x, C),
     "class": lambda x: SHIFTED(x) + np.polynomial.Chebyshev(C)(x) + np.polynomial.Legendre(C)(x[0]),
 }
 FAMILIES = {
@@ -53,6 +65,13 @@ def test_polynomials_take_traced_coefficients_and_arguments(f: Callable[[Any], A
 def test_derivatives_of_polynomials() -> None:
     assert_derivatives(lambda x: np.poly1d(x).integ()(x**2), X)
     assert_derivatives(SHIFTED, X)
+    assert_derivatives(lambda x: np.polynomial.Polynomial(x).integ()(0.3) * np.polynomial.Laguerre(x).deriv()(T), X)
+
+
+def test_a_coefficient_that_is_zero_has_a_derivative() -> None:
+    p = np.polynomial.Polynomial
+    f = sad.grad(lambda c: (p(c) * p([1.0, 1.0]))(2.0))
+    np.testing.assert_allclose(f(np.array([1.0, 2.0, 0.0])), [3.0, 6.0, 12.0])
 
 
 @pytest.mark.parametrize("module", FAMILIES)

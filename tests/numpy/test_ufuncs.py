@@ -147,3 +147,15 @@ def test_divmod_gives_both_parts():
     assert_value(lambda x: divmod(x, 0.7), np.array([1.0, -2.0, 0.3]))
     assert_value(lambda x: divmod(7, x), np.array([2, 3, -4]))
     assert_value(np.divmod, np.array([7, -7]), np.array([2, 2]))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_the_least_integer_has_one_bit_in_its_magnitude(dtype: Any) -> None:
+    x = np.array([np.iinfo(dtype).min, -1, 0, np.iinfo(dtype).max], dtype)
+    np.testing.assert_array_equal(sad.jit(np.bitwise_count)(x), np.bitwise_count(x))
+
+
+def test_complex_numbers_are_sorted_by_real_parts_and_then_by_imaginary_ones() -> None:
+    z = np.array([[1 + 2j, 1 - 1j, -3, complex(np.nan, 1), complex(2, np.nan)], [0, 5j, -5j, 1, 1 + 1e-9j]])
+    for f in (np.sort, np.argsort, lambda z: np.sort(z, axis=0)):
+        np.testing.assert_array_equal(sad.jit(f)(z), f(z))

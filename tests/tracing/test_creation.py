@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,6 +35,22 @@ def test_arrays_made_inside_hold_traced_values():
     for found, expected in zip(sad.jit(f)(x), f(x), strict=True):
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == expected.dtype
+
+
+def test_names_that_an_installed_module_has_imported_stand_for_ours_too(tmp_path: Any, monkeypatch: Any):
+    installed = tmp_path / "site-packages"
+    (installed / "halving").mkdir(parents=True)
+    (installed / "halving" / "__init__.py").write_text("from halving.core import halved\n")
+    (installed / "halving" / "core.py").write_text(
+        "from numpy import zeros\n\ndef halved(x):\n    y = zeros(2)\n    y[0] = x[0] / 2\n    return y\n"
+    )
+    monkeypatch.syspath_prepend(installed)
+    module = importlib.import_module("halving")
+    zeros = sys.modules["halving.core"].zeros
+    names = {"halving": module, "halved": module.halved, "__name__": "a_module_of_the_user"}
+    for text in ("lambda x: halving.halved(x)", "lambda x: halved(x)"):
+        np.testing.assert_array_equal(sad.jacobian(eval(text, names))(np.ones(2)), [[0.5, 0], [0, 0]])
+    assert sys.modules["halving.core"].zeros is zeros
 
 
 def test_nested_lists_of_traced_values_are_arrays():
