@@ -215,7 +215,7 @@ def test_no_reason_is_given_for_what_is_supported():
 
 
 X = np.array([3.0, 1.0, 2.0])
-ONE = "asarray_chkfinite asfortranarray require trim_zeros unique unique_all unique_counts"
+ONE = "asarray_chkfinite trim_zeros unique unique_all unique_counts"
 ONE += " unique_inverse unique_values roots"
 TWO = "intersect1d setdiff1d setxor1d union1d polydiv"
 REFUSED: dict[str, Callable[..., Any]] = {

@@ -13,8 +13,10 @@ import numpy as np
 
 from staged_ad.errors import UnsupportedError
 from staged_ad.numpy.of_math import as_number
+from staged_ad.primitives.complexes import complex_
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.views import layout
 
 
 def item(x: Any, *args: Any) -> Any:
@@ -33,13 +35,25 @@ def tolist(x: Any) -> Any:
 
 
 def view(x: Any, dtype: Any = None, type: Any = None) -> Any:
-    """x.view(), which shares its memory with x; not under another dtype."""
-    if dtype is not None and dtype is not np.ndarray and np.dtype(dtype) != x.dtype:
+    """x.view(), which shares its memory with x; as NumPy does, also complex numbers as their parts, and back."""
+    if dtype is None or dtype is np.ndarray or np.dtype(dtype) == x.dtype:
+        return x
+    wanted = np.dtype(dtype)
+    if (x.dtype, wanted) not in _PARTS and (wanted, x.dtype) not in _PARTS:
         raise UnsupportedError(
-            f"x.view({np.dtype(dtype)}) of {x.type}: a traced value has no bytes (at {location(user_source())}); write "
-            "x.astype for its numbers, z.real and z.imag for the parts of complex ones"
+            f"x.view({wanted}) of {x.type}: a traced value has no bytes (at {location(user_source())}); write x.astype "
+            "for its numbers"
         )
-    return x
+    layout(x).view(wanted)  # NumPy checks the shape and the order in memory
+    return parts(x) if x.dtype.kind == "c" else complex_(x[..., ::2], x[..., 1::2])
+
+
+_PARTS = ((np.dtype(np.complex128), np.dtype(np.float64)), (np.dtype(np.complex64), np.dtype(np.float32)))
+
+
+def parts(z: Any) -> Any:
+    """Real and imaginary parts in turn along the last axis, which they make twice as long."""
+    return np.stack([z.real, z.imag], -1).reshape(*z.shape[:-1], 2 * z.shape[-1])
 
 
 METHODS: dict[str, Callable[..., Any]] = {

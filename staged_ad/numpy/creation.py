@@ -17,15 +17,28 @@ from staged_ad.ir.types import DTYPES, canonical_dtype
 from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.flat import plain
 from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
-from staged_ad.numpy.shaping import array
+from staged_ad.numpy.shaping import array, laid_out
 from staged_ad.tracing import Tracer, literal_of, traced_constant
+from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.views import copied_order, memory_order
 
 
 def made(result: Any) -> Any:
     """An array of NumPy's as one that can hold traced values."""
     if not isinstance(result, np.ndarray) or type(result) is not np.ndarray or result.dtype not in DTYPES:
         return result
-    return traced_constant(literal_of(result))
+    return in_order(traced_constant(literal_of(result)), memory_order(result))
+
+
+def in_order(found: Any, order: tuple[int, ...] | None) -> Any:
+    """An array that was just made, whose memory NumPy would lay out in that order of its axes."""
+    if isinstance(found, Tracer):
+        found.order = order
+    return found
+
+
+def _asked_order(shape: Any, order: Any) -> tuple[int, ...] | None:
+    return tuple(range(len(shape)))[::-1] if str(order).upper() == "F" and len(shape) > 1 else None
 
 
 def _constant(original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -40,7 +53,8 @@ def _filled(value: Any) -> Callable[..., Any]:
         found = np.dtype(dtype or float)
         if found not in DTYPES:
             return original(shape, dtype, *args, **kwargs)
-        return _full(shape, value, found)
+        filled = _full(shape, value, found)
+        return in_order(filled, _asked_order(filled.shape, args[0] if args else kwargs.get("order")))
 
     return make
 
@@ -55,7 +69,8 @@ def full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: A
     if dtype is not None and np.dtype(dtype) not in DTYPES:
         return original(shape, fill_value, dtype, *args, **kwargs)
     value = as_value(array(fill_value) if isinstance(fill_value, list | tuple) else fill_value)
-    return _full(shape, value, dtype or value.type.dtype)
+    filled = _full(shape, value, dtype or value.type.dtype)
+    return in_order(filled, _asked_order(filled.shape, args[0] if args else kwargs.get("order")))
 
 
 def _like(value: Any) -> Callable[..., Any]:
@@ -67,9 +82,13 @@ def _like(value: Any) -> Callable[..., Any]:
             if not is_traced(*args):
                 return made(original(a, *args, dtype=dtype, **given, **kwargs))
             a = as_value(np.asarray(a))
+        like = a
         number, rest = (value, args) if value is not None else (args[0], args[1:])
         found = dtype if dtype is not None else rest[0] if rest and rest[0] is not None else a.type.dtype
-        return full(original, a.type.shape if shape is None else shape, number, found)
+        filled = full(original, a.type.shape if shape is None else shape, number, found)
+        order = rest[1] if len(rest) > 1 else kwargs.get("order")
+        same = isinstance(like, Tracer) and like.shape == filled.shape
+        return in_order(filled, copied_order(like, order) if same else _asked_order(filled.shape, order))
 
     return make
 
@@ -78,8 +97,11 @@ def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, n
     object = plain(object)
     if not is_traced(object):
         return made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
-    found = array(object, dtype, ndmin=ndmin)
-    return found.handle() if found is object and (copy or not object.shape) else found
+    if not isinstance(object, Tracer):
+        return array(object, dtype, ndmin=ndmin)
+    found = _taken(object, dtype, kwargs.get("order"), copy)
+    missing = (1,) * (ndmin - len(found.shape))
+    return found.reshape((*missing, *found.shape)) if missing else found
 
 
 def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -88,16 +110,46 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
     if isinstance(a, np.ndarray):
         return original(a, dtype, *args, **kwargs)
     if isinstance(a, Tracer):
-        a = _strong(a)
-        same, copy = dtype is None or np.dtype(dtype) == a.dtype, kwargs.get("copy")
-        return a if same and not copy and (a.shape or not a.number) else a.handle() if same else a.astype(dtype)
+        return _taken(a, dtype, args[0] if args else kwargs.get("order"), kwargs.get("copy"))
     if not is_traced(a):
         return made(original(a, dtype, *args, **kwargs))
     return array(a, dtype)
 
 
-def _copy(original: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
-    return _strong(a).handle() if isinstance(a, Tracer) else made(original(a, *args, **kwargs))
+def _contiguous(order: str) -> Callable[..., Any]:
+    """ascontiguousarray, asfortranarray: arrays without axes get one from the former."""
+
+    def make(original: Any, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
+        if not is_traced(a):
+            return original(a, dtype, **kwargs) if isinstance(a, np.ndarray) else made(original(a, dtype, **kwargs))
+        return _array(np.array, a, dtype, order=order, copy=None, ndmin=int(order == "C"))
+
+    return make
+
+
+def _require(original: Any, a: Any, dtype: Any = None, requirements: Any = None, **kwargs: Any) -> Any:
+    if not is_traced(a):
+        return original(a, dtype, requirements, **kwargs)
+    wanted = {name[:1].upper() for name in requirements or ()}
+    return _array(np.array, a, dtype, order="F" if "F" in wanted else "C" if "C" in wanted else "A", copy=None)
+
+
+def _taken(a: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
+    """An array as np.array takes it; `copy` is None where it needs to be copied only if it must."""
+    a = _strong(a)
+    found = laid_out(a, dtype, order, copy)
+    if copy is False and found is not a:
+        raise ValueError(
+            f"Unable to avoid copy while creating an array as requested (at {location(user_source())}); write "
+            "np.asarray"
+        )
+    return found
+
+
+def _copy(original: Any, a: Any, order: Any = "K", *args: Any, **kwargs: Any) -> Any:
+    return (
+        laid_out(_strong(a), None, order, True) if isinstance(a, Tracer) else made(original(a, order, *args, **kwargs))
+    )
 
 
 def _strong(a: Any) -> Any:
@@ -134,7 +186,9 @@ CREATORS: dict[str, Callable[..., Any]] = {
     "array": _an_array(_array),
     "asarray": _an_array(_asarray),
     "asanyarray": _an_array(_asarray),
-    "ascontiguousarray": _an_array(_asarray),
+    "ascontiguousarray": _an_array(_contiguous("C")),
+    "asfortranarray": _an_array(_contiguous("F")),
+    "require": _an_array(_require),
     "copy": _an_array(_copy),
     "isscalar": _isscalar,
 }
@@ -145,3 +199,12 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     for name in ("zeros_like", "ones_like", "empty_like", "full_like", "copy")
 }
 """Those that NumPy asks us for when they are given a traced array."""
+
+ARRAYS: tuple[Callable[..., Any], ...] = (
+    *(np.where, np.select, np.piecewise, np.roll, np.pad, np.resize, np.tensordot, np.cross, np.i0, np.isin),
+    *(np.cov, np.block, np.tile, np.apply_over_axes, np.linalg.tensordot, np.linalg.cross, np.diff, np.polyint),
+    np.linalg.tensorsolve,
+    *FUNCTIONS,
+    *(np.fft.fftn, np.fft.ifftn, np.fft.fft2, np.fft.ifft2),
+)
+"""Of other functions NumPy makes numbers, where there are no axes."""

@@ -13,9 +13,11 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.numpy import assignment
+from staged_ad.numpy.attributes import parts
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
+from staged_ad.numpy.windows import original as sliding_window_view
 from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.operations import OPERATIONS
@@ -166,15 +168,29 @@ def put_imag(z: Any, parts: Any) -> Any:
     return complex_(OPERATIONS.properties["real"](z), parts)
 
 
+def put_view(x: Any, elements: Any) -> Any:
+    """`x` with other elements, given as x.view(dtype) shows them."""
+    given = typeof(elements)
+    if given.dtype == typeof(x).dtype:
+        return elements
+    return complex_(elements[..., ::2], elements[..., 1::2]) if typeof(x).is_complex else parts(elements)
+
+
 VIEWS: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = {
-    **dict.fromkeys(
-        ("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel", "view", "conj", "conjugate"), True
-    ),
+    **dict.fromkeys(("T", "mT", "transpose", "swapaxes", "squeeze", "reshape", "ravel", "conj", "conjugate"), True),
     **{getattr(np, name): True for name in _NAMES if hasattr(np, name)},
-    **dict.fromkeys((np.broadcast_to, np.broadcast_arrays, np.diagonal, np.diag), False),
+    **dict.fromkeys((np.einsum, np.linalg.matrix_transpose, np.broadcast_arrays, np.meshgrid), True),
+    **dict.fromkeys((np.broadcast_to, np.diagonal, np.diag, np.linalg.diagonal, sliding_window_view), False),
     "diagonal": False,
+    "view": put_view,
     **dict.fromkeys(("real", np.real), put_real),
     **dict.fromkeys(("imag", np.imag), put_imag),
 }
-"""Names of methods and properties, and functions, that look into memory; False where NumPy's result is read-only.
+"""Names of methods and properties, and functions, that may look into memory; False where NumPy's result is read-only.
 Of real numbers the conjugate is the array itself."""
+
+SAME: tuple[str | Callable[..., Any], ...] = ("astype", np.astype, np.nan_to_num, np.diff, np.linalg.matrix_power)
+"""Names of methods, and functions, that now and then return the array that they are given."""
+
+BY_ELEMENT: tuple[Callable[..., Any], ...] = (np.where, np.clip, np.round, np.around, np.nan_to_num, np.real_if_close)
+"""Functions that compute by element, and lay out the result as the arrays that they are given."""

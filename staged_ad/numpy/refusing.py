@@ -12,13 +12,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from staged_ad.errors import UnsupportedError
-from staged_ad.numpy.arrays import is_traced
+from staged_ad.numpy.of_lists import making
+from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 
-LAYOUT = "a traced value has no layout in memory; write np.asarray"
 REFUSED: dict[str, str] = {
     "asarray_chkfinite": "which numbers are finite is not known; write np.asarray",
-    "asfortranarray require": LAYOUT,
     "frompyfunc": (
         "it calls a Python function for every number; write the function with NumPy, or map it by staged_ad.vmap"
     ),
@@ -52,13 +51,15 @@ def _unless_known(name: str, reason: str) -> Callable[..., Any]:
     refuse = _refusing(name, reason)
 
     def apply(original: Any, *args: Any, **kwargs: Any) -> Any:
-        return refuse() if is_traced(*args, *kwargs.values()) else original(*args, **kwargs)
+        unknown = [x for x in (*args, *kwargs.values()) if isinstance(x, Tracer) and x.array is None]
+        return refuse() if unknown else making(original, *args, **kwargs)
 
     return apply
 
 
-CREATORS: dict[str, Callable[..., Any]] = {name: _unless_known(name, LAYOUT) for name in ("asfortranarray", "require")}
-CREATORS["asarray_chkfinite"] = _unless_known("asarray_chkfinite", REFUSED["asarray_chkfinite"])
+CREATORS: dict[str, Callable[..., Any]] = {
+    "asarray_chkfinite": _unless_known("asarray_chkfinite", REFUSED["asarray_chkfinite"])
+}
 """By the names of functions that do not ask arrays for their own ones."""
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -75,6 +75,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     found = _numbers(asarray(x), nan, posinf, neginf)
     if not copy and isinstance(x, Tracer) and (x.shape or not x.number):
         x[...] = found
+        return x
     return found
 
 

@@ -29,7 +29,7 @@ from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
 from staged_ad.tracing import Tracer, traced_constant
 from staged_ad.tracing.source import location, user_source
-from staged_ad.tracing.views import layout
+from staged_ad.tracing.views import copied_order, fits_order, layout, order_of
 
 
 def _plain(x: Any) -> Any:
@@ -88,13 +88,34 @@ def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
 
 
 def astype(x: Any, dtype: Any, order: Any = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True) -> Any:
-    return to_dtype(as_value(x), canonical_dtype(dtype))
+    return laid_out(as_value(x), dtype, order, copy)
 
 
-def copy(a: Any, *args: Any, **kwargs: Any) -> Any:
+def laid_out(value: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
+    """`value` with that dtype in memory of that order; itself, where it has them and no copy is asked for."""
+    found = value if dtype is None else to_dtype(value, canonical_dtype(dtype))
+    if not isinstance(value, Tracer):
+        return found
+    letter = str(order or "K").upper()
+    if found is value:
+        if not copy and (letter in ("K", "A") or fits_order(value, letter)) and (value.shape or not value.number):
+            return value
+        found = value.handle()
+    found.order = copied_order(value, letter)
+    return found
+
+
+def astype_function(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    return astype(x, dtype, copy=copy)
+
+
+def copy(a: Any, order: Any = "C") -> Any:
     """x.copy(); an argument without axes may be an array, and passes for one."""
     value = as_value(a)
-    return value.handle().as_array() if isinstance(value, Tracer) and value.home is None else value
+    if not isinstance(value, Tracer):
+        return value
+    found = laid_out(value, None, order, True)
+    return found.as_array() if value.home is None else found
 
 
 def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy: Any = None) -> Any:
@@ -120,36 +141,18 @@ def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy
 
 
 def _reading(value: Any, order: Any) -> tuple[int, ...]:
-    """The axes from the one along which places change most slowly to the fastest, where `order` says so.
-
-    A traced array is in C order, and a view as NumPy's view of such an array would be.
-    """
+    """The axes from the one along which places change most slowly to the fastest, where `order` says so."""
     forwards = tuple(range(typeof(value).ndim))
     letter = str(order or "C").upper()
     if letter not in ("C", "F", "A", "K"):
         raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
     if letter == "F":
         return forwards[::-1]
-    if letter == "C" or not isinstance(value, Tracer) or value.window is None:
+    if letter == "C" or not isinstance(value, Tracer):
         return forwards
-    memory = layout(value)
     if letter == "A":
-        return forwards[::-1] if memory.flags.fnc else forwards
-    return _by_stride([abs(stride) for stride in memory.strides])
-
-
-def _by_stride(strides: list[int]) -> tuple[int, ...]:
-    """Axes by falling strides; as in NumPy's iterators an axis without one passes no other, nor is it passed alone."""
-    order: list[int] = []  # from the fastest axis
-    for axis in reversed(range(len(strides))):
-        place = len(order)
-        for k in reversed(range(len(order))):
-            if strides[axis] and strides[order[k]]:
-                if strides[order[k]] <= strides[axis]:
-                    break
-                place = k
-        order.insert(place, axis)
-    return tuple(order[::-1])
+        return forwards[::-1] if layout(value).flags.fnc else forwards
+    return order_of(value) or forwards
 
 
 def _reshape_function(a: Any, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
@@ -402,7 +405,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.atleast_2d: atleast_2d,
     np.flip: flip,
     np.roll: roll,
-    np.astype: astype,
+    np.astype: astype_function,
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
     np.size: lambda a_, axis=None: typeof(as_value(a_)).size if axis is None else shape_of(a_)[axis],

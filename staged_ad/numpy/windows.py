@@ -11,17 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.errors import UnsupportedError
 from staged_ad.numpy.arrays import asarray
+from staged_ad.tracing.source import location, user_source
 
-_original = np.lib.stride_tricks.sliding_window_view
+original = np.lib.stride_tricks.sliding_window_view
 
 
 def sliding_window_view(
     x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
 ) -> Any:
+    if writeable:
+        raise UnsupportedError(
+            f"sliding_window_view(..., writeable=True) of a traced array (at {location(user_source())}): windows that "
+            "overlap cannot be written to; write to the array itself"
+        )
     value = asarray(x)
     places = np.arange(value.size).reshape(value.shape)
-    return value.reshape(-1)[_original(places, window_shape, axis)]
+    return value.reshape(-1)[original(places, window_shape, axis)]
 
 
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {_original: sliding_window_view}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {original: sliding_window_view}

@@ -37,6 +37,12 @@ class Operations:
     views
         names and callables whose result looks into the memory of the array they are given: False where it cannot be
         written to, ``(array, elements) -> array`` where the elements of the result are no elements of the array.
+    arrays
+        functions of which the result is an array, no number, also where it has no axes.
+    same
+        functions and names of methods whose result is the array they are given, where they return it.
+    by_element
+        functions whose result is laid out in memory as the arrays they are given, ufuncs aside.
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
@@ -54,6 +60,9 @@ class Operations:
     functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
     views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
+    arrays: set[Callable[..., Any]] = field(default_factory=set)
+    same: set[str | Callable[..., Any]] = field(default_factory=set)
+    by_element: set[Callable[..., Any]] = field(default_factory=set)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     creators: dict[str, Callable[..., Any]] = field(default_factory=dict)
     of_masked: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)

@@ -15,23 +15,27 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
-from staged_ad.ir import Literal
 from staged_ad.tracing.advice import concretization_error
-from staged_ad.tracing.axisless import AS_THEY_ARE, OF_PYTHON, gives_arrays, is_number, number, numbers
+from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
 from staged_ad.tracing.refusals import PLAIN, not_ours, raise_located
+from staged_ad.tracing.sharing import apart, ordered_as, view_of, views_of
 from staged_ad.tracing.source import location, user_source
-from staged_ad.tracing.views import View, is_basic, put_by_place, same_index, shares, without_tracers, write
+from staged_ad.tracing.views import is_basic, same_index, without_tracers, write
 
 
-def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _binary(name: str, by_element: bool = True) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def apply(*operands: Any) -> Any:
+        found = OPERATIONS.operators[name](*operands)
+        return ordered_as(found, operands) if by_element else found
+
     def forward(self: ArrayProtocol, other: Any) -> Any:
-        return NotImplemented if isinstance(other, Deferring) else OPERATIONS.operators[name](self, other)
+        return NotImplemented if isinstance(other, Deferring) else apply(self, other)
 
     def reflected(self: ArrayProtocol, other: Any) -> Any:
-        return OPERATIONS.operators[name](other, self)
+        return apply(other, self)
 
     return forward, reflected
 
@@ -66,7 +70,7 @@ def _attribute(name: str) -> property:
 
 def _unary(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol) -> Any:
-        return numbers(_apart(OPERATIONS.operators[name](self), (self,)))
+        return ordered_as(numbers(apart(OPERATIONS.operators[name](self), (self,))), (self,))
 
     return operator
 
@@ -95,7 +99,7 @@ class ArrayProtocol(NumberProtocol):
     __mod__, __rmod__ = _binary("mod")
     __divmod__, __rdivmod__ = _binary("divmod")
     __pow__, __rpow__ = _binary("pow")
-    __matmul__, __rmatmul__ = _binary("matmul")
+    __matmul__, __rmatmul__ = _binary("matmul", by_element=False)
     __and__, __rand__ = _binary("and")
     __or__, __ror__ = _binary("or")
     __xor__, __rxor__ = _binary("xor")
@@ -122,13 +126,13 @@ class ArrayProtocol(NumberProtocol):
         if isinstance(found, Deferring):
             return found
         if not is_basic(index, self.ndim):
-            return number(_apart(found, (self,)))
+            return number(apart(found, (self,)))
         known = without_tracers(index)
 
         def look(base: Any) -> Any:
             return base[known] if isinstance(base, np.ndarray) else getitem(base, index)
 
-        return _view(found, self, look, lambda base, new: OPERATIONS.operators["setitem"](base, index, new), index)
+        return view_of(found, self, look, lambda base, new: OPERATIONS.operators["setitem"](base, index, new), index)
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.check_writable()
@@ -161,10 +165,6 @@ class ArrayProtocol(NumberProtocol):
             raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
-    def __contains__(self: Any, element: Any) -> bool:
-        found: Any = self == element
-        return bool(found.any())
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         try:
             return self._applied(ufunc, method, *inputs, **kwargs)
@@ -190,7 +190,7 @@ class ArrayProtocol(NumberProtocol):
                     f"x.mean(out=...) and its like of a NumPy array cannot write into a traced one (at "
                     f"{location(user_source())}); write y[...] = x.mean(...), or np.mean(x, out=y)"
                 )
-            results = numbers(_apart(found(ufunc, *inputs, **kwargs), inputs))
+            results = numbers(apart(found(ufunc, *inputs, **kwargs), inputs))
             return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
         if where is not True and out is None:
@@ -201,7 +201,9 @@ class ArrayProtocol(NumberProtocol):
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
             inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
-        results = numbers(_apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
+        results = numbers(apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
+        if ufunc.signature is None:
+            results = ordered_as(results, inputs)
         return results if out is None else _into_all(out, results, ufunc.__name__, where)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
@@ -230,18 +232,21 @@ class ArrayProtocol(NumberProtocol):
         results = _lookup(function, name)(*args, **kwargs)
         if function not in OF_PYTHON:
             results = OPERATIONS.operators["strong"](results)
-        if function in OPERATIONS.views:
-            return _views(function, results, args, kwargs)
-        results = _apart(results, (*args, *kwargs.values()))
-        if function not in AS_THEY_ARE:
-            results = numbers(results, not gives_arrays(function, kwargs))
+        if function in OPERATIONS.views and out is None:
+            return views_of(function, results, args, kwargs)
+        if function in OPERATIONS.same and any(results is x for x in args):
+            return results
+        results = apart(results, (*args, *kwargs.values()))
+        results = numbers(results, not gives_arrays(function, kwargs))
+        if function in OPERATIONS.by_element:
+            results = ordered_as(results, args)
         return results if out is None else _into_all(out, results, name)
 
     def __getattr__(self, name: str) -> Any:
         if name in OPERATIONS.properties:
             found = OPERATIONS.properties[name](self)
             return (
-                _views(lambda base: getattr(base, name), found, (self,), {}, name)
+                views_of(lambda base: getattr(base, name), found, (self,), {}, name)
                 if name in OPERATIONS.views
                 else found
             )
@@ -276,11 +281,11 @@ class ArrayProtocol(NumberProtocol):
         if name in ("sum", "prod", "cumsum", "cumprod"):
             kwargs = _computed_in(out, kwargs, self)
         found = method(self, *args, **kwargs)
-        if name == "astype" and kwargs.get("copy") is False:
+        if found is self and name in OPERATIONS.same:
             return found
         if name in OPERATIONS.views:
-            return _views(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
-        found = _apart(found, (self, *args))
+            return views_of(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
+        found = apart(found, (self, *args))
         if name != "copy":
             found = numbers(found, self.number if name in ("astype", "conj", "conjugate") else True)
         return found if out is None else _into_all(out, found, name)
@@ -297,64 +302,6 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             )
         raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
-
-
-# -- arrays that share memory, and those that do not ----------------------------------------------------------------
-
-
-def _apart(results: Any, operands: Sequence[Any]) -> Any:
-    """Results as arrays of their own: a function that has nothing to do may have returned its operand."""
-    if isinstance(results, tuple | list) and type(results) in (tuple, list):
-        return type(results)(_apart(result, operands) for result in results)
-    if isinstance(results, Literal):  # of this package alone: users get its array
-        return np.array(results.array)[()]
-    if isinstance(results, ArrayProtocol):
-        found: Any = results
-        if found.window is not None:
-            return found.handle()
-        for operand in operands:
-            if found is operand or (isinstance(operand, list | tuple) and any(found is x for x in operand)):
-                return found.handle()
-    return results
-
-
-def _view(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
-    """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
-    if not isinstance(found, ArrayProtocol):
-        return found
-    if is_number(base):
-        return _apart(found, (base,))
-    tracer: Any = found.handle()
-    tracer.window = View(base, look, put, index)
-    return tracer.as_array()
-
-
-def _views(
-    function: Callable[..., Any], results: Any, args: Any, kwargs: Any, name: str | Callable[..., Any] = ""
-) -> Any:
-    """Results of a function that returns views of the arrays among its arguments: of its first, or one of each."""
-    bases = [x for x in (*args, *kwargs.values()) if isinstance(x, ArrayProtocol)]
-    writable = OPERATIONS.views[name or function]
-
-    def look(base: Any) -> Any:
-        first = bases[0]
-        replaced = {key: base if value is first else value for key, value in kwargs.items()}
-        return function(*[base if x is first else x for x in args], **replaced)
-
-    def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
-        if not shares(base, look) and (writable or base.size):
-            return _apart(result, (base,))
-        put = put_by_place(look) if writable is True else writable or None
-        return _view(result, base, look, put, name)
-
-    if not isinstance(results, tuple | list):
-        return linked(results, bases[0], look) if bases else results
-    if len(bases) == len(args) == len(results) > 1:  # np.atleast_1d(x, y)
-        return type(results)(
-            linked(r, b, lambda base, k=k: function(*[base if n == k else x for n, x in enumerate(args)])[k])
-            for k, (r, b) in enumerate(zip(results, bases, strict=True))
-        )
-    return type(results)(linked(r, bases[0], lambda base, k=k: look(base)[k]) for k, r in enumerate(results))
 
 
 def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Any) -> None:

@@ -32,11 +32,13 @@ class Tracer(ArrayProtocol):
         The trace of the function that made it and may change it in place; None for arguments, which are the caller's.
     window, version
         Whose memory it looks into, and how often its own was written to; see views.py.
+    order
+        The axes from the one along which places in its own memory change most slowly; None for C order.
     number
         Whether NumPy would have a scalar in its place, which nobody can write to, if it has no axes.
     """
 
-    __slots__ = ("_atom", "_owner", "home", "number", "source", "version", "window")
+    __slots__ = ("_atom", "_owner", "home", "number", "order", "source", "version", "window")
 
     def __init__(self, trace: Trace, atom: Atom, source: Source | None = None) -> None:
         self._owner = trace
@@ -44,6 +46,7 @@ class Tracer(ArrayProtocol):
         self.source = source
         self.window: View | None = None
         self.version = 0
+        self.order: tuple[int, ...] | None = None
         self.number = True
         opened = OPEN.get()
         self.home: Trace | None = opened[-1] if opened else None

@@ -32,6 +32,8 @@ IN_PLACE: Table = {
     "numpy.asarray": x(lambda x: np.asarray(x), lambda x: np.asarray([x[0, 0, 0], 3.0])),
     "numpy.asanyarray": x(lambda x: np.asanyarray(x)),
     "numpy.ascontiguousarray": x(lambda x: np.ascontiguousarray(x.T)),
+    "numpy.asfortranarray": x(lambda x: np.asfortranarray(x), lambda x: np.asfortranarray([x[0, 0, 0], 3.0])),
+    "numpy.require": x(lambda x: np.require(x.T, requirements="C")),
     "numpy.copyto": on(X, V)(
         changed(lambda y, v: np.copyto(y, v[0])), changed(lambda y, v: np.copyto(y[0], v[1] * y[1]))
     ),

@@ -1,0 +1,99 @@
+"""Which results of NumPy's functions share the memory of their operands, and which have a memory of their own.
+
+Invariant: NumPy itself says which, asked about arrays of the same layout in memory.
+Start at ``views_of`` and ``apart``; what a view is says views.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from staged_ad.ir import Literal
+from staged_ad.tracing.axisless import is_number
+from staged_ad.tracing.numbers import NumberProtocol
+from staged_ad.tracing.operations import OPERATIONS
+from staged_ad.tracing.views import View, common_order, layout, put_by_place, shares
+
+
+def apart(results: Any, operands: Sequence[Any]) -> Any:
+    """Results as arrays of their own: a function that has nothing to do may have returned its operand."""
+    if isinstance(results, tuple | list) and type(results) in (tuple, list):
+        return type(results)(apart(result, operands) for result in results)
+    if isinstance(results, Literal):  # of this package alone: users get its array
+        return np.array(results.array)[()]
+    if isinstance(results, NumberProtocol):
+        found: Any = results
+        if found.window is not None:
+            return found.handle()
+        for operand in operands:
+            if found is operand or (isinstance(operand, list | tuple) and any(found is x for x in operand)):
+                return found.handle()
+    return results
+
+
+def view_of(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., Any] | None, index: Any = ()) -> Any:
+    """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
+    if not isinstance(found, NumberProtocol):
+        return found
+    if is_number(base):
+        return apart(found, (base,))
+    shown: Any = found
+    tracer = shown.handle()
+    tracer.window = View(base, look, put, index)
+    return tracer.as_array()
+
+
+def views_of(
+    function: Callable[..., Any], results: Any, args: Any, kwargs: Any, name: str | Callable[..., Any] = ""
+) -> Any:
+    """Results of a function that returns views of the arrays among its arguments: of its first, or one of each."""
+    bases = [x for x in (*args, *kwargs.values()) if isinstance(x, NumberProtocol)]
+    writable = OPERATIONS.views[name or function]
+
+    def look(base: Any) -> Any:
+        first = bases[0]
+        replaced = {key: base if value is first else value for key, value in kwargs.items()}
+        return function(*[base if x is first else x for x in args], **replaced)
+
+    def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
+        if not shares(base, look) and (writable or base.size):
+            return apart(result, (base,))
+        put: Any = writable or None
+        if writable is True:
+            put = put_by_place(look) if result.size <= base.size else None
+        return view_of(result, base, look, put, name)
+
+    if not isinstance(results, tuple | list):
+        several = function is np.einsum and sum(isinstance(x, NumberProtocol | np.ndarray) for x in args) > 1
+        return linked(results, bases[0], look) if bases and not several else apart(results, bases)
+    if len(bases) > 1 and len(args) == len(results):  # np.atleast_1d(x, y)
+        return type(results)(
+            linked(r, b, _look_at(k, function, args, kwargs)) if isinstance(b, NumberProtocol) else apart(r, bases)
+            for k, (r, b) in enumerate(zip(results, args, strict=True))
+        )
+    return type(results)(linked(r, bases[0], lambda base, k=k: look(base)[k]) for k, r in enumerate(results))
+
+
+def _look_at(k: int, function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Callable[..., Any]:
+    """The k-th result as a function of the k-th argument."""
+
+    def look(base: Any) -> Any:
+        others = [layout(x) if isinstance(x, NumberProtocol) and isinstance(base, np.ndarray) else x for x in args]
+        return function(*[base if n == k else x for n, x in enumerate(others)], **kwargs)[k]
+
+    return look
+
+
+def ordered_as(results: Any, operands: Sequence[Any]) -> Any:
+    """Results that are computed by element, laid out in memory as NumPy would."""
+    if isinstance(results, tuple):
+        return tuple(ordered_as(result, operands) for result in results)
+    if isinstance(results, NumberProtocol) and all(results is not x for x in operands):
+        found: Any = results
+        if len(found.shape) > 1:
+            arrays: list[Any] = [x for x in operands if isinstance(x, NumberProtocol | np.ndarray)]
+            found.order = common_order([x for x in arrays if x.shape])
+    return results
