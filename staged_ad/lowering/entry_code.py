@@ -361,6 +361,12 @@ ran.freed:
   br i1 %fine, label %box.next, label %refuse
 refuse:
   call void @drop(ptr %objects, i64 %outputs)
+  %pending = call ptr @PyErr_Occurred()  ; a signal came
+  %interrupted = icmp ne ptr %pending, null
+  br i1 %interrupted, label %interrupt, label %say
+interrupt:
+  ret ptr null
+say:
   %status.object = call ptr @PyLong_FromLongLong(i64 %status)
   ret ptr %status.object
 

@@ -15,6 +15,7 @@ from staged_ad.control.budget import tape_overflow
 from staged_ad.ir import UNKNOWN
 from staged_ad.lowering.blocks import Block
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
+from staged_ad.lowering.interrupts import DECLARATION, INTERRUPTED, every
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import LoopPlan
 from staged_ad.lowering.regions import Opaque
@@ -44,6 +45,7 @@ class _LoopWriter:
         self.latch: list[str] = []
         self.exit: list[str] = []
         self.allocates = False
+        self.asks = False
 
     def write(self) -> RegionText:
         plan = self.plan
@@ -59,14 +61,17 @@ class _LoopWriter:
                 "  %going.on = icmp ne i8 %going.now, 0",
             ]
         body = self._block(plan.body)
+        often = every(plan.body.cost)
+        if plan.chunks == 1 and (plan.length is None or plan.cond is not None or plan.length > often):
+            body += self._interrupted(often)
         self._free()
         if plan.trips is not None:
             self.exit.append(f"  store i64 %k, ptr {self._pointer('%trips', self.resolve(plan.trips))}")
-        if self.calls.may_fail or self.allocates:
+        may_fail = self.calls.may_fail or self.allocates or self.asks
+        if may_fail:
             self._pointer("%status", STATUS)
         if self.allocates or ARENA.base in self.calls.bases:
             self._pointer("%arena", ARENA)
-        may_fail = self.calls.may_fail or self.allocates
         return RegionText(self._text(test, body), self.places, plan.chunks, plan.chunks > 1, may_fail)
 
     def _text(self, test: list[str], body: list[str]) -> str:
@@ -87,7 +92,7 @@ class _LoopWriter:
             lines.append("  %i = add nsw i64 %k, 0")
         lines += [*self.start, *body, "  br label %latch", "latch:", *self.latch]
         lines += ["  %k.next = add nsw i64 %k, 1", "  br label %head", "exit:", *self.exit, "  ret void"]
-        if self.calls.may_fail or self.allocates:
+        if self.calls.may_fail or self.allocates or self.asks:
             lines += ["fail:", "  ret void"]
         return "\n".join([*lines, "}"])
 
@@ -289,6 +294,25 @@ class _LoopWriter:
                 f"  %free{k}.data = load ptr, ptr %free{k}.at",
                 f"  call void @{RELEASE}(ptr %arena, ptr %free{k}.data)",
             ]
+
+    def _interrupted(self, often: int) -> list[str]:
+        """Now and then, the loop asks whether Python wants the call to end."""
+        self.asks = True
+        self.functions.externals.declarations[INTERRUPTED] = DECLARATION
+        status = self.functions.failure(RuntimeError, "a signal came")  # where Python knows of no exception
+        return [
+            f"  %ask.count = and i64 %k, {often - 1}",
+            f"  %ask.now = icmp eq i64 %ask.count, {often - 1}",
+            "  br i1 %ask.now, label %ask, label %ask.done, !prof !0",
+            "ask:",
+            f"  %ask.stop = call preserve_allcc i64 @{INTERRUPTED}()",
+            "  %ask.none = icmp eq i64 %ask.stop, 0",
+            "  br i1 %ask.none, label %ask.done, label %ask.end",
+            "ask.end:",
+            f"  store atomic i64 {status}, ptr %status monotonic, align 8",
+            "  br label %fail",
+            "ask.done:",
+        ]
 
     def _block(self, block: Block) -> list[str]:
         before = len(self.calls.lines)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from staged_ad.lowering import blas, linking, runtime, vecmath
+from staged_ad.lowering.interrupts import interrupt_symbols
 from staged_ad.lowering.tape import tape_symbols
 from staged_ad.tracing.libraries import Late
 
@@ -38,6 +39,8 @@ def address(name: str, serial: bool = False) -> int | None:
             return (runtime.serial_symbols() if serial else runtime.runtime_symbols())[name]
         case "staged_gemm_f32" | "staged_gemm_f64" | "staged_gemv_f32" | "staged_gemv_f64":
             return blas.product_address(name, serial)
+        case "staged_interrupted":
+            return interrupt_symbols()[name]
         case _ if name.startswith("staged_tape"):
             return tape_symbols()[name]
         case _ if name.startswith("staged_sweep"):
