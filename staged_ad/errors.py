@@ -87,6 +87,10 @@ class ZeroWeightsError(StagedADError, ZeroDivisionError):
     """Weights of an average sum to zero."""
 
 
+class IntegerDivisionError(StagedADError, ZeroDivisionError):
+    """A Python integer is divided by zero."""
+
+
 class VerificationError(StagedADError, AssertionError):
     """A program is not well formed; a fault of this package, never of its user."""
 

@@ -130,32 +130,6 @@ def test_an_element_is_no_array_of_one_element(index: Any):
         sad.jit(_elements, static_argnums=1)(V[:1], index)
 
 
-KINDS: list[Callable[[Any], Any]] = [
-    *[lambda x, f=f: f(x, x > 0) for f in (lambda x, m: np.where(m, x, 2), lambda x, m: np.select([m], [x], 0))],
-    *[lambda x, f=f: f(x) for f in (np.fft.ifftn, np.nan_to_num, np.sinc, np.median, np.copy, np.cov, np.nanmax)],
-    *[lambda x, f=f: f(x, 1) for f in (np.roll, np.pad, np.isin, np.heaviside, np.round, np.percentile)],
-    lambda x: np.resize(x, ()),
-    lambda x: np.tensordot(x, x, 0),
-    lambda x: np.vecdot(x[None], x[None]),
-    lambda x: np.interp(x, [0, 1], [0, 1]),
-    lambda x: np.where(x > 0, x, 2).astype(int),
-    lambda x: np.sum(x).astype(int),
-]
-
-
-@pytest.mark.parametrize("k", range(len(KINDS)))
-def test_what_has_no_axes_is_a_number_where_numpy_has_one(k: int):
-    def added(x: Any) -> Any:
-        one = other = KINDS[k](x)
-        other += True
-        return one
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = added(np.array(1.5))
-    assert_same(sad.jit(added)(np.array(1.5)), expected)
-
-
 def _of_a_number(x: Any) -> Any:
     total, first = np.sum(x), x[0]
     views = [total.reshape(1), np.atleast_1d(total), first[None], np.expand_dims(first, 0)]

@@ -156,7 +156,8 @@ def _branch(what: str, functions: dict[str, Callable[..., Any]], index: Any, ope
     programs = [with_output_types(_with_captures(body, captures), common) for body in bodies]
     values = [*captures.values(), *[convert(leaf, type) for leaf, type in zip(leaves, types, strict=True)]]
     results = switch_programs(programs, index, values) if common else []
-    return unflatten(bodies[0].out_spec, results_of(results, values))
+    shown = bodies[-1 if what == "cond" else 0]  # the order of keys is that of the function written first
+    return unflatten(shown.out_spec, results_of(results, values))
 
 
 def _common_types(what: str, names: Sequence[str], bodies: Sequence[Body]) -> list[ArrayType]:

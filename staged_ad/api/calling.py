@@ -6,7 +6,6 @@ Start at ``trace_call``.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,12 +65,6 @@ class Traced:
 def function_name(f: Any) -> str:
     """What error messages call a function."""
     return getattr(f, "__name__", type(f).__name__)
-
-
-def transforming(what: str, f: Any) -> Callable[[Any], Any]:
-    """``functools.wraps(f)``, for the function that the transform `what` makes of `f`."""
-    check_callable(what, f)
-    return functools.wraps(f)
 
 
 def check_callable(what: str, f: Any) -> None:

@@ -7,13 +7,13 @@ Start at ``checkpoint``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from staged_ad.api.bodies import check_function, results_of
 from staged_ad.api.calling import trace_call
+from staged_ad.api.transformed import transforming
 from staged_ad.control.checkpoint import checkpoint as checkpoint_program
 from staged_ad.errors import ArgumentError
 from staged_ad.ir.types import describe
@@ -55,7 +55,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     check_function("checkpoint", "f", f, None)
 
-    @wraps(f)
+    @transforming(checkpoint, f)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         traced = trace_call(f, args, kwargs)
         results = checkpoint_program(traced.program, *traced.values)

@@ -7,7 +7,6 @@ would take the path that was traced. Start at ``Jitted.__call__``; what is slow 
 from __future__ import annotations
 
 import inspect
-import sys
 import warnings
 import weakref
 from collections import OrderedDict
@@ -27,9 +26,10 @@ from staged_ad.api.calling import (
 )
 from staged_ad.api.explaining import explain_miss
 from staged_ad.api.lowered import Lowered
-from staged_ad.api.options import Options, chosen
+from staged_ad.api.options import Options, chosen, parameters
 from staged_ad.api.prepared import Key, Prepared
 from staged_ad.api.routes import Route
+from staged_ad.api.transformed import name_of
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals
 from staged_ad.errors import ArgumentError, VariantsWarning
 from staged_ad.ir import Source, evaluate
@@ -108,13 +108,7 @@ class Jitted:
 
     def __reduce__(self) -> Any:
         """Pickled without its machine code: by name where it has one, else with its function."""
-        name: str = getattr(self._f, "__qualname__", "")
-        found: Any = sys.modules.get(getattr(self._f, "__module__", ""))
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        if found is self:
-            return name
-        return Jitted, (self._f, self._options)
+        return name_of(self) or (Jitted, (self._f, self._options))
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """The compiled stages for these arguments, without running them."""
@@ -252,11 +246,13 @@ class Jitted:
         fixed = {k: v for k, v in prepared.static if isinstance(k, int)}
         named_fixed = {k: v for k, v in prepared.static if isinstance(k, str)}
 
+        names = prepared.key[2]
+
         def apply(dynamic: list[Any], named: dict[str, Any]) -> Any:
             rest = iter(dynamic)
             count = len(dynamic) + len(fixed)
             args = [fixed[k] if k in fixed else next(rest) for k in range(count)]
-            return f(*args, **named, **named_fixed)
+            return f(*args, **{k: named_fixed[k] if k in named_fixed else named[k] for k in names})
 
         return apply
 
@@ -394,7 +390,7 @@ def jit(
         both = sorted(static.positions & donated.positions)
         if both:
             raise ArgumentError(f"{argument_name(f, both[0])} cannot be both static and donated")
-        return Jitted(f, Options(static, donated, precise_math))
+        return Jitted(f, Options(static, donated, precise_math, parameters(f)))
 
     return jitted if f is None else jitted(f)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from staged_ad.api.calling import (
     function_name,
     leaf_name,
     trace_call,
-    transforming,
 )
+from staged_ad.api.transformed import transforming
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.tracing import run
@@ -137,7 +136,7 @@ def value_and_grad(
     25.0 (6+8j)
     """
 
-    @transforming("value_and_grad", f)
+    @transforming(value_and_grad, f, argnums, has_aux, holomorphic)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         positions = argument_positions(f, argnums, args)
         traced = trace_call(f, args, kwargs, positions, has_aux)
@@ -181,7 +180,7 @@ def grad(
     check_callable("grad", f)
     both = value_and_grad(f, argnums, has_aux, holomorphic)
 
-    @wraps(f)
+    @transforming(grad, f, argnums, has_aux, holomorphic)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient
@@ -351,7 +350,7 @@ def trace(f: Callable[..., Any]) -> Callable[..., Program]:
     ['add']
     """
 
-    @transforming("trace", f)
+    @transforming(trace, f)
     def traced(*args: Any, **kwargs: Any) -> Program:
         return trace_call(f, args, kwargs).program
 

@@ -18,8 +18,9 @@ from staged_ad.api.calling import Traced, argument_name, describe_arguments, fun
 from staged_ad.api.prepared import Key, Prepared
 from staged_ad.api.variants import LIMIT, Variants
 from staged_ad.ir import ArrayType, Source
+from staged_ad.tracing.fixed import Fixed
 from staged_ad.tracing.source import location, user_source
-from staged_ad.tracing.trees import unflatten
+from staged_ad.tracing.trees import TreeSpec, unflatten
 
 SHOWN = 5
 """Differences that are listed; the others are counted."""
@@ -140,15 +141,16 @@ def _other_path(variants: Variants, traced: Traced) -> list[str]:
 
 def _differences(f: Callable[..., Any], prepared: Prepared, key: Key) -> list[str]:
     """What a call has otherwise than those of the signature `key`."""
-    spec, types, static = key
-    found = list(_static_differences(f, prepared.key[2], static))
+    spec, ordered, names, types, static = key
+    found = list(_static_differences(f, prepared.key[4], static))
     if prepared.spec == spec:
         dynamic, keywords = unflatten(prepared.spec, prepared.leaves)
-        return found + [
+        found += [
             f"{describe_arguments(f, prepared.positions, dynamic, keywords, k)}: {_difference(new, old)}"
             for k, (new, old) in enumerate(zip(prepared.types, types, strict=True))
             if new != old
         ]
+        return found + list(_order_differences(f, prepared, ordered, names))
     (args, named), (args_before, named_before) = prepared.spec.children(), spec.children()
     if args.num_children != args_before.num_children:
         found.append(f"{args.num_children} positional arguments, before {args_before.num_children}")
@@ -190,13 +192,48 @@ def _difference(new: ArrayType, old: ArrayType) -> str:
     return "; ".join(parts)
 
 
-def _static_differences(
-    f: Callable[..., Any], new: Sequence[tuple[int | str, type, Any]], old: Sequence[tuple[int | str, type, Any]]
+def _order_differences(
+    f: Callable[..., Any], prepared: Prepared, before: tuple[TreeSpec, Any], names: tuple[str, ...]
 ) -> Iterator[str]:
-    before = {place: (kind, value) for place, kind, value in old}
-    for place, kind, value in new:
+    """Where the arguments of a call have the same keys as others, in another order or of other types."""
+    _, (spec, odd), names_now, _, _ = prepared.key
+    if names_now != names:
+        yield f"order of keywords: {', '.join(names_now)}, before {', '.join(names)}"
+    (args, named), (args_before, named_before) = spec.children(), before[0].children()
+    parts = [
+        (argument_name(f, k), new, old)
+        for k, new, old in zip(prepared.positions, args.children(), args_before.children(), strict=True)
+    ]
+    by_name = dict(zip(named_before.entries(), named_before.children(), strict=True))
+    parts += [
+        (f"argument {name} of {function_name(f)}", new, by_name[name])
+        for name, new in zip(named.entries(), named.children(), strict=True)
+    ]
+    for about, new, old in parts:
+        for where, keys, keys_before in _orders(new, old):
+            listed = ", ".join(map(repr, keys)), ", ".join(map(repr, keys_before))
+            yield f"{about}{where}: order of keys {listed[0]}, before {listed[1]}"
+    if odd != before[1]:
+        yield "types of keys: 1, 1.0 and True are different keys here"
+
+
+def _orders(new: TreeSpec, old: TreeSpec, where: str = "") -> Iterator[tuple[str, list[Any], list[Any]]]:
+    """The places where two structures of the same keys have them in another order, and these keys."""
+    keys, keys_before = new.entries(), old.entries()
+    if keys != keys_before:
+        yield (f" at {where}" if where else ""), keys, keys_before
+    others = dict(zip(keys_before, old.children(), strict=True))
+    for key, child in zip(keys, new.children(), strict=True):
+        yield from _orders(child, others[key], f"{where}[{key!r}]")
+
+
+def _static_differences(
+    f: Callable[..., Any], new: Sequence[tuple[int | str, Fixed]], old: Sequence[tuple[int | str, Fixed]]
+) -> Iterator[str]:
+    before = dict(old)
+    for place, value in new:
         name = argument_name(f, place) if isinstance(place, int) else f"argument {place} of {function_name(f)}"
         if place not in before:
             yield f"static {name}: {value!r}, before not given in this way"
-        elif before[place] != (kind, value):
-            yield f"static {name}: {value!r}, before {before[place][1]!r}"
+        elif before[place] != value:
+            yield f"static {name}: {value!r}, before {before[place]!r}"

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import Traced, function_name, own, trace_call, transforming
+from staged_ad.api.calling import Traced, function_name, own, trace_call
 from staged_ad.api.derivatives import Argnums, argument_positions, as_given, check_differentiable, check_result
+from staged_ad.api.transformed import transforming
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.primitives.arithmetic import eq
@@ -81,9 +82,15 @@ def _repeat(value: Any, size: int) -> Any:
 
 
 def _jacobian(
-    what: str, f: Callable[..., Any], argnums: Argnums, holomorphic: bool, choose: Callable[[Traced], Any]
+    make: Callable[..., Any],
+    f: Callable[..., Any],
+    argnums: Argnums,
+    holomorphic: bool,
+    choose: Callable[[Traced], Any],
 ) -> Callable[..., Any]:
-    @transforming(what, f)
+    what = make.__name__
+
+    @transforming(make, f, argnums, holomorphic)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         positions = argument_positions(f, argnums, args)
         traced = trace_call(f, args, kwargs, positions)
@@ -125,7 +132,7 @@ def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = Fals
     [[2. 0.]
      [0. 4.]]
     """
-    return _jacobian("jacfwd", f, argnums, holomorphic, lambda traced: _jacobian_forward)
+    return _jacobian(jacfwd, f, argnums, holomorphic, lambda traced: _jacobian_forward)
 
 
 def jacrev(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
@@ -134,7 +141,7 @@ def jacrev(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = Fals
     Results are real, arguments may be complex: then a row is a gradient as `grad` gives it. With `holomorphic` both
     are complex.
     """
-    return _jacobian("jacrev", f, argnums, holomorphic, lambda traced: _jacobian_reverse)
+    return _jacobian(jacrev, f, argnums, holomorphic, lambda traced: _jacobian_reverse)
 
 
 def jacobian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
@@ -148,7 +155,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = Fa
         fewer = sum(type.size for type in inputs) <= sum(type.size for type in outputs)
         return _jacobian_forward if fewer else _jacobian_reverse
 
-    return _jacobian("jacobian", f, argnums, holomorphic, choose)
+    return _jacobian(jacobian, f, argnums, holomorphic, choose)
 
 
 def hessian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:

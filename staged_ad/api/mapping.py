@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import function_name, leaf_name, leaf_type, own, trace_prepared, transforming
+from staged_ad.api.calling import function_name, leaf_name, leaf_type, own, trace_prepared
+from staged_ad.api.transformed import transforming
 from staged_ad.control.groups import run_mapped
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.ir.types import check_axis
@@ -45,7 +46,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     [3. 4.]
     """
 
-    @transforming("vmap", f)
+    @transforming(vmap, f, in_axes, out_axes)
     def mapped(*args: Any, **kwargs: Any) -> Any:
         per_argument = list(in_axes) if isinstance(in_axes, tuple | list) else [in_axes] * len(args)
         if len(per_argument) != len(args):

@@ -16,7 +16,8 @@ from staged_ad.api.calling import argument_name, describe_arguments, function_na
 from staged_ad.api.prepared import Prepared
 from staged_ad.errors import ArgumentError
 from staged_ad.ir.types import describe
-from staged_ad.tracing.trees import flatten
+from staged_ad.tracing.fixed import Fixed
+from staged_ad.tracing.trees import flatten, order
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,26 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of `jit`."""
+    """The options of `jit`, for a function that has parameters of the names `parameters`."""
 
     static: Chosen
     donated: Chosen
     precise: bool = False
+    parameters: frozenset[str] = frozenset()
 
     @property
     def of_method(self) -> Options:
         """The same options after `self` was bound."""
-        return Options(self.static.of_method, self.donated.of_method, self.precise)
+        return Options(self.static.of_method, self.donated.of_method, self.precise, self.parameters)
 
     def prepare(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
         """A call of `f`, flattened and typed."""
         fixed = self.static
         positions = [k for k in range(len(args)) if k not in fixed.positions]
         dynamic = [args[k] for k in positions]
-        named = {k: v for k, v in kwargs.items() if k not in fixed.names}
+        free = tuple([k for k in kwargs if k not in self.parameters])  # whose order ``**kwargs`` of `f` shows
+        names = (*sorted(kwargs.keys() & self.parameters), *free)
+        named = {k: kwargs[k] for k in names if k not in fixed.names}
         static: tuple[tuple[int | str, Any], ...] = tuple((k, a) for k, a in enumerate(args) if k in fixed.positions)
         static += tuple((k, v) for k, v in sorted(kwargs.items()) if k in fixed.names)
         leaves, spec = flatten([dynamic, named])
@@ -59,12 +63,12 @@ class Options:
             return lambda: describe_arguments(f, positions, dynamic, named, number)
 
         types = tuple([leaf_type(leaf, name(k)) for k, leaf in enumerate(leaves)])
-        key = spec, types, tuple((k, type(value), value) for k, value in static)  # 1, 1.0 and True differ
         try:
-            hash(key)
+            known = tuple([(k, Fixed(value)) for k, value in static])
         except TypeError:
             raise ArgumentError(_unhashable(f, static)) from None
-        return Prepared(key, leaves, spec, types, positions, static)
+        key = spec, order([dynamic, named]), names, types, known
+        return Prepared(key, leaves, spec, types, positions, static, free)
 
     def donated_leaves(self, prepared: Prepared) -> frozenset[int]:
         """The numbers of the leaves that the caller gives away."""
@@ -77,6 +81,16 @@ class Options:
             for _ in range(child.num_leaves)
         ]
         return frozenset(number for number, flag in enumerate(flags) if flag)
+
+
+def parameters(f: Callable[..., Any]) -> frozenset[str]:
+    """The names of what `f` takes other than by ``**kwargs``."""
+    try:
+        found = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return frozenset()
+    spread = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY
+    return frozenset([parameter.name for parameter in found if parameter.kind not in spread])
 
 
 def chosen(f: Callable[..., Any], option: str, numbers: int | Sequence[int], names: str | Sequence[str]) -> Chosen:

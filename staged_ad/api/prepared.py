@@ -11,20 +11,24 @@ from typing import Any
 
 from staged_ad.api.routes import Reader, make_reader
 from staged_ad.ir import ArrayType
+from staged_ad.tracing.fixed import Fixed
 from staged_ad.tracing.trees import TreeSpec
 
-Key = tuple[TreeSpec, tuple[ArrayType, ...], tuple[tuple[int | str, type, Any], ...]]
+Key = tuple[TreeSpec, tuple[TreeSpec, Any], tuple[str, ...], tuple[ArrayType, ...], tuple[tuple[int | str, Fixed], ...]]
+"""The structure of the arguments, the same with the order of keys, all names in the order in which the function gets
+them, the types of the leaves, and the static arguments.
+"""
 
 
 class Prepared:
     """A call, flattened and typed.
 
     `spec` is the structure of ``[positional arguments, named arguments]`` without the `static` ones, which come with
-    their places or names; `positions` are the places of the others. Calls with an equal `key` have the same program,
-    where Python takes the same path.
+    their places or names; `positions` are the places of the others, `free` the names for ``**kwargs`` of the function.
+    Calls with an equal `key` have the same program, where Python takes the same path.
     """
 
-    __slots__ = ("key", "leaves", "positions", "spec", "static", "types")
+    __slots__ = ("free", "key", "leaves", "positions", "spec", "static", "types")
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Prepared:
         types: tuple[ArrayType, ...],
         positions: Sequence[int],
         static: tuple[tuple[int | str, Any], ...],
+        free: tuple[str, ...],
     ) -> None:
         self.key = key
         self.leaves = leaves
@@ -41,9 +46,10 @@ class Prepared:
         self.types = types
         self.positions = positions
         self.static = static
+        self.free = free
 
     def reader(self) -> Reader | None:
         """What takes the leaves from another call of the same signature."""
         arguments, named = self.spec.children()
         plain = not self.static and not named.num_children and all(child.is_leaf() for child in arguments.children())
-        return make_reader(self.spec, self.positions, self.static, plain)
+        return make_reader(self.spec, self.positions, self.static, plain, self.free)

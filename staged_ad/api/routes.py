@@ -18,6 +18,7 @@ import numpy as np
 import optree
 
 from staged_ad.ir import ArrayType
+from staged_ad.tracing.fixed import PLAIN, canonical
 from staged_ad.tracing.trees import DATACLASSES, TreeSpec, unflatten
 
 if TYPE_CHECKING:
@@ -92,12 +93,17 @@ class _Code:
 
 
 def make_reader(
-    spec: TreeSpec, positions: Sequence[int], static: Sequence[tuple[int | str, Any]], plain: bool
+    spec: TreeSpec,
+    positions: Sequence[int],
+    static: Sequence[tuple[int | str, Any]],
+    plain: bool,
+    free: Sequence[str] = (),
 ) -> Reader | None:
     """The reader of calls like one that had its arguments at `positions` and its other named ones in a tree
     ``[arguments, named]`` of structure `spec`, and the `static` ones by their places or names.
 
-    None where there is no code for such a structure. `plain` says that all arguments are leaves.
+    None where there is no code for such a structure. `plain` says that all arguments are leaves, `free` are names that
+    must come in this order.
     """
     if plain:
         return as_they_are
@@ -110,10 +116,16 @@ def make_reader(
     leaves: list[str] = []
     try:
         _check(spec)
+        if len(free) > 1:
+            among, expected = code.constant(frozenset(free).__contains__), code.constant(list(free))
+            code.lines += [f"        if [*filter({among}, kwargs)] != {expected}:", "            return None"]
         for key, value in static:
-            known, kind, name = code.constant(value), code.constant(type(value)), code.name()
+            known, name = code.constant(value), code.name()
             code.lines.append(f"        {name} = {'args' if isinstance(key, int) else 'kwargs'}[{key!r}]")
-            differs = f"type({name}) is not {kind} or {name} != {known}"
+            if type(value) in PLAIN:
+                differs = f"type({name}) is not {code.constant(type(value))} or {name} != {known}"
+            else:
+                differs = f"{code.constant(canonical)}({name}) != {code.constant(canonical(value))}"
             code.lines += [f"        if {name} is not {known} and ({differs}):", "            return None"]
         given = [(f"args[{k}]", child) for k, child in zip(positions, arguments.children(), strict=True)]
         given += [(f"kwargs[{k!r}]", child) for k, child in zip(named.entries(), named.children(), strict=True)]
@@ -156,6 +168,8 @@ def _read(code: _Code, name: str, spec: TreeSpec, leaves: list[str]) -> None:
     children = spec.children()
     names = [code.name() for _ in children]
     length = "" if kind in DATACLASSES else f" or len({name}) != {len(children)}"
+    if kind is dict:
+        length = _other_keys(code, name, list(unflatten(spec, range(spec.num_leaves)))) or length
     code.lines += [f"        if type({name}) is not {code.constant(kind)}{length}:", "            return None"]
     if kind is dict:
         code.lines += [
@@ -167,6 +181,13 @@ def _read(code: _Code, name: str, spec: TreeSpec, leaves: list[str]) -> None:
         code.lines.append(f"        {', '.join(names)}, = {name}")
     for child, n in zip(children, names, strict=True):
         _read(code, n, child, leaves)
+
+
+def _other_keys(code: _Code, name: str, keys: list[Any]) -> str:
+    """Code for ``or``: whether a dict has other keys, or the same in another order; empty if length and items tell."""
+    if any(type(key) is not str for key in keys):  # 1, 1.0 and True are equal
+        return f" or {code.constant(canonical)}((*{name},)) != {code.constant(canonical(tuple(keys)))}"
+    return f" or [*{name}] != {code.constant(keys)}" if len(keys) > 1 else ""
 
 
 def make_builder(spec: TreeSpec) -> Callable[[Any], Any]:

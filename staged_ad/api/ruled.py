@@ -18,6 +18,7 @@ import numpy as np
 from staged_ad.api.bodies import advice, check_function, convert, join, named, place, structure_difference
 from staged_ad.api.calling import function_name, leaf_name, leaf_type
 from staged_ad.api.derivatives import argument_positions
+from staged_ad.api.transformed import name_of
 from staged_ad.errors import ArgumentError, LeakedTracerError
 from staged_ad.ir import ArrayType, Program, Var
 from staged_ad.ir.types import describe
@@ -71,6 +72,10 @@ class Ruled(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.maker} of {function_name(self._f)}>"
+
+    def __reduce__(self) -> Any:
+        """Pickled by name where it has one, else with its function and rules."""
+        return name_of(self) or (_restored, (type(self), vars(self)))
 
     def __get__(self, instance: Any, owner: type) -> Any:
         """As a method: `self` is argument 0, which belongs in nondiff_argnums."""
@@ -155,6 +160,13 @@ def _leaf_type(leaf: Any, name: Callable[[], str]) -> ArrayType:
         return leaf_type(leaf, name)
     except ArgumentError as error:
         raise ArgumentError(f"{error}. Arguments that are no arrays belong in nondiff_argnums") from None
+
+
+def _restored(kind: type[Ruled], state: dict[str, Any]) -> Ruled:
+    """A pickled function with its rules."""
+    ruled = kind.__new__(kind)
+    vars(ruled).update(state)
+    return ruled
 
 
 def merged(static: dict[int, Any], dynamic: Sequence[Any]) -> list[Any]:

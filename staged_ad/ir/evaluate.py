@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import IndexingError, LinAlgError, StagedADError
+from staged_ad.errors import IndexingError, IntegerDivisionError, LinAlgError, OutOfRangeError, StagedADError
 from staged_ad.ir.program import Atom, Equation, Literal, Program, Var
 
 
@@ -34,7 +34,7 @@ def evaluate(program: Program, *arrays: Any) -> list[Any]:
         for equation, dead in zip(program.equations, program.last_uses, strict=True):
             try:
                 result = equation.primitive.evaluate(*map(read, equation.inputs), **equation.params)
-            except (LinAlgError, IndexingError) as error:
+            except (LinAlgError, IndexingError, OutOfRangeError, IntegerDivisionError) as error:
                 raise _located(error, equation) from None
             results = result if equation.primitive.multiple_results else (result,)
             values.update(zip(equation.outputs, results, strict=True))

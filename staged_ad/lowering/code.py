@@ -200,8 +200,7 @@ class Code:
             zero = self.constant(0, a.dtype)
             rest = self.sub(a, self.mul(self.floor_div(a, b), b))
             return self.select(self.compare("eq", b, zero), zero, rest)
-        zero = self.constant(0, a.dtype)
-        rest = self.math("fmod", a, b)
+        zero, rest = self.constant(0, a.dtype), self.math("fmod", a, b)
         moved = self.select(self._signs_differ(rest, b), self.add(rest, b), rest)
         return self.select(self.compare("eq", rest, zero), self.intrinsic("copysign", zero, b), moved)
 

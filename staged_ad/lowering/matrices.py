@@ -55,7 +55,7 @@ def canonical(program: Program) -> Program:
     """
     equations: list[Equation] = []
     shared = _read_again(program)
-    for equation in program.equations:
+    for equation in _side_by_side(program.equations, shared):
         if not shared.isdisjoint(equation.inputs) and _by_vector(equation) is not None:
             equations.extend(_summed(equation))
         elif wants_blas(equation):
@@ -87,6 +87,32 @@ def _read_again(program: Program) -> set[Atom]:
         for matrix, times in count.items()
         if times > 1 and sums_fit(matrix.type.with_shape(matrix.type.shape[1:]))
     }
+
+
+def _side_by_side(equations: Sequence[Equation], shared: set[Atom]) -> Sequence[Equation]:
+    """The products of each shared matrix behind the first of them, where what they need does not wait for that."""
+    order = list(equations)
+    for matrix in dict.fromkeys(atom for equation in equations for atom in equation.inputs if atom in shared):
+        products = [equation for equation in order if matrix in equation.inputs and _by_vector(equation) is not None]
+        for product in products[1:]:
+            first, last = order.index(products[0]), order.index(product)
+            needed = _needed(order[first:last], product)
+            if products[0] in needed or any(not e.outputs or any(True for _ in e.programs) for e in needed):
+                continue
+            others = [e for e in order[first + 1 :] if e is not product and e not in needed]
+            order = [*order[:first], *needed, products[0], product, *others]
+    return order
+
+
+def _needed(equations: Sequence[Equation], user: Equation) -> list[Equation]:
+    """Those of the equations before `user` on which it depends, in order."""
+    wanted = set(user.inputs)
+    needed: list[Equation] = []
+    for equation in reversed(equations):
+        if not wanted.isdisjoint(equation.outputs):
+            needed.append(equation)
+            wanted.update(equation.inputs)
+    return needed[::-1]
 
 
 def _summed(equation: Equation) -> list[Equation]:

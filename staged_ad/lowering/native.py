@@ -135,23 +135,31 @@ def _compiler() -> llvm.LLJIT:
 
 
 def _optimise(text: str) -> llvm.ModuleRef:
+    passes = _passes()
+    try:
+        return _run(passes, passes.simplify, text)
+    except RuntimeError:
+        return _run(passes, passes.few, text)
+
+
+def _run(passes: _Passes, simplify: llvm.FunctionPassManager, text: str) -> llvm.ModuleRef:
     # A context of its own: the global one would keep every type and constant until the process ends.
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()  # LLVM's passes end the process on text that is not well formed
-    passes = _passes()
     # A builder of its own: each run leaves callbacks behind in it, which the next run calls.
     builder = llvm.create_pass_builder(target_machine(), passes.options)
     passes.inline.run(module, builder)
     for function in module.functions:
         if not function.is_declaration:
-            passes.simplify.run(function, builder)
+            simplify.run(function, builder)
+    module.verify()  # so does its code generator: LLVM 22 moves shuffles before their operands now and then
     if "llvm.loop.unroll" in text:
         passes.unroll.run(module, builder)
     return module
 
 
 class _Passes(NamedTuple):
-    """`alwaysinline`, LLVM's O1 function pipeline, and unrolling for modules that ask for it.
+    """`alwaysinline`, LLVM's O1 function pipeline, a few passes where that fails, and unrolling where it is asked for.
 
     The emitter writes vectors, inlines and fuses by itself, so O2's whole-module part, vectorisers and
     GVN find nothing; they cost two thirds of the time of the passes.
@@ -160,6 +168,7 @@ class _Passes(NamedTuple):
     options: llvm.PipelineTuningOptions
     inline: llvm.ModulePassManager
     simplify: llvm.FunctionPassManager
+    few: llvm.FunctionPassManager
     unroll: llvm.ModulePassManager
 
 
@@ -172,4 +181,9 @@ def _passes() -> _Passes:
     inline, unroll = llvm.create_new_module_pass_manager(), llvm.create_new_module_pass_manager()
     inline.add_always_inliner_pass()
     unroll.add_loop_unroll_pass()
-    return _Passes(options, inline, builder.getFunctionPassManager(), unroll)
+    few = llvm.create_new_function_pass_manager()
+    few.add_sroa_pass()
+    few.add_simplify_cfg_pass()
+    few.add_new_gvn_pass()
+    few.add_dead_code_elimination_pass()
+    return _Passes(options, inline, builder.getFunctionPassManager(), few, unroll)

@@ -22,8 +22,12 @@ from staged_ad.lowering.schedule import ROWS, merged
 
 CACHED = 1 << 19
 """Bytes up to which nests find each other's results in the cache anyway."""
-BLOCK = 1 << 16
-"""Bytes of a block of rows."""
+LITTLE = 16
+"""Arrays that are so often smaller than the cache are no reason for nests to run together."""
+BLOCK, LARGEST_BLOCK = 1 << 16, 1 << 18
+"""Bytes of a block of rows, and up to how many it has where sums over a block are large."""
+SUMS = 16
+"""How often a block is larger than the sums over it."""
 LOCAL = 1 << 16
 """Bytes of the stack for what only one group reads."""
 FEWEST = 16
@@ -86,7 +90,8 @@ def _closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
     widths = {atom: width for atom, width in rows.widths.items() if inside[atom] + (atom in written) > 1}
     if shared <= CACHED or not widths:
         return list(group)
-    count = BLOCK // sum(widths.values())
+    sums = [nbytes(fold.array) for nest in group if 0 in nest.reduced for fold in nest.reduces]
+    count = max(BLOCK, SUMS * max(sums, default=0)) // sum(widths.values())
     count -= count % ROWS if count > ROWS else 0
     if count < 1 or rows.count // count < FEWEST:
         return list(group)
@@ -102,7 +107,7 @@ def _closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
 
 def sums_fit(type: ArrayType) -> bool:
     """Whether sums over blocks of rows, one for each, are little beside the blocks."""
-    return 16 * type.size * type.dtype.itemsize <= BLOCK
+    return SUMS * type.size * type.dtype.itemsize <= LARGEST_BLOCK
 
 
 def nbytes(atom: Atom) -> int:
@@ -133,8 +138,8 @@ def _together(nests: Sequence[Nest]) -> Rows | None:
         if not written.isdisjoint(nest.writes) or any(widths[var] is None for var in nest.writes):
             return None
         written.update(nest.writes)
-    connected = [set(nest.reads) | set(nest.writes) for nest in nests]
-    if any(not own & set().union(*connected[:k]) for k, own in enumerate(connected) if k):
+    connected = [{x for x in (*nest.reads, *nest.writes) if LITTLE * nbytes(x) >= CACHED} for nest in nests]
+    if not connected[0] or any(not own & set().union(*connected[:k]) for k, own in enumerate(connected) if k):
         return None
     sizes = {array: width * array.type.dtype.itemsize for array, width in widths.items() if width is not None}
     return Rows(list(nests), count, 1, sizes, {})

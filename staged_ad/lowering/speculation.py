@@ -24,8 +24,8 @@ from staged_ad.lowering.values import Instruction, Value, vector_type
 
 LONGEST, LONGEST_SCALAR = 200, 500
 """Nodes up to which a body is also written without masks."""
-SHARE = 8
-"""Masks count where so much of the work is in strong products: more than an eighth."""
+SHARE = 3
+"""Masks count where so much of the work is in strong products: more than a third."""
 UNLIKELY = '!0 = !{!"branch_weights", i32 1, i32 1000000}'
 """The metadata of the branch that is taken when a bet is lost."""
 

@@ -199,3 +199,12 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     for name in ("zeros_like", "ones_like", "empty_like", "full_like", "copy")
 }
 """Those that NumPy asks us for when they are given a traced array."""
+
+ARRAYS: tuple[Callable[..., Any], ...] = (
+    *(np.where, np.select, np.piecewise, np.roll, np.pad, np.resize, np.tensordot, np.cross, np.i0, np.isin),
+    *(np.cov, np.block, np.tile, np.apply_over_axes, np.linalg.tensordot, np.linalg.cross, np.diff, np.polyint),
+    np.linalg.tensorsolve,
+    *FUNCTIONS,
+    *(np.fft.fftn, np.fft.ifftn, np.fft.fft2, np.fft.ifft2),
+)
+"""Of other functions NumPy makes numbers, where there are no axes."""

@@ -82,6 +82,7 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.clip: clip,
+    vars(np)["_core"].umath.clip: clip,  # of x.clip(low, high), where x is an array of NumPy and a bound is traced
     np.round: round_,
     np.around: round_,
 }

@@ -41,12 +41,10 @@ _MAKING = [
         "diagflat",
         "tile",
         "repeat",
-        "roll",
         "tril",
         "triu",
         "append",
         "insert",
-        "pad",
         "outer",
         "kron",
         "where",
@@ -54,6 +52,9 @@ _MAKING = [
     *("bartlett", "blackman", "hamming", "hanning", "kaiser", "fft.fftfreq", "fft.rfftfreq"),
 ]
 """Functions that people make arrays with, to write into them."""
+
+_OF_THE_FIRST = ["pad", "roll", "nan_to_num", "unwrap"]
+"""Functions that NumPy asks their first argument for alone; others may be traced too."""
 
 _JOINING = ["concatenate", "concat", "stack", "vstack", "hstack", "dstack", "column_stack"]
 
@@ -73,6 +74,12 @@ def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
 
 def making(original: Any, *args: Any, **kwargs: Any) -> Any:
     return _own(_of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
+
+
+def _of_the_first(original: Any, *args: Any, **kwargs: Any) -> Any:
+    if args and isinstance(args[0], np.ndarray) and is_traced(*args[1:], *kwargs.values()):
+        args = (made(args[0]), *args[1:])
+    return making(original, *args, **kwargs)
 
 
 def _joining(original: Any, arrays: Any, *args: Any, **kwargs: Any) -> Any:
@@ -156,6 +163,7 @@ def _grid(original: Any, key: Any) -> Any:
 CREATORS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_ORDINARY, _of_lists),
     **dict.fromkeys(_MAKING, making),
+    **dict.fromkeys(_OF_THE_FIRST, _of_the_first),
     **dict.fromkeys(_JOINING, _joining),
     "fromiter": _fromiter,
     "block": _block,

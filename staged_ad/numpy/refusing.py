@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from staged_ad.errors import UnsupportedError
-from staged_ad.numpy.arrays import is_traced
+from staged_ad.numpy.of_lists import making
+from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 
 REFUSED: dict[str, str] = {
@@ -50,7 +51,8 @@ def _unless_known(name: str, reason: str) -> Callable[..., Any]:
     refuse = _refusing(name, reason)
 
     def apply(original: Any, *args: Any, **kwargs: Any) -> Any:
-        return refuse() if is_traced(*args, *kwargs.values()) else original(*args, **kwargs)
+        unknown = [x for x in (*args, *kwargs.values()) if isinstance(x, Tracer) and x.array is None]
+        return refuse() if unknown else making(original, *args, **kwargs)
 
     return apply
 

@@ -97,6 +97,7 @@ _creators = refusing.CREATORS | creation.CREATORS | of_lists.CREATORS | polynomi
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)
 OPERATIONS.views.update(inplace.VIEWS)
+OPERATIONS.arrays.update(creation.ARRAYS)
 OPERATIONS.same.update(inplace.SAME)
 OPERATIONS.by_element.update(inplace.BY_ELEMENT)
 OPERATIONS.changes.update(inplace.CHANGES)

@@ -25,6 +25,7 @@ from staged_ad.numpy.promotion import (
     to_float,
     to_shape,
 )
+from staged_ad.numpy.python_integers import checked
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import complexes as c
 from staged_ad.primitives import exponential as e
@@ -198,8 +199,9 @@ def power(x: Any, y: Any, keep_weak: bool = False) -> Any:
     """x ** y; an exponent that is a Python number with a whole value needs no logarithm."""
     if isinstance(y, int | float) and not isinstance(y, bool):
         base = as_value(x)
-        if keep_weak and typeof(base).dtype == BOOL and typeof(base).shape and type(y) is int and y == 2:
-            return square(base)  # int8, while booleans to other powers are int64
+        array = typeof(base).shape or not getattr(x, "number", True)
+        if keep_weak and typeof(base).dtype == BOOL and array and type(y) is int and y == 2:
+            return square(base)  # int8, while booleans to other powers, and numbers, are int64
         dtype = resolve(np.power, [typeof(base), typeof(as_value(y))])[-1]
         weak = keep_weak and typeof(base).weak
         if dtype.kind in "fc" and y == 0.5:
@@ -356,7 +358,7 @@ not_equal, isnan = UFUNCS[np.not_equal], UFUNCS[np.isnan]
 
 
 def _operator(ufunc: np.ufunc) -> Callable[..., Any]:
-    function = UFUNCS[ufunc]
+    function = checked(ufunc, UFUNCS[ufunc])
     return lambda *xs: function(*_numbers(xs), keep_weak=True)
 
 

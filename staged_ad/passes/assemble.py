@@ -3,7 +3,9 @@
 Reverse mode gives such sums for ``x[0]``, ``x[1]``, ...: each piece a cotangent padded with zeros to the shape of x.
 As pads, every piece would be computed at every element of x.
 
-Invariant: values are unchanged, save that -0.0 plus the zero of a pad was 0.0.
+Where the pieces are elements of a matrix, it is a concatenation of rows, which are concatenations of elements.
+
+Invariant: values are unchanged up to the order of sums, and save that -0.0 plus the zero of a pad was 0.0.
 Start at ``assemble``.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from staged_ad.ir import Atom, Equation, Program, Source, Var, filled
 from staged_ad.primitives import makers as m
@@ -21,17 +23,26 @@ Definitions = Mapping[Var, Equation]
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """`value` stands at ``start:stop`` of one axis of a larger array, zeros elsewhere."""
+class _Term:
+    """`value` with `low` zeros before it and `high` behind it along each axis; `padded` is this, where it exists."""
 
     value: Atom
-    axis: int
-    start: int
-    stop: int
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    padded: Atom | None
 
     @property
-    def place(self) -> tuple[int, int, int]:
-        return self.axis, self.start, self.stop
+    def axis(self) -> int | None:
+        """The first axis along which there are zeros."""
+        return next((k for k, (a, b) in enumerate(zip(self.low, self.high, strict=True)) if a or b), None)
+
+    def place(self, axis: int) -> tuple[int, int]:
+        return self.low[axis], self.low[axis] + self.value.type.shape[axis]
+
+    def between(self, axis: int) -> _Term:
+        """Without the zeros along `axis`."""
+        low, high = ((*zeros[:axis], 0, *zeros[axis + 1 :]) for zeros in (self.low, self.high))
+        return _Term(self.value, low, high, None if any(low) or any(high) else self.value)
 
 
 def assemble(program: Program) -> Program:
@@ -62,30 +73,51 @@ def _is_sum(equation: Equation) -> bool:
 
 def _assembled(equation: Equation, definitions: Definitions, uses: Mapping[Var, int]) -> list[Equation]:
     """What replaces the last addition of a sum; the earlier ones die."""
-    terms = _terms(equation, definitions, uses)
-    places: dict[tuple[int, int, int], list[Atom]] = {}
-    rest: list[Atom] = []
-    found = [(term, _piece(term, definitions)) for term in terms]
-    chosen = _disjoint([piece for _, piece in found if piece is not None])
-    if len(chosen) < 2:
+    terms = [_term(atom, definitions) for atom in _terms(equation, definitions, uses)]
+    places = _disjoint(terms)[1]
+    if len(places) < 2:
         return [equation]
-    for piece in chosen:
-        places[piece.place] = []
-    for term, candidate in found:
-        if candidate is not None and candidate.place in places:
-            places[candidate.place].append(candidate.value)
-        else:
-            rest.append(term)
     new: list[Equation] = []
-    pieces = []
-    for piece in chosen:
-        values = places[piece.place]
-        pieces.append(replace(piece, value=_sum(values, Var(piece.value.type), new, equation.source)))
-    (output,) = equation.outputs
-    whole = Var(output.type) if rest else output
-    new.append(_concatenation(pieces, whole, equation.source))
-    _sum([whole, *rest], output, new, equation.source)
+    _total(terms, equation.outputs[0], new, equation.source)
     return new
+
+
+def _total(terms: Sequence[_Term], output: Var, new: list[Equation], source: Source | None) -> None:
+    """Adds the terms up to `output`: place by place along one axis, which are joined, and then the others."""
+    axis, places = _disjoint(terms)
+    groups: dict[tuple[int, int], list[_Term]] = {place: [] for place in places}
+    rest = []
+    for term in terms:
+        if term.axis == axis and term.place(axis) in groups:
+            groups[term.place(axis)].append(term.between(axis))
+        else:
+            rest.append(_padded(term, output, new, source))
+    pieces = []
+    shape = output.type.shape
+    for place, inside in groups.items():
+        type = next((term.value.type for term in inside if not term.value.type.weak), inside[0].value.type)
+        piece = Var(type.with_shape((*shape[:axis], place[1] - place[0], *shape[axis + 1 :])))
+        pieces.append((place, _whole(inside, piece, new, source)))
+    whole = Var(output.type) if rest else output
+    new.append(_concatenation(axis, pieces, whole, source))
+    _sum([whole, *rest], output, new, source)
+
+
+def _padded(term: _Term, like: Var, new: list[Equation], source: Source | None) -> Atom:
+    """A term with its zeros."""
+    if term.padded is not None:
+        return term.padded
+    result = Var(like.type)
+    new.append(Equation(s._pad.primitive, (term.value,), {"low": term.low, "high": term.high}, (result,), source))
+    return result
+
+
+def _whole(terms: Sequence[_Term], output: Var, new: list[Equation], source: Source | None) -> Atom:
+    """The sum of terms, as `output` or as the only term itself."""
+    if any(term.axis is not None for term in terms):
+        _total(terms, output, new, source)
+        return output
+    return _sum([term.value for term in terms], output, new, source)
 
 
 def _sum(terms: Sequence[Atom], output: Var, new: list[Equation], source: Source | None) -> Atom:
@@ -112,38 +144,34 @@ def _terms(equation: Equation, definitions: Definitions, uses: Mapping[Var, int]
     return terms
 
 
-def _piece(atom: Atom, definitions: Definitions) -> _Piece | None:
+def _term(atom: Atom, definitions: Definitions) -> _Term:
     equation = definitions.get(atom) if isinstance(atom, Var) else None
-    if equation is None or equation.primitive is not s._pad.primitive:
-        return None
-    (value,) = equation.inputs
-    low, high = equation.params["low"], equation.params["high"]
-    axes = [k for k, (a, b) in enumerate(zip(low, high, strict=True)) if a or b]
-    if len(axes) != 1 or not value.type.size:
-        return None
-    (axis,) = axes
-    return _Piece(value, axis, low[axis], low[axis] + value.type.shape[axis])
+    if equation is None or equation.primitive is not s._pad.primitive or not equation.inputs[0].type.size:
+        none = (0,) * atom.type.ndim
+        return _Term(atom, none, none, atom)
+    return _Term(equation.inputs[0], equation.params["low"], equation.params["high"], atom)
 
 
-def _disjoint(pieces: Sequence[_Piece]) -> list[_Piece]:
-    """Pieces along the axis of the first that do not overlap, in order of place."""
-    if not pieces:
-        return []
-    chosen: list[_Piece] = []
-    for piece in sorted((p for p in pieces if p.axis == pieces[0].axis), key=lambda p: (p.stop, p.start)):
-        if not chosen or piece.start >= chosen[-1].stop:
-            chosen.append(piece)
-    return chosen
+def _disjoint(terms: Sequence[_Term]) -> tuple[int, list[tuple[int, int]]]:
+    """The axis of the first term with zeros, and places along it that do not overlap, in their order."""
+    axis = next((term.axis for term in terms if term.axis is not None), 0)
+    places = {term.place(axis) for term in terms if term.axis == axis}
+    chosen: list[tuple[int, int]] = []
+    for start, stop in sorted(places, key=lambda place: (place[1], place[0])):
+        if not chosen or start >= chosen[-1][1]:
+            chosen.append((start, stop))
+    return axis, chosen
 
 
-def _concatenation(pieces: Sequence[_Piece], output: Var, source: Source | None) -> Equation:
-    axis = pieces[0].axis
+def _concatenation(
+    axis: int, pieces: Sequence[tuple[tuple[int, int], Atom]], output: Var, source: Source | None
+) -> Equation:
     parts: list[Atom] = []
     reached = 0
-    for piece in pieces:
-        parts += _gap(output, axis, piece.start - reached)
-        parts.append(piece.value)
-        reached = piece.stop
+    for (start, stop), piece in pieces:
+        parts += _gap(output, axis, start - reached)
+        parts.append(piece)
+        reached = stop
     parts += _gap(output, axis, output.type.shape[axis] - reached)
     return Equation(s.concatenate.primitive, tuple(parts), {"axis": axis}, (output,), source)
 

@@ -15,6 +15,7 @@ import numpy as np
 from staged_ad.errors import (
     DegenerateError,
     DTypeError,
+    IntegerDivisionError,
     InvalidValueError,
     LinAlgError,
     OutOfRangeError,
@@ -60,6 +61,12 @@ ERRORS: dict[str, tuple[type[StagedADError], str]] = {
         "dependent; see docs/linalg.md",
     ),
     "range": (OutOfRangeError, "Python integer out of bounds for the integers that it meets; write x.astype(int)"),
+    "overflow": (
+        OutOfRangeError,
+        "a Python integer that is computed here does not fit into int64; write float(n) in its place, or pass n as a "
+        "static argument: jit(f, static_argnums=...)",
+    ),
+    "zero": (IntegerDivisionError, "integer division or modulo by zero"),
     "nan": (InvalidValueError, "All-NaN slice encountered"),
     "weights": (ZeroWeightsError, "Weights sum to zero, can't be normalized"),
 }

@@ -12,24 +12,17 @@ from typing import Any
 import numpy as np
 
 from staged_ad.tracing.numbers import NumberProtocol
+from staged_ad.tracing.operations import OPERATIONS
 
 OF_PYTHON = (np.real, np.imag, np.allclose, np.array_equal, np.array_equiv)
 """These may give numbers of Python: parts of a number, and booleans."""
-_ARRAYS = {
-    *(np.where, np.select, np.piecewise, np.isin, np.i0, np.cov, np.polyint, np.resize, np.tile, np.cross, np.roll),
-    *(np.diff, np.pad, np.block, np.fft.fftn, np.fft.ifftn, np.fft.fft2, np.fft.ifft2),
-    *(np.tensordot, np.apply_over_axes, np.linalg.tensordot, np.linalg.cross),
-}
-"""Functions of which a result without axes is an array in NumPy; that of others is a number."""
 _QUANTILES = {np.median, np.nanmedian, np.quantile, np.nanquantile, np.percentile, np.nanpercentile}
 """These give arrays where they keep the axes that there are not."""
-AS_THEY_ARE = {np.copy, np.zeros_like, np.ones_like, np.full_like, np.empty_like}
-"""Copies of numbers are numbers, and so on."""
 
 
 def gives_arrays(function: Callable[..., Any], options: dict[str, Any]) -> bool:
     """Whether a result without axes is an array."""
-    return function in _ARRAYS or (function in _QUANTILES and bool(options.get("keepdims")))
+    return function in OPERATIONS.arrays or (function in _QUANTILES and bool(options.get("keepdims")))
 
 
 def numbers(results: Any, are: bool = True) -> Any:

@@ -37,6 +37,8 @@ class Operations:
     views
         names and callables whose result looks into the memory of the array they are given: False where it cannot be
         written to, ``(array, elements) -> array`` where the elements of the result are no elements of the array.
+    arrays
+        functions of which the result is an array, no number, also where it has no axes.
     same
         functions and names of methods whose result is the array they are given, where they return it.
     by_element
@@ -58,6 +60,7 @@ class Operations:
     functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
     views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
+    arrays: set[Callable[..., Any]] = field(default_factory=set)
     same: set[str | Callable[..., Any]] = field(default_factory=set)
     by_element: set[Callable[..., Any]] = field(default_factory=set)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)

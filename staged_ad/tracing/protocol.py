@@ -16,7 +16,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.tracing.advice import concretization_error, missing_attribute
-from staged_ad.tracing.axisless import AS_THEY_ARE, OF_PYTHON, gives_arrays, is_number, number, numbers
+from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
@@ -178,10 +178,6 @@ class ArrayProtocol(NumberProtocol):
             raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
-    def __contains__(self: Any, element: Any) -> bool:
-        found: Any = self == element
-        return bool(found.any())
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         try:
             return self._applied(ufunc, method, *inputs, **kwargs)
@@ -254,8 +250,7 @@ class ArrayProtocol(NumberProtocol):
         if function in OPERATIONS.same and any(results is x for x in args):
             return results
         results = apart(results, (*args, *kwargs.values()))
-        if function not in AS_THEY_ARE:
-            results = numbers(results, not gives_arrays(function, kwargs))
+        results = numbers(results, not gives_arrays(function, kwargs))
         if function in OPERATIONS.by_element:
             results = ordered_as(results, args)
         return results if out is None else _into_all(out, results, name)

@@ -1,6 +1,7 @@
 """Pytrees: nested containers of arrays, by optree. Plain dataclasses are containers too.
 
-Invariant: flattening and unflattening are inverse; leaves are in optree's order.
+Invariant: flattening and unflattening are inverse, to the order of keys; leaves are in the order of sorted keys, and
+structures are equal whatever the order of their keys is, which ``order`` tells.
 Start at ``flatten``.
 """
 
@@ -8,14 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
+from threading import Lock
 from typing import Any
 
 import optree
 
 from staged_ad.errors import ArgumentError
+from staged_ad.tracing.fixed import canonical
 
 NAMESPACE = "staged_ad"
+_ORDERED = "staged_ad.ordered"
+_FOREVER = ExitStack()
+_FOREVER.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
+_REGISTERING = Lock()
 TreeSpec = optree.PyTreeSpec
 DATACLASSES: dict[type, tuple[list[str], Callable[..., Any]]] = {}
 """Dataclasses that are containers because they were met among arguments: the names of their fields, and what makes an
@@ -46,9 +53,18 @@ def _register(cls: type) -> None:
             object.__setattr__(instance, name, value)
         return instance
 
-    with suppress(ValueError):  # another thread was faster
-        optree.register_pytree_node(cls, children, rebuild, namespace=NAMESPACE)
-        DATACLASSES[cls] = names, rebuild
+    with _REGISTERING:
+        if cls not in DATACLASSES:  # another thread was not faster
+            DATACLASSES[cls] = names, rebuild
+            for namespace in (_ORDERED, NAMESPACE):
+                optree.register_pytree_node(cls, children, rebuild, namespace=namespace)
+
+
+def order(tree: Any) -> tuple[TreeSpec, Any]:
+    """The structure of a tree that was flattened, with the order and the types of its keys."""
+    spec = optree.tree_structure(tree, namespace=_ORDERED)
+    odd = tuple([key for path in spec.paths() for key in path if type(key) not in (str, int)])
+    return spec, canonical(odd)
 
 
 def unflatten(spec: TreeSpec, leaves: Sequence[Any]) -> Any:

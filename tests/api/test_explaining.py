@@ -76,6 +76,17 @@ def model(p: Any, x: Any, n: int = 2, *, k: Any = 1.0) -> Any:
         ),
         ((call({"w": X}, X), call({"w": X}, X, k=2.0)), ["given by name now: k"]),
         (
+            (call({"w": X, "b": [{3: X, 1: X}]}, X), call({"w": X, "b": [{1: X, 3: X}]}, X)),
+            ["argument 0 (p) of model at ['b'][0]: order of keys 1, 3, before 3, 1"],
+        ),
+        (
+            (call({"w": X, "b": X}, X), call({"b": X, "w": X[:2]}, X)),
+            [
+                "argument 0 (p) of model at ['w']: shape (2,), before (3,)",
+                "argument 0 (p) of model: order of keys 'b', 'w', before 'w', 'b'",
+            ],
+        ),
+        (
             (call({"w": X}, X), call({"w": X}, x=X)),
             ["1 positional arguments, before 2", "given by name now: x"],
         ),

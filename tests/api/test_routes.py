@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import staged_ad as sad
 from staged_ad.api.routes import LARGEST, make_builder, make_reader
-from staged_ad.tracing.trees import flatten, unflatten
+from staged_ad.tracing.trees import flatten, order, unflatten
 
 Point = namedtuple("Point", "x y")
 Other = namedtuple("Other", "x y")
@@ -35,7 +35,7 @@ def trees() -> st.SearchStrategy[Any]:
         return st.one_of(
             some,
             some.map(tuple),
-            st.dictionaries(st.sampled_from(["a", "b", "c", 1, (2, "d")]), inner, max_size=3),
+            st.dictionaries(st.sampled_from(["a", "b", "c", 1, True, 1.0, (2, "d")]), inner, max_size=3),
             st.builds(Point, inner, inner),
             st.builds(Layer, inner, inner),
             st.lists(st.tuples(st.sampled_from("ab"), inner), max_size=2).map(OrderedDict),
@@ -69,14 +69,16 @@ def test_a_reader_gives_the_leaves_of_calls_of_its_structure_and_of_no_others(
     static: dict[int | str, Any] = {k: args[k] for k in chosen if isinstance(k, int) and k < len(args)}
     static |= {name: kwargs[name] for name in chosen if name in kwargs}
     leaves, spec = flatten(parted(args, kwargs, static))
+    ordered = order(parted(args, kwargs, static))
     positions = [k for k in range(len(args)) if k not in static]
-    read = make_reader(spec, positions, list(static.items()), plain=False)
+    read = make_reader(spec, positions, list(static.items()), plain=False, free=list(kwargs))
     if holds(parted(args, kwargs, static), OrderedDict):
         assert read is None
         return
     assert read is not None
     assert list(read(args, kwargs)) == leaves  # type: ignore[arg-type]
 
+    names = list(kwargs)
     args, kwargs = other
     same_static = all(key in kwargs if isinstance(key, str) else key < len(args) for key in static) and all(
         (type(found), found) == (type(value), value)
@@ -87,10 +89,11 @@ def test_a_reader_gives_the_leaves_of_calls_of_its_structure_and_of_no_others(
     if found is not None:
         leaves, other_spec = flatten(parted(args, kwargs, static))
         assert same_static
+        assert other_spec != spec or order(parted(args, kwargs, static)) == ordered
         # what is nested deeper than a leaf is refused by the native code, which wants an array
         assert list(found) == (leaves if other_spec == spec else spec.flatten_up_to(parted(args, kwargs, static)))
     elif same_static:
-        assert flatten(parted(args, kwargs, static))[1] != spec
+        assert order(parted(args, kwargs, static)) != ordered or list(kwargs) != names
 
 
 @given(trees())

@@ -36,7 +36,7 @@ SCOPE: dict[str, Any] = {
 LARGEST = 400
 """How many elements a value may have."""
 MEMORY = r"(?<=order=)'[AK]'|(?<=ravel\()'[AK]'"
-EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}\b"
+EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}(\.0)?\b"
 
 PLAIN = {
     "through_program(f, *args)": 4,

@@ -73,6 +73,16 @@ def each(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | None])
     return [np.stack(parts) for parts in zip(*results, strict=True)]
 
 
+def as_number(x: Any) -> Any:
+    """An array without axes as the number that NumPy would have."""
+    return x[()] if isinstance(x, np.ndarray) else x
+
+
+def each_of_numbers(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+    """The same with numbers for slices without axes, for which vmapped ones pass."""
+    return each(lambda *xs: f(*map(as_number, xs)), args, axes)
+
+
 def scanned(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | None]) -> Any:
     """`f` of every slice by a scan."""
     moved = tuple(np.moveaxis(x, axis, 0) for x, axis in zip(args, axes, strict=True) if axis is not None)

@@ -163,6 +163,9 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.fmax.reduce(x[:0], axis=(), initial=1.0), V),
     (lambda x: np.array([4.0 in x, 1.0 in x, 2.5 in x[:, None], x[0] in x, 1.0 in np.array(x[0])]), V),
     (lambda x: special.softmax(x[:0].reshape(0, 2), axis=1), V),
+    *[(lambda x, f=f: f(N, x[0]), V) for f in (lambda n, t: n.clip(t, 3), lambda n, t: np.nan_to_num(n, nan=t))],
+    (lambda x: np.pad(N, 1, constant_values=x[0]) + np.append(np.roll(N, np.argmax(x)), [x[1], 1]), V),
+    (lambda x: (np.array(x[0] > 0) ** 2, np.full((), True) ** 2, (x[0] > 0) ** 2, np.array(x[0] > 0) ** 3), V),
     (lambda x: np.poly(x[:2, None] * x[1:] + 5 * np.eye(2)), V),
     *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
 ]

@@ -93,3 +93,13 @@ def test_a_store_that_is_also_chosen_from_is_looked_at():
     first, second = sad.jit(f)(t, p)
     assert np.array_equal(first, np.zeros(64))
     assert np.array_equal(second, np.ones(64))
+
+
+def test_what_the_passes_of_llvm_spoil_is_compiled_with_fewer_of_them():
+    def total(x):
+        return np.sum(np.sin(np.multiply.accumulate(x, axis=0)))
+
+    x = np.random.default_rng(0).normal(size=(2, 4))
+    slope = sad.grad(lambda x: 3 * sad.checkpoint(total)(x))
+    found = sad.jit(lambda x: sad.jvp(slope, (x,), (np.cos(x),))[1])(x)
+    np.testing.assert_allclose(found, sad.jvp(slope, (x,), (np.cos(x),))[1], rtol=1e-12, atol=1e-12)

@@ -45,7 +45,7 @@ def test_sums_of_rows_in_parallel_chunks() -> None:
     np.testing.assert_allclose(sad.jit(lambda x, w: np.sum(x * np.exp(w), axis=1))(x, w), x @ np.exp(w), rtol=1e-10)
 
 
-@pytest.mark.parametrize("shape", [(4000, 50), (4001, 33), (300, 700), (70_000, 2)])
+@pytest.mark.parametrize("shape", [(4000, 50), (4001, 33), (300, 700), (300, 3000), (70_000, 2)])
 def test_a_matrix_with_several_vectors_is_read_once(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(2)
     x, w, y = rng.normal(size=shape), rng.normal(size=shape[1]), rng.normal(size=shape[0])
@@ -57,4 +57,25 @@ def test_a_matrix_with_several_vectors_is_read_once(shape: tuple[int, int]) -> N
     product = sad.jit(lambda v: sad.jvp(sad.grad(loss), (w,), (v,))[1])
     np.testing.assert_allclose(product(w), sad.jvp(sad.grad(loss), (w,), (w,))[1], rtol=1e-9, atol=1e-12)
     loops = sad.jit(sad.grad(loss)).lower(w).text("loops")
-    assert ("blocks of" in loops) == (x.nbytes > 2**19 and 16 * w.nbytes <= 2**16)
+    assert ("blocks of" in loops) == (x.nbytes > 2**19 and 16 * w.nbytes <= 2**18)
+
+
+def test_products_of_one_matrix_are_computed_together_where_what_the_second_needs_does_not_wait_for_the_first():
+    def f(A: Any, x: Any) -> Any:
+        forward = x @ A
+        return np.sum(forward * x) + A @ (np.sum(x) * x)
+
+    random = np.random.default_rng(0)
+    A, x = random.normal(size=(700, 700)), random.normal(size=700)
+    assert "blocks of" in sad.jit(f).lower(A, x).text("loops")
+    np.testing.assert_allclose(sad.jit(f)(A, x), f(A, x), rtol=1e-10, atol=1e-10)
+
+
+def test_products_that_need_the_one_before_them_follow_it():
+    def f(A: Any, x: Any) -> Any:
+        return A @ (x @ A)
+
+    random = np.random.default_rng(0)
+    A, x = random.normal(size=(700, 700)), random.normal(size=700)
+    assert "blocks of" not in sad.jit(f).lower(A, x).text("loops")
+    np.testing.assert_allclose(sad.jit(f)(A, x), f(A, x), rtol=1e-10, atol=1e-10)

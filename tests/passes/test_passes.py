@@ -131,6 +131,16 @@ def test_assemble_makes_a_concatenation_of_disjoint_pads() -> None:
     assert names.count("concatenate") == 1
 
 
+def elements(x: Any) -> Any:
+    return x[0, 0] * x[1, 1] * x[0, 0] - x[0, 1] * x[1, 0] + x[2, 1] + np.sum(x[1:, 1] * 2.0) + np.sum(x[0])
+
+
+def test_assemble_joins_the_elements_of_a_matrix() -> None:
+    names = after(lambda p: dce(assemble(p)), sad.grad(elements), np.arange(1.0, 7.0).reshape(3, 2))
+    assert names.count("pad") == 1  # two rows of one column
+    assert names.count("concatenate") == 4  # three rows, and the matrix of them
+
+
 def test_assemble_leaves_overlapping_pads() -> None:
     gradient = sad.grad(lambda x: np.sum(np.sin(x[1:]) * x[:-1]))
     names = after(lambda p: dce(assemble(simplify(p))), gradient, np.linspace(1, 2, 5))

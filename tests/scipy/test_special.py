@@ -356,3 +356,17 @@ def test_a_fixed_order_may_be_traced_and_mapped():
 def test_what_is_not_supported_says_what_to_write(f: Any, error: type[Exception], message: str):
     with pytest.raises(error, match=message):
         sad.grad(f)(0.5)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "slope"),
+    [
+        (sp.exprel, np.array([np.inf, 1e17, 1.0, -1e17, -np.inf]), [np.inf, np.inf, 1.0, 1e-34, 0.0]),
+        (lambda p: sp.boxcox(0.0, p), np.array([2.5, -2.5, 0.0]), [0.16, np.inf, np.inf]),
+        (lambda p: sp.boxcox1p(np.inf, p), np.array([2.0, -2.0]), [np.inf, 0.25]),
+        (lambda z: sp.hyp2f1(-1.5, 0.0, 1.0, z), np.array([0.5, 2.0]), [0.0, 0.0]),
+        (lambda z: sp.hyp1f1(0.0, 2.0, z), np.array([0.5, 1e5]), [0.0, 0.0]),
+    ],
+)
+def test_slopes_of_special_functions_hold_at_the_ends(f: Callable[[Any], Any], x: Any, slope: list[float]):
+    assert_same(sad.jit(sad.grad(lambda x: np.sum(f(x))))(x), np.array(slope))

@@ -56,6 +56,7 @@ REFUSED: list[tuple[Any, type[StagedADError], str]] = [
     (lambda x: operator.setitem(x, 0, 1.0), MutationError, "x.copy()"),
     (lambda x: np.add(x, x, out=X), MutationError, "y = np.array(y)"),
     (lambda x: np.add(x, x, where=np.array([True, False])), UnsupportedError, "np.where"),
+    (lambda x: np.subtract.reduce(x, where=np.array([True, False]), initial=1.0), UnsupportedError, "where"),
     (lambda x: np.sin(x, dtype=np.int64), DTypeError, "sin"),
     (lambda x: np.pad(x, 1, mode=lambda *args: None), UnsupportedError, "function"),
     (lambda x: np.repeat(x, x.astype(int)), ConcretizationError, "static argument"),
