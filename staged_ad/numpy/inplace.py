@@ -56,6 +56,7 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
     size = typeof(value).size
     if mode != "raise" and size:
         positions = np.mod(positions, size) if mode == "wrap" else np.clip(positions, 0, size - 1)
+    v = array(v) if isinstance(v, list | tuple) else v
     if not np.size(v):
         return value
     values = _repeated(v, positions.size)

@@ -12,7 +12,7 @@ from staged_ad.tracing.libraries import when_imported as _when_imported
 
 _MODULES = ("linalg", "special")
 
-for _name in _MODULES:
+for _name in (*_MODULES, "fft", "sparse"):
     _when_imported(f"scipy.{_name}", f"{__name__}.{_name}")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from staged_ad.errors import ConcretizationError
 from staged_ad.frames import is_internal, user_frame
 from staged_ad.ir import Source
+from staged_ad.tracing.foreign import asked_by
 from staged_ad.tracing.source import called_name, instruction_at, location, user_source
 
 INDEXED = (
@@ -90,6 +91,9 @@ def contents_error(tracer: Any) -> ConcretizationError:
     called = called_name(frame.f_code, frame.f_lasti) if frame is not None else None
     if called in DTYPES:
         return concretization_error(f"np.{called}()", f"Write x.astype(np.{called})", tracer)
+    foreign = _foreign_error("the contents", tracer)
+    if foreign is not None:
+        return foreign
     if called is not None and _is_ufunc(called):
         advice = f"A list holds it, as in {called}([x, y]): write {called}(np.array([x, y]))"
     elif doing == "BINARY_SUBSCR":
@@ -97,6 +101,15 @@ def contents_error(tracer: Any) -> ConcretizationError:
     else:
         advice = _COMBINED if doing in ("BINARY_OP", "COMPARE_OP") else _CALLED
     return concretization_error("the contents", advice, tracer)
+
+
+def _foreign_error(kind: str, tracer: Any) -> ConcretizationError | None:
+    """Where a function of another library asks, as scipy.integrate.quad does; None where nobody knows which."""
+    name, instead = asked_by()
+    if not instead and not (name.startswith("scipy.") and not name.startswith("scipy.linalg")):
+        return None
+    instead = instead or "it outside of the traced function, or in staged_ad.pure_callback with a rule by custom_jvp"
+    return concretization_error(kind, f"{name} asks for numbers: it takes no traced values. Write {instead}", tracer)
 
 
 def _is_ufunc(name: str) -> bool:
@@ -118,6 +131,9 @@ def number_error(kind: str, tracer: Any) -> ConcretizationError:
     """What to raise where a traced value is asked for its 'float()' or 'complex()'."""
     if _doing().startswith("STORE_"):
         return _stored_error(location(user_source()))
+    foreign = _foreign_error(kind, tracer)
+    if foreign is not None:
+        return foreign
     return concretization_error(kind, f"Leave the {kind} away, and {_LEAVE[kind]}", tracer)
 
 

@@ -137,7 +137,9 @@ def _prepare() -> None:
         present = {name: namespace[name] for name in names}
         if _originals.get(module) != present:
             _originals[module] = present
-            _stand_ins[module] = {name: _stand_in(f"{module}.{name}", f, _active) for name, f in present.items()}
+            _stand_ins[module] = {
+                name: _stand_in(f"{module}.{name}", f, _active, isinstance(holder, type)) for name, f in present.items()
+            }
             _replacing.update((id(f), _stand_ins[module][name]) for name, f in present.items())
 
 
@@ -151,8 +153,8 @@ def _names(creators: tuple[str, ...]) -> dict[str, list[str]]:
     return found
 
 
-def _stand_in(name: str, original: Any, active: Callable[[], bool]) -> Any:
-    if name.endswith("__"):
+def _stand_in(name: str, original: Any, active: Callable[[], bool], of_class: bool) -> Any:
+    if of_class:
         return _method(name, original, active)
     return _Creator(name, original, active) if callable(original) else _Indexed(name, original, active)
 
@@ -163,7 +165,8 @@ def _method(name: str, original: Callable[..., Any], active: Callable[[], bool])
 
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not active() or (not makes and package_of(sys._getframe(1).f_globals) in LIBRARIES):
+        asked = makes or package_of(sys._getframe(1).f_globals) not in LIBRARIES or _holds_traced(args)
+        if not active() or not asked:
             return original(self, *args, **kwargs)
         return OPERATIONS.creators[name](original, self, *args, **kwargs)
 

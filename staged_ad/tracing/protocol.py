@@ -34,13 +34,20 @@ def _binary(name: str, by_element: bool = True) -> tuple[Callable[..., Any], Cal
     def forward(self: ArrayProtocol, other: Any, *modulus: Any) -> Any:
         if any(number is not None for number in modulus):
             raise ArgumentError("pow(x, n, m) of a traced value: NumPy has no powers by a modulus; write x**n % m")
-        defers = isinstance(other, Deferring) or getattr(type(other), "__array_ufunc__", True) is None
-        return NotImplemented if defers else apply(self, other)
+        return NotImplemented if _is_left_to(other) else apply(self, other)
 
     def reflected(self: ArrayProtocol, other: Any, *modulus: Any) -> Any:
         return apply(other, self)
 
     return forward, reflected
+
+
+def _is_left_to(other: Any) -> bool:
+    """Whether an operation is that of the other operand: an object as of np.polynomial, or a sparse matrix."""
+    kind = type(other)
+    if kind is np.ndarray or kind is float or isinstance(other, NumberProtocol):
+        return False
+    return isinstance(other, Deferring) or getattr(kind, "__array_ufunc__", True) is None or hasattr(kind, "tocsr")
 
 
 def _equality(name: str) -> Callable[..., Any]:

@@ -33,10 +33,16 @@ def location(source: Source | None) -> str:
 # -- what a line does ---------------------------------------------------------------------------------------------
 
 
+def _instruction(code: CodeType, position: int) -> dis.Instruction | None:
+    """The one that contains `position`: while a function of Python is called, that is behind the start of the call."""
+    before = [i for i in dis.get_instructions(code) if i.offset <= position]
+    return before[-1] if before else None
+
+
 @functools.lru_cache(maxsize=4096)
 def instruction_at(code: CodeType, position: int) -> str:
     """The name of the instruction at `position` of a code object; indexing is BINARY_SUBSCR in all versions."""
-    found = next((i for i in dis.get_instructions(code) if i.offset == position), None)
+    found = _instruction(code, position)
     if found is None:
         return ""
     return "BINARY_SUBSCR" if found.opname == "BINARY_OP" and found.argrepr == "[]" else found.opname
@@ -49,7 +55,8 @@ def called_name(code: CodeType, position: int) -> str | None:
     Of all that is loaded at the place where the text of the call begins, it is what ends last before the call does.
     """
     instructions = list(dis.get_instructions(code))
-    call = next((i.positions for i in instructions if i.offset == position), None)
+    last = _instruction(code, position)
+    call = None if last is None else last.positions
     if call is None or call.end_col_offset is None:
         return None
     name, longest = None, (-1, -1)

@@ -14,8 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.integrate
+import scipy.interpolate
+import scipy.linalg
+import scipy.ndimage
 import scipy.optimize
+import scipy.signal
 import scipy.special
+import scipy.stats
 
 import staged_ad as sad
 from staged_ad.errors import (
@@ -168,6 +174,21 @@ ASKED: list[tuple[Any, str]] = [
     (lambda x: np.hypot([x[0], x[1]], 2.0), "hypot(np.array([x, y]))"),
     (lambda x: np.maximum.reduce([x, 2 * x]), "reduce(np.array([x, y]))"),
     (lambda x: scipy.special.erf([x[0], 1.0]), "erf(np.array([x, y]))"),
+    (
+        lambda x: scipy.signal.convolve(x, x),
+        "scipy.signal.convolve asks for numbers: it takes no traced values. Write np",
+    ),
+    (lambda x: scipy.integrate.trapezoid(x), "Write np.trapezoid"),
+    (lambda x: scipy.integrate.quad(lambda t: t * x[0], 0, 1), "leggauss"),
+    (lambda x: scipy.stats.norm.logpdf(x), "its formula"),
+    (lambda x: scipy.interpolate.CubicSpline(TABLE, x), "CubicSpline asks"),
+    (lambda x: scipy.linalg.solve_banded((0, 0), x[None], x), "np.linalg.solve"),
+    (lambda x: scipy.ndimage.gaussian_filter(x, 1.0), "shifted slices"),
+    (lambda x: np.ma.array(TABLE) * x, "drops its mask"),
+    (lambda x: np.testing.assert_allclose(x, x), "outside"),
+    (lambda x: np.arange(x[0], 3.0), "start + step * np.arange(n)"),
+    (lambda x: np.random.default_rng(0).permutation(x), "rng.permutation(len(x))"),
+    (lambda x: np.lib.stride_tricks.as_strided(x, (2,), (8,)), "sliding_window_view"),
 ]
 
 

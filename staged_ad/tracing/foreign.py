@@ -1,0 +1,81 @@
+"""Functions of other libraries that ask a traced value for its numbers: their names, and what to write instead.
+
+Invariant: a function is named as the user has called it.
+Start at ``asked_by``.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+from staged_ad.frames import is_internal, user_frame
+from staged_ad.tracing.source import called_name, instruction_at
+
+INSTEAD: dict[str, str] = {
+    "scipy.signal.convolve scipy.signal.fftconvolve scipy.ndimage.convolve1d": (
+        "np.convolve for vectors, or products of np.fft.rfftn of padded arrays"
+    ),
+    "scipy.signal.correlate": "np.correlate for vectors",
+    "scipy.ndimage": "sums of shifted slices, as x[2:] - 2 * x[1:-1] + x[:-2], or np.convolve along an axis",
+    "scipy.interpolate": "np.interp, or np.linalg.solve for the coefficients of a spline",
+    "scipy.stats": (
+        "its formula, as -0.5 * ((x - mean) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi) for norm.logpdf; "
+        "scipy.special works, and staged_ad.random draws"
+    ),
+    "scipy.integrate.trapezoid": "np.trapezoid",
+    "scipy.integrate.simpson": "weights @ y, the weights being h / 3 * np.array([1, 4, 2, 4, ..., 1])",
+    "scipy.integrate.quad scipy.integrate.fixed_quad": "weights @ f(nodes), as with np.polynomial.legendre.leggauss",
+    "scipy.integrate": "the steps of a Runge-Kutta method in a loop: staged_ad.scan, or staged_ad.while_loop",
+    "scipy.optimize": (
+        "Newton's steps in staged_ad.while_loop, or call it outside; for the derivative of what it finds, "
+        "staged_ad.custom_vjp by the implicit function theorem"
+    ),
+    "scipy.linalg.solve_banded scipy.linalg.solveh_banded": (
+        "np.linalg.solve of the matrix, or the recurrence in staged_ad.scan"
+    ),
+    "scipy.sparse.linalg": "staged_ad.scipy.linalg.solve of the dense matrix, or conjugate gradients in a loop",
+    "scipy.sparse": "S @ x with a constant S and a traced array x, or S.toarray()",
+    "scipy.spatial": "distances by broadcasting, as np.linalg.norm(x[:, None] - y[None], axis=-1)",
+    "numpy.ma": "np.where(mask, 0, x * y) with the mask as an array: np.asarray of a masked array drops its mask",
+    "numpy.lib.as_strided": "x[i] with an array of positions, or sliding_window_view",
+    "numpy.testing": "a comparison outside of the traced function, of what it returns",
+    "numpy.matrixlib": "np.asarray(matrix) @ x",
+    "arange linspace": "start + step * np.arange(n), whose length n no traced value decides",
+    "permutation permuted shuffle choice": (
+        "x[rng.permutation(len(x))] for one order for good, or staged_ad.random.permutation(key, x)"
+    ),
+}
+"""By full names, those of functions before those of their modules; last names alone are of functions without frames."""
+
+
+def asked_by() -> tuple[str, str]:
+    """The function that the user's line calls and what to write instead of it; both are empty where nobody knows."""
+    user = user_frame()
+    if user is None:
+        return "", ""
+    last = called_name(user.f_code, user.f_lasti) or ""
+    calls = instruction_at(user.f_code, user.f_lasti).startswith("CALL")
+    frame = _outermost()
+    if frame is None:
+        return ("", "") if last not in _WORDS or not calls else (last, _WORDS[last])
+    module = str(frame.f_globals.get("__name__"))
+    public = ".".join(part for part in module.split(".") if not part.startswith("_"))
+    name = f"{public}.{last}" if calls and last else public
+    prefixes = [".".join(name.split(".")[:k]) for k in range(name.count(".") + 1, 0, -1)]
+    return name, next((_WORDS[prefix] for prefix in prefixes if prefix in _WORDS), "")
+
+
+def _outermost() -> FrameType | None:
+    """The frame of a library, other than this package, that the user's line has called; None without one."""
+    frame: FrameType | None = sys._getframe(1)
+    found = None
+    while frame is not None and is_internal(frame.f_code):
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith(("numpy.", "scipy.")) and not module.startswith("scipy._lib"):
+            found = frame
+        frame = frame.f_back
+    return found
+
+
+_WORDS = {name: advice for names, advice in INSTEAD.items() for name in names.split()}
