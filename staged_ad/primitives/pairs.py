@@ -232,16 +232,23 @@ def _roots(z: Pair) -> tuple[Pair, Pair]:
     return sqrt(Pair(sub(1.0, z.real), neg(z.imag))), sqrt(Pair(add(1.0, z.real), z.imag))
 
 
+def _twice_atan2(y: Any, x: Any, z: Pair, end: Pair) -> Any:
+    """Twice an angle; where z is infinite, the angle of `end`."""
+    endless, one = _is_endless(z), filled(1, typeof(y))
+    angle = _atan2(select(endless, end.imag, y), select(endless, end.real, x))
+    return mul(select(endless, one, add(one, one)), angle)
+
+
 def arcsin(z: Pair) -> Pair:
     below, above = _roots(z)
     along = pair_product(mul, below, above).real
-    angle = select(_is_endless(z), _atan2(z.real, _abs(z.imag)), _atan2(z.real, along))
+    angle = _atan2(z.real, select(_is_endless(z), _abs(z.imag), along))
     return Pair(angle, _asinh(pair_product(mul, conjugate(below), above).imag))
 
 
 def arccos(z: Pair) -> Pair:
     below, above = _roots(z)
-    angle = select(_is_endless(z), _atan2(_abs(z.imag), z.real), mul(2.0, _atan2(below.real, above.real)))
+    angle = _twice_atan2(below.real, above.real, z, Pair(z.real, _abs(z.imag)))
     return Pair(angle, _asinh(pair_product(mul, conjugate(above), below).imag))
 
 
@@ -256,7 +263,7 @@ def arcsinh(z: Pair) -> Pair:
 def arccosh(z: Pair) -> Pair:
     below, above = sqrt(Pair(sub(z.real, 1.0), z.imag)), sqrt(Pair(add(z.real, 1.0), z.imag))
     size = _asinh(pair_product(mul, conjugate(below), above).real)
-    angle = select(_is_endless(z), _atan2(z.imag, z.real), mul(2.0, _atan2(below.imag, above.real)))
+    angle = _twice_atan2(below.imag, above.real, z, z)
     return Pair(size, angle)
 
 
