@@ -249,3 +249,21 @@ def test_what_has_no_derivative_is_refused_with_advice(call: Any, error: Any, sa
 def test_jacobians_of_real_to_complex_and_complex_to_real_choose_the_mode_that_has_one():
     assert_close(sad.jacobian(lambda x: np.exp(1j * x))(Z.real), np.diag(1j * np.exp(1j * Z.real)))
     assert_close(sad.jacobian(lambda z: abs(z) ** 2)(Z), np.diag(2 * Z.conj()))
+
+
+ENDS = np.array([complex(a, b) for a in (0.0, -0.0, 1.0, -2.0, np.inf, -np.inf) for b in (0.0, 3.0, np.inf, -np.inf)])
+OF_ENDS = [np.sin, np.cos, np.tan, np.exp, np.sinh, np.cosh, np.tanh, np.log, np.sqrt]
+OF_ENDS += [np.arcsin, np.arccos, np.arctan, np.arcsinh, np.arccosh, np.arctanh]
+
+
+def test_functions_of_infinite_numbers_are_numpys() -> None:
+    """Where both parts are infinite, C leaves the signs open of what grows: exp, sin, cos, sinh and cosh."""
+    found = sad.jit(lambda z: [f(z) for f in OF_ENDS])(ENDS)
+    both = np.isinf(ENDS.real) & np.isinf(ENDS.imag)
+    for f, values in zip(OF_ENDS, found, strict=True):
+        with np.errstate(all="ignore"):
+            expected = f(ENDS)
+        grows = f in (np.exp, np.sin, np.cos, np.sinh, np.cosh)
+        kept = ~both | (np.abs(expected) < 10) if grows else np.full(len(ENDS), True)
+        for part in (np.real, np.imag):
+            np.testing.assert_allclose(part(values[kept]), part(expected[kept]), rtol=1e-13, err_msg=f.__name__)

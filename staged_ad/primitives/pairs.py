@@ -121,7 +121,23 @@ def exp(z: Pair) -> Pair:
     rest = _exp(select(large, sub(z.real, _LARGE), z.real))
     factor = select(large, filled(_exp_of(z, _LARGE), typeof(z.real)), filled(1, typeof(z.real)))
     real, imag = mul(mul(rest, _cos(z.imag)), factor), mul(mul(rest, _sin(z.imag)), factor)
-    return Pair(real, select(_eq(z.imag, 0.0), z.imag, imag))  # inf * 0
+    imag = select(_eq(z.imag, 0.0), z.imag, imag)  # inf * 0
+    return Pair(_unless_zero(rest, real), _unless_zero(rest, imag))
+
+
+def _unless_zero(factor: Any, product: Any) -> Any:
+    """A product, which is a factor that is zero also where the other one is infinite or no number."""
+    return select(_and(_eq(factor, 0.0), _is_nan(product)), factor, product)
+
+
+def _is_nan(x: Any) -> Any:
+    """Whether it is no number."""
+    return _ne(x, x)
+
+
+def _is_endless(z: Pair) -> Any:
+    """Whether one of the parts is infinite."""
+    return _eq(_max(_abs(z.real), _abs(z.imag)), math.inf)
 
 
 def _exp_of(z: Pair, x: float) -> float:
@@ -174,19 +190,23 @@ def power(z: Pair, w: Pair) -> Pair:
 
 
 def sin(z: Pair) -> Pair:
-    return Pair(mul(_sin(z.real), _cosh(z.imag)), mul(_cos(z.real), _sinh(z.imag)))
+    return over_i(sinh(times_i(z)))
 
 
 def cos(z: Pair) -> Pair:
-    return Pair(mul(_cos(z.real), _cosh(z.imag)), neg(mul(_sin(z.real), _sinh(z.imag))))
+    return cosh(times_i(z))
 
 
 def sinh(z: Pair) -> Pair:
-    return Pair(mul(_sinh(z.real), _cos(z.imag)), mul(_cosh(z.real), _sin(z.imag)))
+    grown, turned = _sinh(z.real), _sin(z.imag)
+    real, imag = mul(grown, _cos(z.imag)), mul(_cosh(z.real), turned)
+    return Pair(_unless_zero(grown, real), _unless_zero(turned, imag))
 
 
 def cosh(z: Pair) -> Pair:
-    return Pair(mul(_cosh(z.real), _cos(z.imag)), mul(_sinh(z.real), _sin(z.imag)))
+    grown, turned = _sinh(z.real), _sin(z.imag)
+    imag = mul(grown, turned)
+    return Pair(mul(_cosh(z.real), _cos(z.imag)), _unless_zero(grown, _unless_zero(turned, imag)))
 
 
 def tanh(z: Pair) -> Pair:
@@ -194,7 +214,10 @@ def tanh(z: Pair) -> Pair:
     flat, t = _tanh(z.real), _tan(z.imag)
     square, wide = mul(t, t), _cosh(z.real)
     below = add(1.0, mul(mul(flat, flat), square))
-    return Pair(_div(mul(flat, add(1.0, square)), below), _div(_div(_div(t, wide), wide), below))
+    real, imag = _div(mul(flat, add(1.0, square)), below), _div(_div(_div(t, wide), wide), below)
+    known = _and(_is_nan(real), _eq(mul(flat, sub(_abs(flat), 1.0)), 0.0))  # tanh x is 0, 1 or -1
+    rest = _and(_is_nan(imag), _eq(_abs(z.real), math.inf))
+    return Pair(select(known, flat, real), select(rest, filled(0, typeof(imag)), imag))
 
 
 def tan(z: Pair) -> Pair:
@@ -209,15 +232,23 @@ def _roots(z: Pair) -> tuple[Pair, Pair]:
     return sqrt(Pair(sub(1.0, z.real), neg(z.imag))), sqrt(Pair(add(1.0, z.real), z.imag))
 
 
+def _twice_atan2(y: Any, x: Any, z: Pair, end: Pair) -> Any:
+    """Twice an angle; where z is infinite, the angle of `end`."""
+    endless, one = _is_endless(z), filled(1, typeof(y))
+    angle = _atan2(select(endless, end.imag, y), select(endless, end.real, x))
+    return mul(select(endless, one, add(one, one)), angle)
+
+
 def arcsin(z: Pair) -> Pair:
     below, above = _roots(z)
     along = pair_product(mul, below, above).real
-    return Pair(_atan2(z.real, along), _asinh(pair_product(mul, conjugate(below), above).imag))
+    angle = _atan2(z.real, select(_is_endless(z), _abs(z.imag), along))
+    return Pair(angle, _asinh(pair_product(mul, conjugate(below), above).imag))
 
 
 def arccos(z: Pair) -> Pair:
     below, above = _roots(z)
-    angle = mul(2.0, _atan2(below.real, above.real))
+    angle = _twice_atan2(below.real, above.real, z, Pair(z.real, _abs(z.imag)))
     return Pair(angle, _asinh(pair_product(mul, conjugate(above), below).imag))
 
 
@@ -232,7 +263,8 @@ def arcsinh(z: Pair) -> Pair:
 def arccosh(z: Pair) -> Pair:
     below, above = sqrt(Pair(sub(z.real, 1.0), z.imag)), sqrt(Pair(add(z.real, 1.0), z.imag))
     size = _asinh(pair_product(mul, conjugate(below), above).real)
-    return Pair(size, mul(2.0, _atan2(below.imag, above.real)))
+    angle = _twice_atan2(below.imag, above.real, z, z)
+    return Pair(size, angle)
 
 
 def arctanh(z: Pair) -> Pair:
@@ -244,10 +276,11 @@ def arctanh(z: Pair) -> Pair:
     gap = sub(1.0, near_x)
     over = _div(mul(4.0, near_x), add(mul(gap, gap), mul(near_y, near_y)))
     size = _hypot(x, y)
-    real = select(far, _div(_div(x, size), size), mul(0.25, _log1p(over)))
+    endless, none = _eq(size, math.inf), filled(0, typeof(x))
+    real = select(far, select(endless, none, _div(_div(x, size), size)), mul(0.25, _log1p(over)))
     turn = mul(0.5, _atan2(mul(2.0, near_y), sub(mul(gap, add(1.0, near_x)), mul(near_y, near_y))))
     quarter = _copysign(filled(math.pi / 2, typeof(x)), y)
-    imag = select(far, sub(quarter, _div(_div(y, size), size)), turn)
+    imag = select(far, sub(quarter, select(endless, none, _div(_div(y, size), size))), turn)
     return Pair(_copysign(real, z.real), imag)
 
 
