@@ -26,7 +26,7 @@ LIMIT = 32
 MANY = 8
 """Variants of one signature from which on the user is told what makes them."""
 
-LONG = 10_000
+LONG = 20_000
 """Equations of a program from which on the user is told where they come from: compiling them takes seconds."""
 
 _clock = count(1)

@@ -134,12 +134,22 @@ def isin(
     return ~found if invert else found
 
 
+def _real(x: Any, name: str) -> Any:
+    x = asarray(x)
+    if x.dtype.kind == "c":
+        raise DTypeError(
+            f"np.{name} of complex numbers, which have no sign (at {location(user_source())}); ask for z.real, or use "
+            "np.isinf"
+        )
+    return x
+
+
 def isposinf(x: Any, out: Any = None) -> Any:
-    return asarray(x) == np.inf
+    return _real(x, "isposinf") == np.inf
 
 
 def isneginf(x: Any, out: Any = None) -> Any:
-    return asarray(x) == -np.inf
+    return _real(x, "isneginf") == -np.inf
 
 
 _SINC = (1.0, *[float(np.prod([-1.0 / (2 * j * (2 * j + 1)) for j in range(1, k + 1)])) for k in range(1, 10)])

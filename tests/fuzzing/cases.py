@@ -133,6 +133,13 @@ class Case:
         lines, args = ([re.sub(EXTREME, "1.5", text) for text in texts] for texts in (self.lines, self.args))
         return replace(self, lines=tuple(lines), args=tuple(args))
 
+    def finite(self) -> Case:
+        """The same with a moderate number in the place of NaN and infinity."""
+        lines, args = (
+            [re.sub(r"(?<![.\w])(nan|inf)\b", "1.5", text) for text in texts] for texts in (self.lines, self.args)
+        )
+        return replace(self, lines=tuple(lines), args=tuple(args))
+
     def in_order(self) -> Case:
         """The same without what depends on how arguments lie in memory: traced ones are in C order."""
         lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
