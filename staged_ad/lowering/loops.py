@@ -62,7 +62,11 @@ class _LoopWriter:
             ]
         body = self._block(plan.body)
         often = every(plan.body.cost)
-        if plan.chunks == 1 and (plan.length is None or plan.cond is not None or plan.length > often):
+        if (
+            self.functions.asks
+            and plan.chunks == 1
+            and (plan.length is None or plan.cond is not None or plan.length > often)
+        ):
             body += self._interrupted(often)
         self._free()
         if plan.trips is not None:
