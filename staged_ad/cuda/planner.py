@@ -8,7 +8,7 @@ Start at ``DevicePlanner``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from staged_ad.cuda.threads import Geometry, alone, spread
 from staged_ad.ir import Atom, Equation, Program
@@ -65,15 +65,16 @@ ALONE = Alone()
 
 def is_small(equation: Equation) -> bool:
     """Whether one thread can run a loop or branch, and little is to do in each of its steps."""
-    return not any(var.type.ragged for var in (*equation.inputs, *equation.outputs)) and _small(equation.programs)
+    ragged = any(var.type.ragged for var in (*equation.inputs, *equation.outputs))
+    return not ragged and all(map(fits_a_thread, equation.programs))
 
 
-def _small(programs: Iterable[Program]) -> bool:
+def fits_a_thread(program: Program) -> bool:
+    """Whether there is code for all that it does, and it works on few numbers."""
     return all(
         is_small(equation)
         and not isinstance(equation.primitive.lower, Outside)
         and not wants_blas(equation)
         and all(var.type.size <= FEW for var in equation.outputs)
-        for program in programs
         for equation in program.equations
     )
