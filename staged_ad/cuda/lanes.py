@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from staged_ad.control.masked import in_step as masked
 from staged_ad.control.scan import SCAN
 from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import fits_a_thread
@@ -45,6 +46,17 @@ def _is_batch(equation: Equation) -> bool:
     params = equation.params
     if equation.primitive is not SCAN or params["carries"] or not params["length"]:
         return False
+    if not _ends_in_step(params["body"]):
+        return False  # its batch would be such a loop again
     body = outside(optimize(params["body"]))
     work = sum(var.type.size for inside in body.equations for var in inside.outputs if not var.type.ragged)
     return not fits_a_thread(body) and work * params["length"] <= LARGEST
+
+
+def _ends_in_step(program: Program) -> bool:
+    """Whether lanes whose loops differ in length may run with a mask."""
+    return all(
+        (("cond" not in equation.params and equation.params.get("length", 0) is not None) or masked(*equation.programs))
+        and all(map(_ends_in_step, equation.programs))
+        for equation in program.equations
+    )
