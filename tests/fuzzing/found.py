@@ -168,4 +168,5 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: (np.array(x[0] > 0) ** 2, np.full((), True) ** 2, (x[0] > 0) ** 2, np.array(x[0] > 0) ** 3), V),
     (lambda x: np.poly(x[:2, None] * x[1:] + 5 * np.eye(2)), V),
     *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
+    (lambda x: np.interp(x, x, np.cos(V)), np.array([0.0, 5e-324, 1.0])),
 ]
