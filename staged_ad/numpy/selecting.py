@@ -86,12 +86,12 @@ def _numbers(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
         return x
     bounds = np.finfo(x.dtype)
     high, low = (bounds.max if posinf is None else posinf), (bounds.min if neginf is None else neginf)
-    nan, high, low = (_real(value, x.dtype) for value in (nan, high, low))
+    nan, high, low = (_substitute(value, x.dtype) for value in (nan, high, low))
     replaced = np.where(x == np.inf, high, np.where(np.isnan(x), nan, x))
     return np.where(x == -np.inf, low, replaced)
 
 
-def _real(value: Any, dtype: np.dtype[Any]) -> Any:
+def _substitute(value: Any, dtype: np.dtype[Any]) -> Any:
     """What stands in the place of real numbers."""
     found = asarray(value)
     if found.dtype.kind == "c":
