@@ -176,4 +176,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
     (lambda x: np.interp(x, x, np.cos(V)), np.array([0.0, 5e-324, 1.0])),
     (lambda k: (_put(k.copy(), k), np.cumprod(k, axis=0)), K[:2].astype(int)),
+    *[(lambda x, t=t: np.einsum(t, x[:, None] < [0, 2], x[:, None] < [5, 2]), V) for t in ("ij,ij->j", "ij,kj")],
+    (lambda x: np.einsum("ij->j", x[:, None] < [0, 2]), V),
+    (lambda x: 1 / special.round(np.append(x / 9, [0.0, -0.0])), V),
 ]
