@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from staged_ad.cuda.row_threads import row_local, row_step
 from staged_ad.cuda.threads import Geometry, alone, spread
 from staged_ad.ir import Atom, Equation, Program
 from staged_ad.ir.lowerings import Outside
 from staged_ad.ir.types import RAGGED
 from staged_ad.lowering.blocks import Planner, Step
 from staged_ad.lowering.matrices import wants_blas
-from staged_ad.lowering.regions import Nest, Region
+from staged_ad.lowering.regions import Nest, Region, Rows
 
 FEW = 64
 """Elements of an array up to which one thread may work on it: to launch a kernel takes as long as 1000 instructions."""
@@ -32,10 +33,13 @@ class DevicePlanner:
         self.geometry = geometry
 
     def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
-        return list(regions)
+        return row_local(regions, outputs, self.geometry)
 
     def steps(self, nest: Nest) -> list[Step]:
         return spread(nest, self.geometry)
+
+    def row_steps(self, rows: Rows) -> list[Step]:
+        return [row_step(rows, self.geometry)]
 
     def pieces(self, equation: Equation, items: int, cost: float) -> int:
         return max(items, 1) if is_small(equation) else 1  # of other loops the host runs the iterations
@@ -54,6 +58,9 @@ class Alone:
 
     def steps(self, nest: Nest) -> list[Step]:
         return alone(nest)
+
+    def row_steps(self, rows: Rows) -> list[Step]:
+        raise AssertionError("one thread runs nests one by one")
 
     def pieces(self, equation: Equation, items: int, cost: float) -> int:
         return 1

@@ -13,6 +13,7 @@ from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
 from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import DevicePlanner, is_small
+from staged_ad.cuda.row_threads import rows_text
 from staged_ad.cuda.tape import TAPE
 from staged_ad.cuda.threads import Geometry, Threads
 from staged_ad.cuda.writer import ThreadWriter
@@ -23,7 +24,7 @@ from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
-from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque
+from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
 from staged_ad.lowering.tape import GROW, RELEASE
 from staged_ad.lowering.values import Externals, memory_type
@@ -86,6 +87,8 @@ class _Writer:
         match region:
             case Nest():
                 return self._launched(nest_text(step, storage, self.functions, False))
+            case Rows():
+                return self._launched(rows_text(step, region, storage.place, self.functions))
             case MatrixProduct():
                 places = [storage.place(atom) for atom in (region.a.array, region.b.array, region.result)]
                 return [Product(region, tuple(places))]

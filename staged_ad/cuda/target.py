@@ -41,6 +41,10 @@ define internal void @exchange.barrier() alwaysinline convergent nounwind {{
   call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)
   ret void
 }}
+define internal void @exchange.warp() alwaysinline convergent nounwind {{
+  call void @llvm.nvvm.bar.warp.sync(i32 -1)
+  ret void
+}}
 define internal ptr @exchange.shown() alwaysinline nounwind {{
   ret ptr addrspacecast (ptr addrspace(3) @exchange.cells to ptr)
 }}
@@ -52,6 +56,7 @@ define internal ptr @exchange.place() alwaysinline nounwind {{
 declare i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
 declare i32 @llvm.nvvm.read.ptx.sreg.tid.x()
 declare i32 @llvm.nvvm.shfl.sync.bfly.i32(i32, i32, i32, i32) convergent
+declare void @llvm.nvvm.bar.warp.sync(i32) convergent
 declare void @llvm.nvvm.barrier.cta.sync.aligned.all(i32) convergent
 """
 

@@ -22,6 +22,8 @@ from staged_ad.lowering.schedule import Schedule, merged, ordered_dimensions, ve
 WARP = 32
 TERMS = 8
 """Terms of a sum that a thread takes at least, before a further one helps it."""
+WORTH = 8
+"""Teams of a sum from which a further kernel for their results pays."""
 MEMORY_BYTES = 16
 """Bytes that a thread loads and stores at once, where they lie side by side."""
 
@@ -39,14 +41,15 @@ class Geometry:
 class Threads(Schedule):
     """A nest whose dimensions `spread` are shared out to threads, the last to neighbours; each runs through `loops`.
 
-    Where the reduced dimension `split` is given, it is the last of `loops`, and `parts` teams of `team` threads share
-    each sum.
+    Where `split`, one of `loops`, is given, `parts` teams of `team` threads take turns at its iterations; a reduced one
+    is the last of `loops`. A dimension of both `spread` and `loops` is shared out by blocks of `each` iterations.
     """
 
     spread: tuple[int, ...] = ()
     split: int | None = None
     team: int = 1
     parts: int = 1
+    each: int = 1
 
     @property
     def partial(self) -> bool:
@@ -63,7 +66,8 @@ class Threads(Schedule):
         return self.points * self.parts * self.team
 
     def extent(self, dim: int) -> int:
-        return self.nest.domain[dim] // (self.lanes if dim == self.vector else 1)
+        at_once = self.each if dim in self.loops else self.lanes if dim == self.vector else 1
+        return self.nest.domain[dim] // at_once
 
 
 def spread(nest: Nest, geometry: Geometry) -> list[Step]:
@@ -122,12 +126,13 @@ def _teams(nest: Nest, near: int | None, points: int, geometry: Geometry) -> tup
     team = 1
     while team < min(limit, geometry.team, WARP) and 2 * team <= nest.domain[split]:
         team *= 2
-    if team == WARP and limit > WARP and terms >= geometry.team * TERMS and nest.domain[split] >= geometry.team:
+    if team == WARP and limit > WARP and nest.domain[split] >= 2 * geometry.team:
         team = geometry.team
     parts = 1
     if not whole:
         missing = geometry.full // max(1, points * team)
         parts = max(1, min(missing, nest.domain[split] // team, terms // (team * TERMS)))
+        parts = parts if parts >= WORTH else 1
     return (split if team * parts > 1 else None), team, parts
 
 

@@ -62,7 +62,8 @@ class ThreadWriter(NestWriter):
 
     def __init__(self, plan: Threads, storage: Places, externals: Externals, partials: Mapping[Var, Var]) -> None:
         super().__init__(plan, storage, externals, dict(partials))
-        self.member = self._shared_out()
+        self.bounds: dict[int, tuple[Value, Value]] = {}  # of the loops of which a thread runs a part
+        self._share_out()
 
     def text(self) -> str:
         self._write()
@@ -83,8 +84,8 @@ class ThreadWriter(NestWriter):
 
     # -- the points of a thread -----------------------------------------------------------------------------------
 
-    def _shared_out(self) -> Value:
-        """Positions in what is spread, from the number of the thread; returns where the split sum begins."""
+    def _share_out(self) -> None:
+        """Positions in what is spread, and bounds of loops, from the number of the thread."""
         plan, memory = self.schedule, self.memory
         kind = "i32" if plan.total < 1 << 31 else "i64"
         rest = "%chunk" if kind == "i64" else self.code.write("trunc i64 %chunk to i32", kind, ("%chunk",), 0)
@@ -95,13 +96,23 @@ class ThreadWriter(NestWriter):
             last = number == len(plan.spread)
             extent = plan.extent(dim)
             rest, position = ("", self._wide(rest, kind)) if last else self._divided(rest, kind, extent)
+            if dim in plan.loops:
+                each = self.code.constant(plan.each, INT64)
+                start = self.code.mul(position, each)
+                self.bounds[dim] = start, self.code.add(start, each)
+                continue
             if dim == plan.vector:
                 position = self.code.mul(position, self.code.constant(plan.lanes, INT64))
             memory.positions[dim] = position
-        first = self.code.mul(part, self.code.constant(plan.team, INT64)) if plan.parts > 1 else None
-        first = member if first is None else self.code.add(first, member)
-        across = plan.lanes if plan.split is not None and plan.split == plan.vector else 1
-        return self.code.mul(first, self.code.constant(across, INT64)) if across > 1 else first
+        if plan.split is None:
+            return
+        first = member
+        if plan.parts > 1:
+            first = self.code.add(self.code.mul(part, self.code.constant(plan.team, INT64)), member)
+        if plan.split == plan.vector:
+            first = self.code.mul(first, self.code.constant(plan.lanes, INT64))
+        start, end = self.bounds.get(plan.split) or super()._loop_bounds(plan.loops.index(plan.split))
+        self.bounds[plan.split] = (first if start.literal == 0 else self.code.add(start, first)), end
 
     def _divided(self, number: str, kind: str, by: int) -> tuple[str, Value]:
         """Quotient, in a register of that type, and remainder."""
@@ -116,8 +127,7 @@ class ThreadWriter(NestWriter):
         return Value(wide, INT64, 1, 0)
 
     def _loop_bounds(self, k: int) -> tuple[Value, Value]:
-        start, end = super()._loop_bounds(k)
-        return (self.member if self.schedule.loops[k] == self.schedule.split else start), end
+        return self.bounds.get(self.schedule.loops[k]) or super()._loop_bounds(k)
 
     def _step(self, dim: int) -> int:
         plan = self.schedule
@@ -128,7 +138,7 @@ class ThreadWriter(NestWriter):
     def _across(self, reduce: Reduce, whole: list[Value]) -> list[Value]:
         """The fold of all lanes of a team: butterflies in each warp, then its results through shared memory."""
         whole = super()._across(reduce, whole)
-        team = self.schedule.team
+        team = self.schedule.team if self.schedule.split in self.nest.reduced else 1
         distance = min(team, WARP) // 2
         while distance:
             whole = self._join(reduce, whole, [self._exchanged(value, distance) for value in whole])

@@ -115,6 +115,9 @@ class Planner(Protocol):
     def steps(self, nest: Nest, /) -> list[Step]:
         """What runs for a nest."""
 
+    def row_steps(self, rows: Rows, /) -> list[Step]:
+        """What runs for nests that work on the same rows."""
+
     def pieces(self, equation: Equation, items: int, cost: float, /) -> int:
         """Into how many chunks the independent items of an equation are cut, of some nanoseconds each."""
 
@@ -134,6 +137,9 @@ class Host:
     def steps(self, nest: Nest) -> list[Step]:
         plan = schedule(nest)
         return _summed(Step(plan.nest, [plan]))
+
+    def row_steps(self, rows: Rows) -> list[Step]:
+        return _summed(Step(rows, [by_rows(nest, rows.count, rows.block) for nest in rows.nests]))
 
     def inside(self, equation: Equation) -> Planner:
         return self
@@ -170,7 +176,7 @@ def _steps(region: Region, temporaries: set[Atom], planner: Planner) -> list[Ste
         case Nest():
             return planner.steps(region)
         case Rows():
-            return _summed(Step(region, [by_rows(nest, region.count, region.block) for nest in region.nests]))
+            return planner.row_steps(region)
         case _:
             return [Step(region)]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from staged_ad.ir import ArrayType, Atom, Var
@@ -34,8 +34,19 @@ FEWEST = 16
 """Blocks from which it is worth it."""
 
 
-def grouped(regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
-    """`regions` with row-local neighbours as one; nests that do not depend on a group may move before it."""
+Close = Callable[[Sequence[Nest], Counter[Atom]], list[Region]]
+"""Decides on a group: one region, or its nests; it knows how often each value is read."""
+
+
+def grouped(
+    regions: Sequence[Region], outputs: Sequence[Atom], close: Close | None = None, least: int | None = None
+) -> list[Region]:
+    """`regions` with row-local neighbours as one; nests that do not depend on a group may move before it.
+
+    Arrays of fewer than `least` bytes are no reason for nests to run together.
+    """
+    close = close or closed
+    least = CACHED // LITTLE if least is None else least
     readers = Counter(atom for region in regions for atom in region.reads)
     readers.update(outputs)
     result: list[Region] = []
@@ -43,19 +54,19 @@ def grouped(regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
     for number, region in enumerate(regions):
         nest = _candidate(regions, number)
         if nest is not None:
-            if _together([*group, nest]) is not None:
+            if together([*group, nest], least) is not None:
                 group.append(nest)
                 continue
             if group and _independent(nest, group):
                 result.append(region)
                 continue
-        result += _closed(group, readers)
+        result += close(group, readers)
         group = []
-        if nest is not None and _together([nest]) is not None:
+        if nest is not None and together([nest], least) is not None:
             group.append(nest)
         else:
             result.append(region)
-    return result + _closed(group, readers)
+    return result + close(group, readers)
 
 
 def _candidate(regions: Sequence[Region], number: int) -> Nest | None:
@@ -79,9 +90,9 @@ def _independent(nest: Nest, group: Sequence[Nest]) -> bool:
     return written.isdisjoint(nest.reads)
 
 
-def _closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
+def closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
     """A group as one region where its nests share more than the cache holds, else its nests."""
-    rows = _together(group) if len(group) > 1 else None
+    rows = together(group, CACHED // LITTLE) if len(group) > 1 else None
     if rows is None:
         return list(group)
     inside = Counter(atom for nest in group for atom in nest.reads)
@@ -117,7 +128,7 @@ def nbytes(atom: Atom) -> int:
 # -- which rows an array has ------------------------------------------------------------------------------------------
 
 
-def _together(nests: Sequence[Nest]) -> Rows | None:
+def together(nests: Sequence[Nest], least: int) -> Rows | None:
     """The nests as one region, if the rows that each reads of the others are those of its own block."""
     count = math.gcd(*(nest.domain[0] for nest in nests))
     if count < FEWEST:
@@ -138,7 +149,7 @@ def _together(nests: Sequence[Nest]) -> Rows | None:
         if not written.isdisjoint(nest.writes) or any(widths[var] is None for var in nest.writes):
             return None
         written.update(nest.writes)
-    connected = [{x for x in (*nest.reads, *nest.writes) if LITTLE * nbytes(x) >= CACHED} for nest in nests]
+    connected = [{x for x in (*nest.reads, *nest.writes) if nbytes(x) >= least} for nest in nests]
     if not connected[0] or any(not own & set().union(*connected[:k]) for k, own in enumerate(connected) if k):
         return None
     sizes = {array: width * array.type.dtype.itemsize for array, width in widths.items() if width is not None}

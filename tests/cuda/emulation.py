@@ -33,6 +33,7 @@ TOGETHER = Geometry(threads=WARP, full=64, team=WARP)
 _EXCHANGE = """
 declare i32 @exchange.lanes(i32, i32)
 declare void @exchange.barrier()
+declare void @exchange.warp()
 declare ptr @exchange.shown()
 declare ptr @exchange.place()
 """
@@ -136,7 +137,7 @@ class _Block:
         barrier = ctypes.CFUNCTYPE(None)(lambda: self._barrier.wait() and None)
         shown = ctypes.CFUNCTYPE(ctypes.c_void_p)(lambda: self._shown.ctypes.data)
         place = ctypes.CFUNCTYPE(ctypes.c_void_p)(lambda: self._shown.ctypes.data + 8 * self._own.thread)
-        self._functions = {"lanes": lanes, "barrier": barrier, "shown": shown, "place": place}
+        self._functions = {"lanes": lanes, "barrier": barrier, "warp": barrier, "shown": shown, "place": place}
 
     @property
     def symbols(self) -> dict[str, int]:
@@ -183,7 +184,8 @@ def _meets(name: str, text: str) -> bool:
     """Whether the threads of a kernel exchange values."""
     body = re.search(rf"^define [^@\n]*@{re.escape(name)}\(.*?^}}", text, re.MULTILINE | re.DOTALL)
     assert body is not None
-    return "@exchange." in body[0] or "@give." in body[0]
+    called = re.findall(r"@(region\d+)\(", body[0].split("{", 1)[1])
+    return "@exchange." in body[0] or "@give." in body[0] or any(_meets(other, text) for other in called)
 
 
 def _task(name: str) -> str:
