@@ -33,6 +33,7 @@ class DeviceModule:
 
     text: str
     actions: list[Action]
+    block: Block
     storage: Storage
     failures: list[Failure]
     types: list[ArrayType]
@@ -50,7 +51,7 @@ def emit(program: Program, geometry: Geometry) -> DeviceModule:
     externals = functions.externals
     parts = [*externals.declarations.values(), *externals.helpers.values(), *functions.texts, *writer.kernels.values()]
     types, results = list(program.input_types), list(program.output_types)
-    return DeviceModule("\n".join(parts), actions, storage, functions.failures, types, results, geometry)
+    return DeviceModule("\n".join(parts), actions, block, storage, functions.failures, types, results, geometry)
 
 
 def nest_text(step: Step, storage: Places, functions: Functions, nested: bool) -> RegionText:

@@ -15,7 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind
+from staged_ad.ir.types import DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind, moving
 from staged_ad.primitives.arithmetic import and_, ge, le
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, typeof
