@@ -102,6 +102,10 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: np.choose(k.astype("uint64") % 2, [1, 2]), K),
     (lambda x: np.linalg.norm(x.reshape(2, 0), -1), V[:0]),
     (lambda x: np.roll(x, (1, 2), (0, 0, 0)), V),
+    *[(lambda x, o=o: np.nan_to_num(x, **{o: 1j}), x) for o in ("nan", "posinf", "neginf") for x in (V[:0], Z)],
+    (lambda x: np.polyfit(x[:0], np.zeros((0, 2)), 1), V),
+    *[(lambda z, f=f: f(z[:0], 0.3), Z) for f in (np.nanquantile, np.nanpercentile)],
+    *[(lambda x, f=f: 1.0 in f(x), V) for f in (np.sum, lambda x: x[0], lambda x: np.sqrt(np.array(x[2])))],
 ]
 
 

@@ -53,7 +53,9 @@ class DeviceCompiled:
     @property
     def grows(self) -> bool:
         """Whether loops keep values whose number is known only when they have run."""
-        return any(loop.plan.length is None and loop.plan.ys for loop in _loops(self.module.actions))
+        return self.module.grows or any(
+            loop.plan.length is None and loop.plan.ys for loop in _loops(self.module.actions)
+        )
 
     def donors(self, donated: Collection[int]) -> dict[int, int]:
         """No result takes the memory of an argument: the library's pool has the memory of what was dropped."""

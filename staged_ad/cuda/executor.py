@@ -13,11 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from staged_ad.control.budget import LIMIT, tape_overflow
+from staged_ad.cuda import tape
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
 from staged_ad.cuda.program import DeviceModule
+from staged_ad.cuda.tape import EXHAUSTED, FIRST
 from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.program import Source
-from staged_ad.lowering.calls import STATUS
+from staged_ad.lowering.calls import ARENA, STATUS
 from staged_ad.lowering.regions import MatrixProduct
 from staged_ad.lowering.scope import aligned
 from staged_ad.lowering.storage import ALIGNMENT, Place, nbytes
@@ -60,13 +62,31 @@ class Executor:
     def __init__(self, module: DeviceModule, engine: Engine) -> None:
         self._module = module
         self._engine = engine
+        self._pool = FIRST
 
     def run(self, slots: Sequence[int], status: int) -> int:
         """Run with the addresses of inputs, constants, outputs and workspace; returns the status at its end."""
         places = {f"%base{k}": address for k, address in enumerate(slots)}
         places[STATUS.base] = status
-        kept: list[Any] = []
-        return self._block(self._module.actions, _Scope(places, kept))
+        if not self._module.grows:
+            return self._block(self._module.actions, _Scope(places, []))
+        while True:
+            found = self._with_pool(places)
+            if found != EXHAUSTED:
+                return found
+            self._engine.set_number(status, 0)
+
+    def _with_pool(self, places: dict[str, int]) -> int:
+        """Run with a pool for what loops of unknown length keep; if that is too small, the next one is larger."""
+        if self._pool > LIMIT[0]:
+            raise tape_overflow("a loop of unknown length on the device")
+        pool, owner = self._engine.allocate(self._pool)
+        arena, cells = self._engine.allocate(tape.ARENA)
+        for k, number in enumerate((self._pool, 0, pool)):
+            self._engine.set_number(arena + 8 * k, number)
+        found = self._block(self._module.actions, _Scope({**places, ARENA.base: arena}, [owner, cells]))
+        self._pool = max(self._pool, 2 * self._number(arena + 8) if found == EXHAUSTED else 0)
+        return found
 
     def _block(self, actions: Sequence[Action], scope: _Scope) -> int:
         """Run actions; returns the status that ended them, or 0."""
@@ -183,7 +203,8 @@ class _Scope:
         return self.places[place.base] + place.offset
 
     def inside(self, places: dict[str, int]) -> _Scope:
-        return _Scope({**places, STATUS.base: self.places[STATUS.base]}, self.kept)
+        shared = {name: self.places[name] for name in (STATUS.base, ARENA.base) if name in self.places}
+        return _Scope({**places, **shared}, self.kept)
 
 
 @dataclass(slots=True)

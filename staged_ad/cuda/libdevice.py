@@ -100,15 +100,16 @@ def _functions() -> dict[str, str]:
             .replace("define internal ", "define ")
             .replace("define ", "define internal ")
         )
-        found[name[1]] = re.sub(r"call i32 @__nvvm_reflect\(ptr (@[\w.]+)\)( #\d+)?", _answer, text)
+        found[name[1]] = re.sub(r"call i32 @__nvvm_reflect\(ptr @([\w.]+)\)( #\d+)?", _answer, text)
     declared = re.findall(r"^declare .*?@([\w.$]+)\(.*$", _text(), re.MULTILINE)
     lines = re.findall(r"^declare .*$", _text(), re.MULTILINE)
     return found | {name: line for name, line in zip(declared, lines, strict=True) if name != "__nvvm_reflect"}
 
 
 def _answer(question: re.Match[str]) -> str:
-    (name,) = re.findall(rf'^{re.escape(question[1])} = .*c"(\w+)\\00"', _text(), re.MULTILINE)
-    return f"add i32 0, {_SETTINGS.get(name, 900)}"  # what is asked besides is the architecture, of 3.5 or later
+    name = re.search(r'c"(\w+)\\00"', _variables()[question[1]])
+    assert name is not None
+    return f"add i32 0, {_SETTINGS.get(name[1], 900)}"  # what is asked besides is the architecture, of 3.5 or later
 
 
 @once

@@ -8,11 +8,13 @@ Start at ``DevicePlanner``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 
 from staged_ad.cuda.threads import Geometry, alone, spread
 from staged_ad.ir import Atom, Equation, Program
 from staged_ad.ir.lowerings import Outside
+from staged_ad.ir.types import RAGGED
 from staged_ad.lowering.blocks import Planner, Step
 from staged_ad.lowering.matrices import wants_blas
 from staged_ad.lowering.regions import Nest, Region
@@ -65,15 +67,20 @@ ALONE = Alone()
 
 def is_small(equation: Equation) -> bool:
     """Whether one thread can run a loop or branch, and little is to do in each of its steps."""
-    return not any(var.type.ragged for var in (*equation.inputs, *equation.outputs)) and _small(equation.programs)
+    return all(map(fits_a_thread, equation.programs))
 
 
-def _small(programs: Iterable[Program]) -> bool:
+def fits_a_thread(program: Program) -> bool:
+    """Whether there is code for all that it does, and it works on few numbers."""
     return all(
         is_small(equation)
         and not isinstance(equation.primitive.lower, Outside)
         and not wants_blas(equation)
-        and all(var.type.size <= FEW for var in equation.outputs)
-        for program in programs
+        and all(_entry(var.type.shape) <= FEW for var in equation.outputs)
         for equation in program.equations
     )
+
+
+def _entry(shape: tuple[int, ...]) -> int:
+    """Elements, of a ragged array those of one entry."""
+    return math.prod(n for n in shape if n != RAGGED)

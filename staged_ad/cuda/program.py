@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
+from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
 from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import DevicePlanner, is_small
+from staged_ad.cuda.tape import TAPE
 from staged_ad.cuda.threads import Geometry, Threads
 from staged_ad.cuda.writer import ThreadWriter
 from staged_ad.ir import UNKNOWN, ArrayType, Atom, Equation, Program, lowerings
@@ -23,6 +25,7 @@ from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
+from staged_ad.lowering.tape import GROW, RELEASE
 from staged_ad.lowering.values import Externals, memory_type
 from staged_ad.passes import optimize
 
@@ -39,19 +42,24 @@ class DeviceModule:
     types: list[ArrayType]
     results: list[ArrayType]
     geometry: Geometry
+    grows: bool  # whether threads keep values whose number is known only when they have run
 
 
 def emit(program: Program, geometry: Geometry) -> DeviceModule:
     """The kernels of a traced program."""
-    block = make_block(outside(optimize(program)), DevicePlanner(geometry))
+    block = make_block(outside(optimize(in_step(program))), DevicePlanner(geometry))
     storage = assign(block.program, block.steps, block.outputs, block.shared)
-    functions = Functions(Externals(precise=True, library=Libdevice()), nest_text, opaque_text, asks=False)
+    functions = Functions(Externals(precise=True, library=Libdevice()), nest_text, opaque_text, asks=False, room=64)
     writer = _Writer(functions, geometry)
     actions = [*writer.block(block, storage), *writer.asked()]
     externals = functions.externals
+    grows = externals.declarations.pop(GROW, None) is not None
+    if externals.declarations.pop(RELEASE, None) is not None or grows:
+        externals.declarations.pop("llvm.memcpy.p0.p0.i64", None)
+        functions.texts.append(TAPE)
     parts = [*externals.declarations.values(), *externals.helpers.values(), *functions.texts, *writer.kernels.values()]
     types, results = list(program.input_types), list(program.output_types)
-    return DeviceModule("\n".join(parts), actions, block, storage, functions.failures, types, results, geometry)
+    return DeviceModule("\n".join(parts), actions, block, storage, functions.failures, types, results, geometry, grows)
 
 
 def nest_text(step: Step, storage: Places, functions: Functions, nested: bool) -> RegionText:

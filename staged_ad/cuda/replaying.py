@@ -36,7 +36,7 @@ class Replaying:
         self._asks = bool(actions) and isinstance(actions[-1], Ask)
         fixed = actions[: len(actions) - self._asks]
         steps = _steps(fixed)
-        self._recorded = steps is not None and LEAST <= steps <= MOST
+        self._recorded = steps is not None and LEAST <= steps <= MOST and not module.grows
         self._engine = engine
         self._executor = Executor(module, engine)
         self._fixed = Executor(replace(module, actions=fixed), engine)

@@ -155,7 +155,7 @@ def type_of(value: Any) -> ArrayType:
         return ArrayType((), FLOAT64, weak=True)
     if isinstance(value, complex):
         return ArrayType((), COMPLEX128, weak=True)
-    raise DTypeError(f"expected an array or a number, got {describe(value)}{_moving(value)}")
+    raise DTypeError(f"expected an array or a number, got {describe(value)}{moving(value)}")
 
 
 def is_on_device(value: Any) -> bool:
@@ -170,7 +170,8 @@ def is_on_device(value: Any) -> bool:
         return hasattr(type(value), "__cuda_array_interface__")
 
 
-def _moving(value: Any) -> str:
+def moving(value: Any) -> str:
+    """What to write for an array that lies in the memory of a GPU, to go behind a message; empty for others."""
     if not is_on_device(value):
         return ""
     return (

@@ -52,6 +52,7 @@ class Functions:
     nest: Callable[[Step, Places, Functions, bool], RegionText]
     opaque: Callable[[Step, Resolve, Functions], RegionText]
     asks: bool = True  # whether long loops ask Python if a signal has come
+    room: int = 4096  # bytes that loops of unknown length take at first for what they keep
     names: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     tasks: set[str] = field(default_factory=set)

@@ -175,7 +175,8 @@ class _Fusion:
             if overwrites(equation):
                 clashing = list(read_while_written(equation, self.definitions, self.stored))
                 if clashing and not harmless(self._overwriting(equation), equation.inputs[0]):
-                    self.stored.update(atom for atom in clashing if isinstance(atom, Var))
+                    for atom in clashing:
+                        self._store(atom)
         for var in read_too_late(self.program.equations, self.stored):
             self.stored.add(var)
 

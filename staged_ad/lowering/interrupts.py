@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from staged_ad.lowering import native
 from staged_ad.lowering.linking import NativeCode
 from staged_ad.lowering.objects import shared_code
 from staged_ad.lowering.once import once
@@ -33,13 +34,24 @@ def every(cost: float) -> int:
 @once
 def interrupt_symbols() -> Mapping[str, int]:
     """The address of the function, by its name."""
+    return {INTERRUPTED: question(_address(ctypes.CDLL(None), "time"))}
+
+
+def question(time: int) -> int:
+    """The address of a function that asks when `time`, the address of a clock, shows another second."""
     names = ("PyGILState_GetThisThreadState", "PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals")
-    symbols = {name: _address(ctypes.pythonapi, name) for name in names} | {"time": _address(ctypes.CDLL(None), "time")}
-    code = shared_code("interrupts", lambda: _ASK, symbols)
+    symbols = {name: _address(ctypes.pythonapi, name) for name in names} | {"time": time}
+    code = shared_code("interrupts", _text, symbols)
     _kept.append(code)
     table = (ctypes.c_int64 * 1)()
     ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.address)(ctypes.addressof(table))
-    return {INTERRUPTED: int(table[0])}
+    return int(table[0])
+
+
+def _text() -> str:
+    # LLVM 22 clears the upper halves of vector registers before functions return: those just restored, too
+    features = f'"target-features"="{native.features()},-vzeroupper"' if native.has_feature("avx") else ""
+    return f"{_ASK}attributes #0 = {{ {features} }}\n"
 
 
 def _address(library: ctypes.CDLL, name: str) -> int:
@@ -62,7 +74,7 @@ define i64 @body(ptr %table) {
   ret i64 0
 }
 
-define internal preserve_allcc i64 @ask() nounwind {
+define internal preserve_allcc i64 @ask() nounwind #0 {
   %now = call i64 @time(ptr null)
   %before = load atomic i64, ptr @asked monotonic, align 8
   %same = icmp eq i64 %now, %before

@@ -90,7 +90,13 @@ def header() -> str:
 
 def processor() -> str:
     """LLVM's name of this processor and of its features."""
-    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    return f"{llvm.get_host_cpu_name()} {features()}"
+
+
+def features() -> str:
+    """Everything that this processor has and has not, as LLVM writes it."""
+    text: str = llvm.get_host_cpu_features().flatten()
+    return text
 
 
 @once
@@ -125,7 +131,7 @@ def target_machine() -> llvm.TargetMachine:
     with LOCK:
         _initialise()
         return llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
+            cpu=llvm.get_host_cpu_name(), features=features(), opt=2, jit=True
         )
 
 

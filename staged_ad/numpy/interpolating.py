@@ -53,7 +53,7 @@ def _linear(x: Any, xp: Any, fp: Any) -> Any:
     slope = (high - low) / (end - start)
     from_left = slope * (x - start) + low
     from_right = slope * (x - end) + high
-    found = np.where((x == end) | np.isnan(from_left), from_right, from_left)
+    found = np.where((x == end) | (np.isnan(from_left) & (x != start)), from_right, from_left)
     level = np.where(x == end, high, low)  # where infinite values leave nothing else, as in NumPy
     return np.where(np.isnan(found) & ((x == start) | (x == end) | (low == high)), level, found)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir import filled
-from staged_ad.ir.types import BOOL, check_axis
+from staged_ad.ir.types import BOOL, INT64, check_axis
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_shape
 from staged_ad.numpy.ufuncs import conjugate, multiply
 from staged_ad.primitives.arithmetic import eq
@@ -33,9 +33,7 @@ def _strong(x: Any) -> Any:
 def _product(a: Any, b: Any, contract: Any, batch: Any = ((), ())) -> Any:
     a, b = promote_dtypes(a, b)
     if typeof(a).dtype == BOOL:
-        counts = dot_general(
-            to_dtype(a, np.dtype("int64")), to_dtype(b, np.dtype("int64")), contract=contract, batch=batch
-        )
+        counts = dot_general(to_dtype(a, INT64), to_dtype(b, INT64), contract=contract, batch=batch)
         return counts != 0
     return dot_general(a, b, contract=contract, batch=batch)
 
@@ -130,6 +128,9 @@ def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
             f"np.einsum on traced values (at {location(user_source())}) does not support {', '.join(options)}"
         )
     values = promote_dtypes(*map(_strong, operands))
+    if values and typeof(values[0]).dtype == BOOL:  # sums of booleans are `or`
+        counts = einsum(subscripts, *(to_dtype(v, INT64) for v in values))
+        return counts != 0
     inputs, output = _parse(subscripts, [typeof(v).ndim for v in values])
     lengths: dict[str, int] = {}
     for labels, value in zip(inputs, values, strict=True):

@@ -149,6 +149,8 @@ def polyfit(
     x, y = asarray(x) + 0.0, asarray(y) + 0.0
     if x.ndim != 1 or y.ndim not in (1, 2) or x.shape[0] != y.shape[0]:
         raise ShapeError(f"polyfit: expected vectors x and y of one length (at {location(user_source())})")
+    if not x.size:
+        raise ShapeError(f"polyfit: expected non-empty vector for x (at {location(user_source())})")
     columns, right = np.vander(x, int(deg) + 1), y
     if w is not None:
         w = asarray(w) + 0.0

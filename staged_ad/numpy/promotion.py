@@ -50,7 +50,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
         if isinstance(x, np.ndarray | np.generic | int):
             raise ArgumentError(f"{what} is {describe(x)}: {error.said}") from None
         advice = f"; write float(x) for a number of type {type(x).__name__}" if isinstance(x, Number) else ""
-        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}{advice}") from None
+        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}{advice or moving(x)}") from None
 
 
 def _leaves(x: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import IndexingError, ShapeError, UnsupportedError
+from staged_ad.errors import DTypeError, IndexingError, ShapeError, UnsupportedError
 from staged_ad.ir.types import FLOAT64
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.numpy.reducing import Axis, normalize_axes
@@ -140,6 +140,11 @@ def _quantile(
             f"{'Percentiles' if percent else 'Quantiles'} must be in the range [0, {100 if percent else 1}]"
         )
     value = as_value(a)
+    if typeof(value).dtype.kind == "c":
+        raise DTypeError(
+            f"np.{name} of {typeof(value).dtype} (at {location(user_source())}): complex numbers have no order; "
+            "use the real and imaginary parts, or np.abs"
+        )
     if skip and not typeof(value).size:
         return np.nanmean(operand(value), axis=axis, keepdims=_flag(keepdims))  # as NumPy: whatever q is
     rows, kept = _rows(to_dtype(value, typeof(value).dtype), axis)

@@ -86,9 +86,17 @@ def _numbers(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
         return x
     bounds = np.finfo(x.dtype)
     high, low = (bounds.max if posinf is None else posinf), (bounds.min if neginf is None else neginf)
-    replaced = np.where(np.isnan(x), asarray(nan).astype(x.dtype), x)
-    replaced = np.where(x == np.inf, asarray(high).astype(x.dtype), replaced)
-    return np.where(x == -np.inf, asarray(low).astype(x.dtype), replaced)
+    nan, high, low = (_substitute(value, x.dtype) for value in (nan, high, low))
+    replaced = np.where(x == np.inf, high, np.where(np.isnan(x), nan, x))
+    return np.where(x == -np.inf, low, replaced)
+
+
+def _substitute(value: Any, dtype: np.dtype[Any]) -> Any:
+    """What stands in the place of real numbers."""
+    found = asarray(value)
+    if found.dtype.kind == "c":
+        raise DTypeError(f"nan_to_num: {found.dtype} cannot be cast to {dtype} (at {location(user_source())})")
+    return found.astype(dtype)
 
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:

@@ -168,6 +168,12 @@ _POLYNOMIALS = {
 }
 
 
+def _round(x: Any) -> Any:
+    """Zero has the sign of zeros alone: -0.4 is rounded to 0.0."""
+    (given,) = _operands(sp.round, (x,))
+    return np.where(given == 0, given, UFUNCS[np.rint](given) + 0.0)
+
+
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{ufunc: _direct(ufunc, operation) for ufunc, operation in DIRECT.items()},
     **{ufunc: _several(ufunc, operations) for ufunc, operations in _SEVERAL.items()},
@@ -175,6 +181,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     sp.xlogy: _times_log(sp.xlogy, exponential.log, 0.0),
     sp.xlog1py: _times_log(sp.xlog1py, exponential.log1p, -1.0),
     sp.loggamma: _loggamma,
-    sp.round: lambda x: UFUNCS[np.rint](*_operands(sp.round, (x,))),
+    sp.round: _round,
 }
 """Every ufunc of scipy.special that works on traced values."""

@@ -15,6 +15,7 @@ from staged_ad.errors import DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive
 from staged_ad.ir.lowerings import Product
 from staged_ad.ir.primitive import Pair, not_linear
+from staged_ad.ir.types import BOOL
 from staged_ad.primitives.makers import Operation, is_zero, pair_product, plus, typeof
 from staged_ad.primitives.shaping import Axes, transpose
 
@@ -30,6 +31,8 @@ def free_axes(ndim: int, *used: Axes) -> Axes:
 def _abstract(a: ArrayType, b: ArrayType, *, contract: Pairs, batch: Pairs) -> ArrayType:
     if a.dtype != b.dtype:
         raise DTypeError(f"dot_general: operands have dtypes {a.dtype} and {b.dtype}")
+    if a.dtype == BOOL:
+        raise DTypeError("dot_general: sums of booleans are counts: cast them to integers")
     for left, right in (contract, batch):
         if [a.shape[k] for k in left] != [b.shape[k] for k in right]:
             raise ShapeError(

@@ -40,10 +40,6 @@ class NumberProtocol:
             )
         return bool(found)
 
-    def __contains__(self: Any, element: Any) -> bool:
-        found: Any = self == element
-        return bool(found.any())
-
     def __float__(self: Any) -> float:
         if self.array is not None:
             return float(self.array)

@@ -178,6 +178,11 @@ class ArrayProtocol(NumberProtocol):
             raise ArgumentError("iteration over a 0-d array")
         return (self[k] for k in range(len(self)))
 
+    def __contains__(self: Any, element: Any) -> bool:
+        if is_number(self):
+            raise ArgumentError("`in` looks into arrays, and this is a number: compare it by ==")
+        return bool((self == element).any())
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         try:
             return self._applied(ufunc, method, *inputs, **kwargs)

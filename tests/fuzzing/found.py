@@ -48,6 +48,12 @@ def _without_nan(x: Any) -> Any:
     return y
 
 
+def _put(y: Any, values: Any) -> Any:
+    """Its elements from both ends."""
+    np.put(y, [0, -1], values)
+    return y
+
+
 CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, f=f, t=t: getattr(np, f)(x, dtype=t), V) for f in ("mean", "var", "std") for t in ("float32", "int8")],
     *[(lambda x, f=f: getattr(np, f)(x, dtype="complex64"), V) for f in ("mean", "var", "std")],
@@ -168,4 +174,9 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: (np.array(x[0] > 0) ** 2, np.full((), True) ** 2, (x[0] > 0) ** 2, np.array(x[0] > 0) ** 3), V),
     (lambda x: np.poly(x[:2, None] * x[1:] + 5 * np.eye(2)), V),
     *[(lambda x, u=u: u.reduce(x, where=x > 2, initial=3.0), N) for u in (np.fmax, np.fmin, np.hypot, np.logaddexp)],
+    (lambda x: np.interp(x, x, np.cos(V)), np.array([0.0, 5e-324, 1.0])),
+    (lambda k: (_put(k.copy(), k), np.cumprod(k, axis=0)), K[:2].astype(int)),
+    *[(lambda x, t=t: np.einsum(t, x[:, None] < [0, 2], x[:, None] < [5, 2]), V) for t in ("ij,ij->j", "ij,kj")],
+    (lambda x: np.einsum("ij->j", x[:, None] < [0, 2]), V),
+    (lambda x: 1 / special.round(np.append(x / 9, [0.0, -0.0])), V),
 ]

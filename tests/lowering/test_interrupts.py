@@ -5,6 +5,8 @@ Invariant: the function works on after it. Start at ``test_a_handler_ends_a_loop
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +15,8 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
-from staged_ad.lowering.interrupts import MOST, every
+from staged_ad.lowering import native
+from staged_ad.lowering.interrupts import DECLARATION, INTERRUPTED, MOST, every, question
 
 
 class Alarm(Exception):  # noqa: N818  # raised by a handler
@@ -70,3 +73,26 @@ def test_short_loops_do_not_ask() -> None:
     )
     assert "staged_interrupted" not in short
     assert "staged_interrupted" in long
+
+
+LIVE = 24
+"""Vectors, more than there are registers that are kept."""
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8])
+def test_the_question_keeps_all_registers(lanes: int) -> None:
+    kind = f"<{lanes} x double>"
+    places = [f"  %p{k} = getelementptr {kind}, ptr %data, i64 {k}" for k in range(LIVE)]
+    loads = [f"  %x{k} = load volatile {kind}, ptr %p{k}, align 8" for k in range(LIVE)]
+    stores = [f"  store volatile {kind} %x{k}, ptr %p{k}, align 8" for k in range(LIVE)]
+    call = f"  %stop = call preserve_allcc i64 @{INTERRUPTED}()"
+    body = ["define i64 @body(ptr %data) {", *places, *loads, call, *stores, "  ret i64 %stop", "}", DECLARATION]
+    seconds = itertools.count(1)
+    clock = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(lambda _: next(seconds))  # Python is asked each time
+    address = question(ctypes.cast(clock, ctypes.c_void_p).value or 0)
+    code = native.compile_ir(native.header() + "\n".join(body), {INTERRUPTED: address})
+    data = np.random.default_rng(0).normal(size=(LIVE, lanes))
+    before = data.copy()
+    assert ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.address)(data.ctypes.data) == 0
+    np.testing.assert_array_equal(data, before)
+    assert next(seconds) == 2
