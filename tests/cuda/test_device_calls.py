@@ -256,6 +256,18 @@ def test_loops_and_branches_run(device: Standing):
     same(on_device(g)(device.sent(X)), g(X))
 
 
+def test_a_batch_of_small_loops_has_a_thread_for_each_lane_where_the_outermost_jit_is_for_the_device():
+    def f(x: Any) -> Any:
+        return sad.while_loop(lambda y: y < 9, lambda y: y * y, x)
+
+    lanes = np.linspace(2.0, 3.0, 50)
+    inner, outer = on_device(sad.vmap(f)), on_device(lambda x: sad.jit(sad.vmap(f))(x))
+    for jitted in (inner, outer):
+        assert "length=50" in jitted.lower(lanes).text("program")
+        same(jitted(lanes), sad.vmap(f)(lanes))
+    assert "length=50" not in sad.jit(lambda x: inner(x)).lower(lanes).text("program")
+
+
 def test_products_of_matrices_are_asked_of_cublas(device: Standing):
     rng = np.random.default_rng(0)
     for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
