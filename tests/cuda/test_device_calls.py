@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import scipy.special
 
 import staged_ad as sad
 from tests.cuda import cupy_stand_in as cupy
@@ -275,6 +276,13 @@ def test_products_of_matrices_are_asked_of_cublas(device: Standing):
         for f in (lambda a, b, s: a @ b, lambda a, b, s: b.T @ a.T, lambda a, b, s: s @ a, lambda a, b, s: a.T @ a):
             found = on_device(f)(device.sent(a), b, s).get()
             assert np.abs(found - f(a, b, s)).max() <= tolerance * np.abs(found).max()
+
+
+def test_operations_without_kernels_are_computed_by_cupy_where_it_has_them(device: Standing):
+    a = np.eye(90) * 100 + 1
+    same(on_device(np.linalg.cholesky)(device.sent(a)), np.linalg.cholesky(a))
+    same(on_device(scipy.special.digamma)(device.sent(X)), scipy.special.digamma(X))
+    same(on_device(scipy.special.gammainc)(device.sent(X), 2.0), scipy.special.gammainc(X, 2.0))
 
 
 def test_operations_without_kernels_are_computed_by_the_host(device: Standing):
