@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.cuda import devices, target
+from staged_ad.cuda import devices, libdevice, target
 from staged_ad.cuda.actions import Action, Choose, Repeat
+from staged_ad.cuda.device import Device
 from staged_ad.cuda.loaded import Loaded
 from staged_ad.cuda.program import emit
 from staged_ad.ir import ArrayType, Program
@@ -26,11 +27,18 @@ NUMBERS = (int, float, complex, np.generic)
 
 
 class DeviceCompiled:
-    """The kernels of one program; they are loaded when it runs for the first time."""
+    """The kernels of one program; they are loaded when it runs for the first time.
+
+    Raises
+    ------
+    LoweringError
+        NVIDIA's libdevice is not installed.
+    """
 
     def __init__(self, program: Program) -> None:
         self.traced = program
         self.types = program.input_types
+        libdevice.location()  # without it, every function would look like one that has no code
         self.module = emit(program, devices.geometry())
         self.failures = self.module.failures
         self._loaded: dict[Any, Loaded] = {}
@@ -68,30 +76,21 @@ class DeviceCompiled:
         def call(*leaves: Any) -> Any:
             if len(leaves) != len(expected):
                 return NotImplemented
-            values = []
+            device, values = devices.current(), []
             for leaf, (kind, type_) in zip(leaves, expected, strict=True):
-                if type(leaf) is not kind:
-                    return NotImplemented
-                value = self._taken(leaf, type_)
+                value = _taken(leaf, type_, device) if type(leaf) is kind else NotImplemented
                 if value is NotImplemented:
                     return NotImplemented
                 values.append(value)
-            return self.run(*values)
+            return self._run(device, values)
 
         return call
 
-    def _taken(self, leaf: Any, expected: ArrayType) -> Any:
-        """An argument as an array, where it has the type that the program was made for; else NotImplemented."""
-        if isinstance(leaf, NUMBERS):
-            if type(leaf) is int and not -(2**63) <= leaf < 2**63:
-                return NotImplemented
-            return np.asarray(leaf, expected.dtype)
-        array = leaf if isinstance(leaf, np.ndarray) else devices.current().adopted(leaf)
-        return array if array.shape == expected.shape and array.dtype == expected.dtype else NotImplemented
-
     def run(self, *values: Any) -> Any:
         """A status, the output or a tuple of them; arguments are converted to what the kernels need."""
-        device = devices.current()
+        return self._run(devices.current(), values)
+
+    def _run(self, device: Device, values: Sequence[Any]) -> Any:
         try:
             key = device, device.number
             loaded = self._loaded.get(key)
@@ -124,6 +123,16 @@ class DeviceCompiled:
                     f"no stage {stage!r} for device='cuda'; there are 'program', 'loops', 'llvm' and 'ptx', which the "
                     "driver makes machine code of"
                 )
+
+
+def _taken(leaf: Any, expected: ArrayType, device: Device) -> Any:
+    """An argument as an array, where it has the type that the program was made for; else NotImplemented."""
+    if isinstance(leaf, NUMBERS):
+        if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+            return NotImplemented
+        return np.asarray(leaf, expected.dtype)
+    array = leaf if isinstance(leaf, np.ndarray) else device.adopted(leaf)
+    return array if array.shape == expected.shape and array.dtype == expected.dtype else NotImplemented
 
 
 def _loops(actions: Sequence[Action]) -> Iterator[Repeat]:

@@ -113,6 +113,10 @@ class Device:
         """Where an array begins."""
         return int(array.data.ptr)
 
+    def wait(self) -> None:
+        """Wait for all that has been asked for."""
+        self._library.cuda.get_current_stream().synchronize()
+
     # -- programs -----------------------------------------------------------------------------------------------------
 
     def engine(self, module: DeviceModule) -> DeviceEngine:
@@ -158,7 +162,11 @@ def opened() -> Device:
 
 @once
 def _device() -> Device:
-    library: Any = Late("cupy")
+    return found(Late("cupy"))
+
+
+def found(library: Any) -> Device:
+    """The GPU that CuPy finds; raises as ``opened``."""
     try:
         cuda = library.cuda
     except ImportError as error:

@@ -67,7 +67,7 @@ class DeviceEngine:
 
     def outside(self, equation: Equation, operands: Sequence[Any], results: Sequence[Any]) -> None:
         of, params = equation.params["of"], dict(equation.params["params"])
-        function = functions.find(of.name, operands)
+        function = functions.find(of, params, operands)
         if function is not None:
             values = function(self._library, *operands, **params)
             for result, value in zip(results, values, strict=True):

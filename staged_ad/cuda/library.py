@@ -8,11 +8,13 @@ Start at ``find``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from staged_ad.ir import Primitive
+from staged_ad.ir.types import complex_dtype_of, real_dtype_of
 from staged_ad.primitives.linalg import failure
 from staged_ad.tracing.libraries import Late
 
@@ -30,11 +32,13 @@ _SPECIAL = (
 """Functions of cupyx.scipy.special that have the names and the operands of primitives."""
 
 
-def find(primitive: str, operands: Sequence[Any]) -> Function | None:
-    """The function for a primitive of that name; None where the host has to compute it."""
+def find(of: Primitive, params: Mapping[str, Any], operands: Sequence[Any]) -> Function | None:
+    """The function for a primitive; None where the host has to compute it."""
     if any(not operand.size for operand in operands):
         return None  # libraries differ where there is nothing to compute
-    return _FUNCTIONS.get(primitive)
+    if of.name == "interleaved":
+        return _interleaved if params["of"].name in _FUNCTIONS else None
+    return _FUNCTIONS.get(of.name)
 
 
 def _special(name: str) -> Function:
@@ -52,4 +56,42 @@ def _cholesky(cupy: Any, a: Any) -> Sequence[Any]:
         raise failure("definite") from None
 
 
-_FUNCTIONS: dict[str, Function] = {name: _special(name) for name in _SPECIAL} | {"cholesky": _cholesky}
+def _fft(cupy: Any, x: Any, *, inverse: bool) -> Sequence[Any]:
+    return [cupy.fft.ifft(x, norm="forward") if inverse else cupy.fft.fft(x)]
+
+
+def _rfft(cupy: Any, x: Any) -> Sequence[Any]:
+    return [cupy.fft.rfft(x)]
+
+
+def _irfft(cupy: Any, y: Any, *, n: int) -> Sequence[Any]:
+    """The imaginary parts that stand for nothing are taken away, which cuFFT expects to be zero."""
+    y = y.copy()
+    y[..., 0] = y[..., 0].real
+    if n % 2 == 0:
+        y[..., -1] = y[..., -1].real
+    return [cupy.fft.irfft(y, n, norm="forward")]
+
+
+_FUNCTIONS: dict[str, Function] = {name: _special(name) for name in _SPECIAL} | {
+    "cholesky": _cholesky,
+    "fft": _fft,
+    "rfft": _rfft,
+    "irfft": _irfft,
+}
+
+
+def _interleaved(
+    cupy: Any, *arrays: Any, of: Primitive, operands: Sequence[bool], params: Sequence[tuple[str, Any]]
+) -> Sequence[Any]:
+    """Operations of complex numbers, which programs hold as pairs of real ones."""
+    given = [_complex(array) if flag else array for array, flag in zip(arrays, operands, strict=True)]
+    return [_pairs(y) if y.dtype.kind == "c" else y for y in _FUNCTIONS[of.name](cupy, *given, **dict(params))]
+
+
+def _complex(pairs: Any) -> Any:
+    return pairs.view(complex_dtype_of(pairs.dtype)).reshape(pairs.shape[:-1])
+
+
+def _pairs(y: Any) -> Any:
+    return y.astype(y.dtype, order="C").view(real_dtype_of(y.dtype)).reshape((*y.shape, 2))

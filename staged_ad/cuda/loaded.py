@@ -29,6 +29,7 @@ class Loaded:
         self._engine = device.engine(module)
         self._run = Replaying(module, self._engine)
         self._constants = [device.ready(device.sent(constant)) for constant in module.storage.constants]
+        device.wait()  # the next call may be in the order of another stream
         self._room = aligned(module.storage.workspace)  # behind it is the status
         self._asks = any(isinstance(action, Ask) for action in module.actions)
 

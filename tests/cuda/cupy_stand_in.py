@@ -83,6 +83,22 @@ class ndarray:  # noqa: N801  # as CuPy names it
     def T(self) -> ndarray:
         return ndarray.over(self.host.T, self.data.device_id)
 
+    @property
+    def real(self) -> ndarray:
+        return ndarray.over(self.host.real, self.data.device_id)
+
+    def view(self, dtype: Any) -> ndarray:
+        return ndarray.over(self.host.view(dtype), self.data.device_id)
+
+    def reshape(self, shape: tuple[int, ...]) -> ndarray:
+        return ndarray.over(self.host.reshape(shape), self.data.device_id)
+
+    def copy(self) -> ndarray:
+        return ndarray.over(self.host.copy(), self.data.device_id)
+
+    def astype(self, dtype: Any, order: str) -> ndarray:
+        return ndarray.over(self.host.astype(dtype, order=order), self.data.device_id)
+
     def get(self) -> Any:
         return np.array(self.host)
 
@@ -247,6 +263,12 @@ LIBRARY = SimpleNamespace(
     array=array,
     empty=ndarray,
     zeros=zeros,
+    fft=SimpleNamespace(
+        fft=lambda x: ndarray.over(np.fft.fft(x.host)),
+        ifft=lambda x, norm: ndarray.over(np.fft.ifft(x.host, norm=norm)),
+        rfft=lambda x: ndarray.over(np.fft.rfft(x.host)),
+        irfft=lambda x, n, norm: ndarray.over(np.fft.irfft(x.host, n, norm=norm)),
+    ),
     linalg=SimpleNamespace(cholesky=lambda a: ndarray.over(np.linalg.cholesky(a.host))),
     cuda=SimpleNamespace(
         memory=SimpleNamespace(
