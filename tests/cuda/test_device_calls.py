@@ -6,6 +6,7 @@ Start at ``test_results_are_new_arrays_of_the_device``.
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import pytest
 import scipy.special
 
 import staged_ad as sad
+from staged_ad.tracing.trees import flatten
 from tests.cuda import cupy_stand_in as cupy
 from tests.cuda.cupy_stand_in import Standing
 
@@ -298,25 +300,47 @@ def test_operations_without_kernels_are_computed_by_the_host(device: Standing):
 # -- recordings -------------------------------------------------------------------------------------------------------
 
 
-def test_programs_are_recorded_at_addresses_that_are_met_again(device: Standing, monkeypatch: pytest.MonkeyPatch):
-    f = on_device(lambda x: np.cumsum(np.sin(x)) + np.max(x))  # kernels in a row
-    x, made = device.sent(X), []
-    empty = device.empty
+def in_a_row(x: Any) -> Any:
+    return np.cumsum(np.sin(x)) + np.max(x)
 
-    def pooled(shape: Any, dtype: Any) -> Any:  # as a pool gives what was dropped to the next
-        made.append((shape, dtype))
-        found = pool.get((shape, dtype))
-        return empty(shape, dtype) if found is None else found
 
-    pool: dict[Any, Any] = {}
-    same(f(x), np.cumsum(np.sin(X)) + np.max(X))
+def with_products(x: Any) -> Any:
+    a = x.reshape(10, 10)
+    for _ in range(2):
+        a = np.tanh(np.kron(a, np.eye(4)) @ np.ones((40, 40)))[:10, :10] / (1 + np.max(np.cumsum(a)))
+    return a
+
+
+def with_a_guard(x: Any) -> Any:
+    return np.cumsum(x) - np.max(x) if np.sum(x) > 0 else x
+
+
+def with_a_loop(x: Any) -> Any:
+    return sad.scan(lambda c, row: (np.sin(c) + row, np.sum(c)), x, np.ones((5, 100)))
+
+
+@pytest.mark.parametrize("f", [in_a_row, with_products, with_a_guard, with_a_loop])
+def test_programs_are_recorded_at_addresses_that_are_met_again(
+    f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch
+):
+    jitted, x, empty = on_device(f), device.sent(X), device.empty
+    made: list[Any] = []
+
+    def pooled(shape: Any, dtype: Any) -> Any:  # as a pool, whose memory each call finds free again
+        number = next(turn)
+        if number == len(made):
+            made.append(empty(shape, dtype))
+        return made[number]
+
+    turn = itertools.count()
+    jitted(x)
     monkeypatch.setattr(device, "empty", pooled)
-    f(x)
-    pool = {key: empty(*key) for key in made}
     before = cupy.Graph.launched
     for k in range(4):
+        turn = itertools.count()
         x.host[...] = X + k
-        same(f(x), np.cumsum(np.sin(X + k)) + np.max(X + k))
+        for found, expected in zip(flatten(jitted(x))[0], flatten(f(X + k))[0], strict=True):
+            same(found, expected)
     assert cupy.Graph.launched >= before + 3
 
 
