@@ -8,7 +8,8 @@ Start at ``opened``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.threads import MEMORY_BYTES, Geometry
 from staged_ad.errors import ArgumentError, DeviceError
 from staged_ad.lowering.once import once
-from staged_ad.tracing.libraries import Late
 
 _INSTALL = "python -m pip install 'staged-ad[cuda]'"
 _INSTEAD = "device='cuda' runs on an NVIDIA GPU; without one, leave device away"
@@ -162,12 +162,13 @@ def opened() -> Device:
 
 @once
 def _device() -> Device:
-    return found(Late("cupy"))
+    return found(lambda: importlib.import_module("cupy"))
 
 
-def found(library: Any) -> Device:
-    """The GPU that CuPy finds; raises as ``opened``."""
+def found(load: Callable[[], Any]) -> Device:
+    """The GPU that CuPy finds, the module that `load` imports; raises as ``opened``."""
     try:
+        library = load()
         cuda = library.cuda
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":

@@ -90,13 +90,11 @@ def test_errors_of_the_library_say_what_to_do(
         f(x)
 
 
-class NotInstalled:
-    def __init__(self, name: str) -> None:
-        self._name = name
+def not_installed(name: str) -> Any:
+    def load() -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    @property
-    def cuda(self) -> Any:
-        raise ModuleNotFoundError(f"No module named {self._name!r}", name=self._name)
+    return load
 
 
 def without_device(count: int | None, driver: int = 0, built: int = 13020) -> Any:
@@ -111,23 +109,26 @@ def without_device(count: int | None, driver: int = 0, built: int = 13020) -> An
         driverGetVersion=lambda: driver,
         runtimeGetVersion=lambda: built,
     )
-    return SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    return lambda: SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
 
 
 @pytest.mark.parametrize(
-    ("library", "said"),
+    ("load", "said"),
     [
-        (NotInstalled("cupy"), r"needs CuPy, which is not installed; write: python -m pip install 'staged-ad\[cuda\]'"),
-        (NotInstalled("cuda"), r"CuPy cannot be imported .*'staged-ad\[cuda\]'"),
+        (
+            not_installed("cupy"),
+            r"needs CuPy, which is not installed; write: python -m pip install 'staged-ad\[cuda\]'",
+        ),
+        (not_installed("cuda"), r"CuPy cannot be imported .*'staged-ad\[cuda\]'"),
         (without_device(None), "no NVIDIA driver was found"),
         (without_device(None, 12040), "driver supports CUDA 12.4, and CuPy is made for 13.2.*install cupy-cuda12x"),
         (without_device(None, 13000), "cannot be used"),
         (without_device(0, 13000), "no GPU on this machine, or CUDA_VISIBLE_DEVICES hides it"),
     ],
 )
-def test_what_lacks_for_a_device_is_said(library: Any, said: str):
+def test_what_lacks_for_a_device_is_said(load: Any, said: str):
     with pytest.raises(sad.errors.DeviceError, match=said):
-        found(library)
+        found(load)
 
 
 def test_a_missing_libdevice_is_said(monkeypatch: pytest.MonkeyPatch):
