@@ -59,8 +59,10 @@ def trees() -> st.SearchStrategy[Any]:
 
 
 def holds(tree: Any, kinds: Any) -> bool:
-    parts = tree.values() if isinstance(tree, dict) else vars(tree).values() if isinstance(tree, Layer) else tree
-    nested = isinstance(tree, dict | list | tuple | Layer)
+    parts = (
+        tree.values() if isinstance(tree, dict) else vars(tree).values() if isinstance(tree, Layer | Named) else tree
+    )
+    nested = isinstance(tree, dict | list | tuple | Layer | Named)
     return isinstance(tree, kinds) or (nested and any(holds(part, kinds) for part in parts))
 
 

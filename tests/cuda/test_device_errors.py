@@ -1,0 +1,137 @@
+"""What is said where jit(f, device="cuda") cannot do what it is asked for.
+
+Invariant: a message says what to write, to install or to change.
+Start at ``test_what_lacks_for_a_device_is_said``.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import staged_ad as sad
+from staged_ad.cuda import libdevice
+from staged_ad.cuda.device import found
+from tests.cuda import cupy_stand_in as cupy
+from tests.cuda.cupy_stand_in import Standing
+from tests.cuda.test_device_calls import OfOtherLibrary, X, on_device
+
+pytestmark = pytest.mark.usefixtures("device")
+
+
+def test_errors_of_a_program_are_raised_as_on_the_processor(device: Standing):
+    f = on_device(lambda a: np.linalg.solve(a, np.ones(2)))
+    with pytest.raises(np.linalg.LinAlgError):
+        f(device.sent(np.zeros((2, 2))))
+    with pytest.raises(np.linalg.LinAlgError):
+        on_device(np.linalg.cholesky)(device.sent(-np.eye(3)))
+
+
+@pytest.mark.parametrize("device_name", ["gpu", 0, "cuda:1", ["cuda"]])
+def test_other_devices_are_refused(device_name: Any):
+    with pytest.raises(sad.errors.ArgumentError, match="there are 'cuda', an NVIDIA GPU, and None"):
+        sad.jit(np.sin, device=device_name)
+
+
+def test_donation_is_refused():
+    with pytest.raises(sad.errors.ArgumentError, match=r"drop the array that you have no use for"):
+        on_device(np.sin, donate_argnums=0)
+
+
+def test_arrays_of_the_device_are_refused_by_what_runs_on_the_processor(device: Standing):
+    x = device.sent(X)
+    for f in (sad.grad(np.sum), sad.jit(np.sin), sad.vmap(np.sin), lambda x: sad.jvp(np.sin, (x,), (x,))):
+        with pytest.raises(sad.errors.ArgumentError, match=r"memory of a GPU.*jit\(f, device='cuda'\)"):
+            f(x)
+    for f in (lambda y: np.add(y, x), lambda y: y * x, lambda y: np.concatenate([y, x])):
+        with pytest.raises(sad.errors.ArgumentError, match=r"give it as an argument to jit\(f, device='cuda'\)"):
+            on_device(f)(X)
+
+
+def test_an_array_of_another_device_is_refused(device: Standing):
+    x = device.sent(X)
+    x.data.device_id = 1
+    with pytest.raises(sad.errors.ArgumentError, match=r"argument 0 .* lies on GPU 1, but the current one is 0"):
+        on_device(np.sin)(x)
+
+
+def test_an_array_that_its_library_does_not_give_is_refused(device: Standing):
+    with pytest.raises(sad.errors.ArgumentError, match=r"argument 0 .*CuPy cannot take: use tensor.detach\(\)"):
+        on_device(np.sin)(OfOtherLibrary(device.sent(X), refuses=True))
+
+
+def test_half_precision_is_refused_with_what_to_write(device: Standing):
+    with pytest.raises(sad.errors.DTypeError, match=r"argument 0 .*dtype float16 is not supported.*astype"):
+        on_device(np.sin)(device.sent(X.astype(np.float16)))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (cupy.OutOfMemoryError("Out of memory allocating 10 bytes"), r"memory of the GPU is full.*free_all_blocks"),
+        (cupy.CUDADriverError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION"), "update NVIDIA's driver"),
+        (cupy.CUDARuntimeError("cudaErrorIllegalAddress"), "start a new one"),
+        (ImportError("libcublas.so.13: cannot open"), r"pip install 'staged-ad\[cuda\]'"),
+    ],
+)
+def test_errors_of_the_library_say_what_to_do(
+    error: Exception, said: str, device: Standing, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(shape: Any, dtype: Any) -> Any:
+        raise error
+
+    f = on_device(np.sin)
+    x = device.sent(X)
+    monkeypatch.setattr(device, "empty", fail)
+    with pytest.raises(sad.errors.DeviceError, match=said):
+        f(x)
+
+
+def not_installed(name: str) -> Any:
+    def load() -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    return load
+
+
+def without_device(count: int | None, driver: int = 0, built: int = 13020) -> Any:
+    def counted() -> int:
+        if count is None:
+            raise cupy.CUDARuntimeError("cudaErrorInsufficientDriver")
+        return count
+
+    runtime = SimpleNamespace(
+        CUDARuntimeError=cupy.CUDARuntimeError,
+        getDeviceCount=counted,
+        driverGetVersion=lambda: driver,
+        runtimeGetVersion=lambda: built,
+    )
+    return lambda: SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (
+            not_installed("cupy"),
+            r"needs CuPy, which is not installed; write: python -m pip install 'staged-ad\[cuda\]'",
+        ),
+        (not_installed("cuda"), r"CuPy cannot be imported .*'staged-ad\[cuda\]'"),
+        (without_device(None), "no NVIDIA driver was found"),
+        (without_device(None, 12040), "driver supports CUDA 12.4, and CuPy is made for 13.2.*install cupy-cuda12x"),
+        (without_device(None, 13000), "cannot be used"),
+        (without_device(0, 13000), "no GPU on this machine, or CUDA_VISIBLE_DEVICES hides it"),
+    ],
+)
+def test_what_lacks_for_a_device_is_said(load: Any, said: str):
+    with pytest.raises(sad.errors.DeviceError, match=said):
+        found(load)
+
+
+def test_a_missing_libdevice_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(libdevice, "FILE", "nowhere.bc")
+    with pytest.raises(sad.errors.LoweringError, match=r"pip install 'staged-ad\[cuda\]'"):
+        on_device(np.sin).lower(X)
