@@ -121,5 +121,9 @@ class CacheWarning(UserWarning):
     """Compiled code cannot be kept for the next process: the directory is not the user's alone, full, or read-only."""
 
 
+class DeviceError(StagedADError, RuntimeError):
+    """A GPU cannot be used: there is none, its driver or a package lacks, or its memory is full."""
+
+
 class TapeOverflowError(StagedADError, MemoryError):
     """A loop of unknown length keeps more for its reverse than `staged_ad.set_tape_limit` allows."""

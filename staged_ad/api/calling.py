@@ -15,7 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
-from staged_ad.ir.types import DTYPES, describe, is_other_kind
+from staged_ad.ir.types import DTYPES, describe, is_on_device, is_other_kind
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
@@ -25,6 +25,12 @@ BESIDE = (
     'dataclasses.field(metadata={"static": True}), or belongs to a function around this one, as in lambda x: f(x, flag)'
 )
 """What to write for arguments that are no arrays."""
+
+_ELSEWHERE = (
+    "lies in the memory of a GPU, and this function runs on the processor: write jit(f, device='cuda'), or "
+    "jit(grad(f), device='cuda') of a derivative, or move the array: cupy.asnumpy(x) of CuPy's, x.numpy(force=True) of "
+    "PyTorch's, np.asarray(x) of JAX's arrays"
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,8 @@ def leaf_type(value: Any, where: Callable[[], str]) -> ArrayType:
     except DTypeError as error:
         if isinstance(value, np.ndarray | np.generic | int):
             raise DTypeError(f"{where()}: {error}") from None
+        if is_on_device(value):
+            raise ArgumentError(f"{where()} {_ELSEWHERE}") from None
         said = f"{where()} must be an array, a number, or a nest of them, got {describe(value)}"
         raise ArgumentError(said + (BESIDE if said.startswith("argument") else "")) from None
 

@@ -15,8 +15,6 @@ from contextlib import suppress
 from functools import update_wrapper
 from typing import Any
 
-import numpy as np
-
 from staged_ad.api.calling import (
     Traced,
     argument_name,
@@ -27,12 +25,13 @@ from staged_ad.api.calling import (
 from staged_ad.api.explaining import explain_miss
 from staged_ad.api.lowered import Lowered
 from staged_ad.api.options import Options, chosen, parameters
+from staged_ad.api.placement import check_device
 from staged_ad.api.prepared import Key, Prepared
 from staged_ad.api.routes import Route
 from staged_ad.api.transformed import name_of
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals, unrolled
 from staged_ad.errors import ArgumentError, CompileTimeWarning, VariantsWarning
-from staged_ad.ir import Source, evaluate
+from staged_ad.ir import Source
 from staged_ad.lowering.buffers import clear_buffers
 from staged_ad.lowering.once import LOCK
 from staged_ad.tracing import Trace, Tracer
@@ -47,10 +46,6 @@ ROUTES = 8
 FLIPS = 16
 """Times that one call is traced anew, because machine code saw a guard otherwise than NumPy."""
 
-_INLINE = frozenset(
-    [float, complex, int, bool, np.float64, np.float32, np.complex128, np.complex64, np.bool_]
-    + [np.dtype(name).type for name in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]]
-)
 _jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 
 
@@ -174,7 +169,7 @@ class Jitted:
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self._record(self._trace(prepared), leaves)
         kinds = tuple(map(type, leaves))
-        direct = all(kind is np.ndarray or kind in _INLINE for kind in kinds)
+        direct = self._options.placement.takes(kinds)
 
         def attempt(variant: Variant) -> Any:
             result = variant.entry(kinds)(*leaves) if direct else NotImplemented
@@ -224,7 +219,8 @@ class Jitted:
             outcome = variant.outcomes[number]
             forced = (*variant.outcomes[:number], not outcome)
             if not isinstance(outcome, bool) or forced in seen or len(seen) > FLIPS:
-                return None, unflatten(first.out_spec, evaluate(first.program, *prepared.leaves))
+                placement = self._options.placement
+                return None, unflatten(first.out_spec, placement.evaluated(first.program, prepared.leaves))
             seen.add(forced)
 
     def _trace(self, prepared: Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
@@ -234,7 +230,8 @@ class Jitted:
         leaves = prepared.leaves
         trace = Trace(guarded=not any(isinstance(leaf, Tracer) for leaf in leaves), forced=forced)
         apply = self._applied(prepared)
-        traced = trace_prepared(apply, prepared.spec, prepared.types, {}, f=self._f, meanings=leaves, trace=trace)
+        meanings = self._options.placement.meanings(leaves)
+        traced = trace_prepared(apply, prepared.spec, prepared.types, {}, f=self._f, meanings=meanings, trace=trace)
         if not traced.reusable:
             return traced.without_guards()
         if not traced.guards:
@@ -273,10 +270,7 @@ class Jitted:
                 explain_miss(self, self._f, self._made, list(self._variants), prepared, variants, traced)
                 if long := unrolled(function_name(self._f), traced.program):
                     self._warn(CompileTimeWarning, *long)
-                # LLVM, and what writes code for it, are loaded by the first function that is compiled
-                from staged_ad.lowering.compiled import compile_program  # see above
-
-                compiled = compile_program(traced.program, self._options.precise)
+                compiled = self._options.placement.compiled(traced.program, self._options.precise)
                 # where a guard may fail, another path wants the arguments as they were
                 donated = frozenset[int]() if traced.guards else self._options.donated_leaves(prepared)
                 variant = Variant(traced, compiled, donated)
@@ -336,6 +330,7 @@ def jit(
     donate_argnums: int | Sequence[int] = (),
     donate_argnames: str | Sequence[str] = (),
     precise_math: bool = False,
+    device: str | None = None,
 ) -> Any:
     """Compile `f` to native code, once for each combination of shapes and dtypes of its arguments.
 
@@ -358,6 +353,9 @@ def jit(
     precise_math
         Call the C library element by element for exp, sin, ... (error below 1 ulp) instead of its vector functions
         (below 4 ulp).
+    device
+        ``"cuda"``: compile kernels for an NVIDIA GPU, by ``pip install 'staged-ad[cuda]'``. Arrays of CuPy, PyTorch and
+        JAX that lie there are used where they are, NumPy's are moved; results are CuPy arrays. None: the processor.
 
     Python's own control flow works on traced values: what `if`, `while`, `range` and `int` read is noted as a guard,
     and a later call for which it would be different is traced and compiled along its own path. Paths are kept, so a
@@ -375,6 +373,8 @@ def jit(
         value: inside `vmap` and in the bodies of staged loops.
     LoweringError
         When an operation cannot be compiled.
+    DeviceError
+        When there is no GPU that can be used; the message says what lacks.
 
     Examples
     --------
@@ -388,10 +388,11 @@ def jit(
         check_callable("jit", f)
         static = chosen(f, "static", static_argnums, static_argnames)
         donated = chosen(f, "donate", donate_argnums, donate_argnames)
+        check_device(device, bool(donated.positions or donated.names))
         both = sorted(static.positions & donated.positions)
         if both:
             raise ArgumentError(f"{argument_name(f, both[0])} cannot be both static and donated")
-        return Jitted(f, Options(static, donated, precise_math, parameters(f)))
+        return Jitted(f, Options(static, donated, precise_math, parameters(f), device))
 
     return jitted if f is None else jitted(f)
 

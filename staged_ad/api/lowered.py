@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from staged_ad.ir import ArrayType, Program
 
 if TYPE_CHECKING:
+    from staged_ad.cuda.compiled import DeviceCompiled
     from staged_ad.lowering.compiled import Compiled
 
 
@@ -53,7 +54,7 @@ class Memory:
 class Lowered:
     """What a function became: ``text("program" | "loops" | "llvm" | "asm")``, and the ``memory()`` it takes."""
 
-    def __init__(self, compiled: Compiled, donated: Collection[int] = ()) -> None:
+    def __init__(self, compiled: Compiled | DeviceCompiled, donated: Collection[int] = ()) -> None:
         self._compiled = compiled
         self._donated = donated
 
@@ -63,7 +64,7 @@ class Lowered:
         return self._compiled.program
 
     def text(self, stage: str = "program") -> str:
-        """The text of one stage: the program, its fused loops, the LLVM code, or the assembly."""
+        """The text of one stage: the program, its fused loops, the LLVM code, or the assembly (for a GPU ``ptx``)."""
         return self._compiled.text(stage)
 
     def memory(self) -> Memory:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from staged_ad.api.calling import argument_name, describe_arguments, function_name, leaf_type
+from staged_ad.api.calling import argument_name, describe_arguments, function_name
+from staged_ad.api.placement import PLACEMENTS, Placement
 from staged_ad.api.prepared import Prepared
 from staged_ad.errors import ArgumentError
 from staged_ad.ir.types import describe
@@ -41,11 +42,17 @@ class Options:
     donated: Chosen
     precise: bool = False
     parameters: frozenset[str] = frozenset()
+    device: str | None = None
 
     @property
     def of_method(self) -> Options:
         """The same options after `self` was bound."""
-        return Options(self.static.of_method, self.donated.of_method, self.precise, self.parameters)
+        return replace(self, static=self.static.of_method, donated=self.donated.of_method)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the function runs."""
+        return PLACEMENTS[self.device]
 
     def prepare(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
         """A call of `f`, flattened and typed."""
@@ -62,6 +69,7 @@ class Options:
         def name(number: int) -> Callable[[], str]:
             return lambda: describe_arguments(f, positions, dynamic, named, number)
 
+        leaf_type = self.placement.leaf_type
         types = tuple([leaf_type(leaf, name(k)) for k, leaf in enumerate(leaves)])
         try:
             known = tuple([(k, Fixed(value)) for k, value in static])

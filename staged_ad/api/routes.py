@@ -56,9 +56,10 @@ class Route:
 
 
 def _fits(leaf: Any, kind: type, found: ArrayType) -> bool:
-    if kind is np.ndarray:
-        return type(leaf) is kind and leaf.shape == found.shape and leaf.dtype == found.dtype
-    return type(leaf) is kind is not int  # which may be too large
+    same = type(leaf) is kind
+    if issubclass(kind, (int, float, complex, np.generic)):
+        return same and kind is not int  # which may be too large
+    return same and leaf.shape == found.shape and leaf.dtype == found.dtype
 
 
 def as_they_are(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any] | None:

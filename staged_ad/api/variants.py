@@ -19,6 +19,7 @@ from staged_ad.tracing.source import location
 from staged_ad.transforms.call import CALL
 
 if TYPE_CHECKING:
+    from staged_ad.cuda.compiled import DeviceCompiled
     from staged_ad.lowering.compiled import Compiled
 
 LIMIT = 32
@@ -38,7 +39,7 @@ class Variant:
     `donated` are the numbers of the arguments' leaves that results may take the memory of.
     """
 
-    def __init__(self, traced: Traced, compiled: Compiled, donated: frozenset[int]) -> None:
+    def __init__(self, traced: Traced, compiled: Compiled | DeviceCompiled, donated: frozenset[int]) -> None:
         self.traced = traced
         self.compiled = compiled
         self.donated = donated

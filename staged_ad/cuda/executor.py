@@ -17,10 +17,10 @@ from staged_ad.cuda import tape
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
 from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.tape import EXHAUSTED, FIRST
-from staged_ad.ir import ArrayType
+from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.program import Source
 from staged_ad.lowering.calls import ARENA, STATUS
-from staged_ad.lowering.regions import Matrix
+from staged_ad.lowering.regions import MatrixProduct
 from staged_ad.lowering.scope import aligned
 from staged_ad.lowering.storage import ALIGNMENT, Place, nbytes
 
@@ -31,14 +31,14 @@ class Engine(Protocol):
     def launch(self, kernel: str, total: int, addresses: Sequence[int], /) -> None:
         """Run the kernel with that many threads."""
 
-    def view(self, address: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int] | None, /) -> Any:
+    def product(self, product: MatrixProduct, a: int, b: int, c: int, /) -> None:
+        """The product of stacks of matrices at these addresses."""
+
+    def view(self, address: int, shape: Sequence[int], dtype: np.dtype[Any], /) -> Any:
         """Memory of the device as an array of the library that computes there."""
 
-    def matmul(self, a: Any, b: Any, out: Any, /) -> None:
-        """The product of stacks of matrices."""
-
-    def outside(self, evaluate: Any, operands: Sequence[Any], results: Sequence[Any], /) -> None:
-        """Compute with NumPy's arrays, from and to views."""
+    def outside(self, equation: Equation, operands: Sequence[Any], results: Sequence[Any], /) -> None:
+        """Compute the operation that an equation ``outside`` stands for, from and to views."""
 
     def move(self, target: int, source: int, size: int, /) -> None:
         """Copy bytes."""
@@ -51,6 +51,9 @@ class Engine(Protocol):
 
     def allocate(self, size: int, /) -> tuple[int, Any]:
         """The address of that many bytes, which are zero, and what keeps them."""
+
+    def recorded(self, work: Callable[[], object], /) -> Callable[[], None] | None:
+        """What asks for all of `work` at once, of launches and moves alone; None where it cannot be recorded."""
 
 
 class Executor:
@@ -92,8 +95,9 @@ class Executor:
             match action:
                 case Launch(kernel, total, given):
                     engine.launch(kernel, total, [at(place) for place in given])
-                case Product():
-                    self._product(action, at)
+                case Product(product, given):
+                    a, b, c = map(at, given)
+                    engine.product(product, a, b, c)
                 case Move(source, target, size):
                     engine.move(at(target), at(source), size)
                 case Outside(equation, operands, results):
@@ -119,20 +123,7 @@ class Executor:
         return self._engine.number(address, np.dtype("int64"))
 
     def _array(self, address: int, type: ArrayType) -> Any:
-        return self._engine.view(address, type.shape, type.dtype, None)
-
-    def _product(self, action: Product, at: Callable[[Place], int]) -> None:
-        product, engine = action.region, self._engine
-        m, n, k, count, dtype = product.m, product.n, product.k, product.count, product.result.type.dtype
-
-        def matrix(x: Matrix, place: Place, rows: int, columns: int) -> Any:
-            size = dtype.itemsize
-            steps = (size, x.leading * size) if x.transposed else (x.leading * size, size)
-            return engine.view(at(place), (count, rows, columns), dtype, (x.stack * size, *steps))
-
-        a, b, c = action.places
-        left, right = matrix(product.a, a, m, k), matrix(product.b, b, k, n)
-        engine.matmul(left, right, engine.view(at(c), (count, m, n), dtype, None))
+        return self._engine.view(address, type.shape, type.dtype)
 
     # -- loops --------------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class DeviceModule:
 
     text: str
     actions: list[Action]
+    block: Block
     storage: Storage
     failures: list[Failure]
     types: list[ArrayType]
@@ -58,7 +59,7 @@ def emit(program: Program, geometry: Geometry) -> DeviceModule:
         functions.texts.append(TAPE)
     parts = [*externals.declarations.values(), *externals.helpers.values(), *functions.texts, *writer.kernels.values()]
     types, results = list(program.input_types), list(program.output_types)
-    return DeviceModule("\n".join(parts), actions, storage, functions.failures, types, results, geometry, grows)
+    return DeviceModule("\n".join(parts), actions, block, storage, functions.failures, types, results, geometry, grows)
 
 
 def nest_text(step: Step, storage: Places, functions: Functions, nested: bool) -> RegionText:

@@ -49,6 +49,15 @@ class Threads(Schedule):
     parts: int = 1
 
     @property
+    def title(self) -> str:
+        if self.total == 1:
+            return ""
+        dims = ", ".join(f"i{dim} < {self.extent(dim)}" for dim in self.spread)
+        teams = f" in teams of {self.team}" if self.team > 1 else ""
+        shared = f", {self.parts} for each sum" if self.partial else ""
+        return f"{self.total} threads{teams}{shared}{f' over {dims}' if dims else ''}"
+
+    @property
     def partial(self) -> bool:
         return self.parts > 1
 

@@ -40,6 +40,8 @@ _SINGLETONS = {dtype: dtype for dtype in DTYPES}  # NumPy's own objects, which c
 RAGGED = -1
 """Length of an axis that is known only when the program runs: the iterations of a loop, one entry each."""
 BOOL, INT64, FLOAT64, COMPLEX128 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64"), np.dtype("complex128")
+_CUDA = (2, 13)
+"""What DLPack calls memory of a GPU: CUDA's own, and managed."""
 _PARTS: dict[np.dtype[Any], np.dtype[Any]] = {np.dtype("complex64"): np.dtype("float32"), COMPLEX128: FLOAT64}
 
 
@@ -153,7 +155,29 @@ def type_of(value: Any) -> ArrayType:
         return ArrayType((), FLOAT64, weak=True)
     if isinstance(value, complex):
         return ArrayType((), COMPLEX128, weak=True)
-    raise DTypeError(f"expected an array or a number, got {describe(value)}")
+    raise DTypeError(f"expected an array or a number, got {describe(value)}{moving(value)}")
+
+
+def is_on_device(value: Any) -> bool:
+    """Whether a value is an array of another library that lies in the memory of a GPU."""
+    if isinstance(value, np.ndarray | np.generic | int | float | complex | type):
+        return False
+    try:
+        if hasattr(value, "__dlpack_device__"):
+            return int(value.__dlpack_device__()[0]) in _CUDA
+        return hasattr(value, "__cuda_array_interface__")
+    except (AttributeError, RuntimeError, TypeError, ValueError, BufferError):  # libraries refuse in their own ways
+        return hasattr(type(value), "__cuda_array_interface__")
+
+
+def moving(value: Any) -> str:
+    """What to write for an array that lies in the memory of a GPU, to go behind a message; empty for others."""
+    if not is_on_device(value):
+        return ""
+    return (
+        ". It lies in the memory of a GPU: give it as an argument to jit(f, device='cuda'), or move it: "
+        "cupy.asnumpy(x) of CuPy's, x.numpy(force=True) of PyTorch's, np.asarray(x) of JAX's arrays"
+    )
 
 
 def is_other_kind(value: Any) -> bool:
@@ -164,6 +188,8 @@ def is_other_kind(value: Any) -> bool:
 
 def describe(value: Any) -> str:
     """A short description of a value for error messages."""
+    if is_on_device(value):
+        return f"{type(value).__module__}.{type(value).__name__} of shape {getattr(value, 'shape', '?')}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 

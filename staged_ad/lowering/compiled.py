@@ -124,7 +124,7 @@ class Compiled:
             case "program":
                 return str(self.program)
             case "loops":
-                return report.loops_text(self.module)
+                return report.loops_text(self.module.block, self.module.storage.workspace)
             case "llvm":
                 return native.optimised_ir(self.module.text)
             case "asm":

@@ -30,19 +30,18 @@ from staged_ad.lowering.regions import (
 from staged_ad.lowering.sweep_plan import SweepPlan
 
 if TYPE_CHECKING:
-    from staged_ad.lowering.blocks import Step
-    from staged_ad.lowering.module import Module
+    from staged_ad.lowering.blocks import Block, Step
     from staged_ad.lowering.schedule import Schedule
 
 
 class _Arrays:
     """Names of stored arrays: in0, out1, tmp2."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, block: Block) -> None:
         self._fresh = count()
-        self._names: dict[Any, str] = {var: f"in{k}" for k, var in enumerate(module.block.fused.program.inputs)}
-        for k, atom in enumerate(module.block.fused.program.outputs):
-            self._names[module.block.fused.copies.get(k, atom)] = f"out{k}"
+        self._names: dict[Any, str] = {var: f"in{k}" for k, var in enumerate(block.fused.program.inputs)}
+        for k, atom in enumerate(block.fused.program.outputs):
+            self._names[block.fused.copies.get(k, atom)] = f"out{k}"
 
     def name(self, atom: Any) -> str:
         if isinstance(atom, Literal):
@@ -52,10 +51,11 @@ class _Arrays:
         return self._names[atom]
 
 
-def loops_text(module: Module) -> str:
-    arrays = _Arrays(module)
-    head = f"workspace: {module.storage.workspace} bytes"
-    return "\n\n".join([head, *("\n".join(_region(step, arrays)) for step in module.block.steps)])
+def loops_text(block: Block, workspace: int) -> str:
+    """The regions of a whole program, which needs so many bytes of working memory."""
+    arrays = _Arrays(block)
+    head = f"workspace: {workspace} bytes"
+    return "\n\n".join([head, *("\n".join(_region(step, arrays)) for step in block.steps)])
 
 
 def _opaque(region: Opaque, arrays: _Arrays) -> Iterator[str]:
@@ -113,6 +113,8 @@ def _region(step: Step, arrays: _Arrays) -> Iterator[str]:
 
 def _nest(plan: Schedule, arrays: _Arrays) -> Iterator[str]:
     nest = plan.nest
+    if plan.title:
+        yield f"{plan.title}:"
     for depth, dim in enumerate(plan.loops):
         notes = ["reduced"] if dim in nest.reduced else []
         if dim == plan.vector:

@@ -52,6 +52,11 @@ class Schedule:
     parallel: bool
 
     @property
+    def title(self) -> str:
+        """What runs the loops, for those who read them; empty where it is one thread."""
+        return ""
+
+    @property
     def partial(self) -> bool:
         """Whether chunks give partial sums that are added up afterwards."""
         return self.chunked is not None and self.chunked in self.nest.reduced

@@ -15,7 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind
+from staged_ad.ir.types import DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind, moving
 from staged_ad.primitives.arithmetic import and_, ge, le
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, typeof
@@ -50,7 +50,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
         if isinstance(x, np.ndarray | np.generic | int):
             raise ArgumentError(f"{what} is {describe(x)}: {error.said}") from None
         advice = f"; write float(x) for a number of type {type(x).__name__}" if isinstance(x, Number) else ""
-        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}{advice}") from None
+        raise ArgumentError(f"{what} must be an array or a number, got {describe(x)}{advice or moving(x)}") from None
 
 
 def _leaves(x: Any) -> Any:

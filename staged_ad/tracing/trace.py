@@ -154,6 +154,8 @@ class Trace:
         while pending:
             var = pending.pop()
             if var in meanings:
+                if callable(meanings[var]):
+                    meanings[var] = meanings[var]()
                 continue
             maker = makers.get(var)
             if maker is None:
@@ -360,11 +362,11 @@ def trace_flat(
 ) -> tuple[Program, list[Tracer]]:
     """Trace `f`, which takes and returns a flat list of arrays; captures come first among the inputs.
 
-    `meanings` are what the arguments stand for, arrays or tracers; None, or their lack, for arguments that have no
-    single value. `trace`, where given, is a fresh one to record in. With `staged`, for the body of a loop or branch,
-    all that `f` does is recorded here, so that it happens in this body only. Arguments that are `lent` belong to the
-    caller: `f` may not change them in place. Tracers in `captured` are the first captures, used or not, also when their
-    traces have been closed.
+    `meanings` are what the arguments stand for: arrays or tracers, or functions that fetch an array where Python reads
+    of it; None, or their lack, for arguments that have no single value. `trace`, where given, is a fresh one to record
+    in. With `staged`, for the body of a loop or branch, all that `f` does is recorded here, so that it happens in this
+    body only. Arguments that are `lent` belong to the caller: `f` may not change them in place. Tracers in `captured`
+    are the first captures, used or not, also when their traces have been closed.
     """
     trace = trace or Trace()
     trace.staged = staged
@@ -377,7 +379,8 @@ def trace_flat(
                 tracer.home = None
         for var, meaning in zip(trace.inputs, meanings, strict=False):
             if meaning is not None:
-                trace.meanings[var] = meaning if isinstance(meaning, Tracer) else np.asarray(meaning, var.type.dtype)
+                known = isinstance(meaning, Tracer) or callable(meaning)
+                trace.meanings[var] = meaning if known else np.asarray(meaning, var.type.dtype)
         with creating(f, _tracing):
             outputs = f(*tracers)
         return trace.finish(outputs, name)

@@ -24,6 +24,7 @@ from staged_ad.cuda.threads import WARP, Geometry
 from staged_ad.ir import Program
 from staged_ad.lowering import native, vecmath
 from staged_ad.lowering.failures import raise_status
+from staged_ad.lowering.regions import Matrix, MatrixProduct
 
 GEOMETRY = Geometry(threads=WARP, full=64, team=1)
 """Small, so that small arrays fill it; no thread waits for another."""
@@ -97,14 +98,23 @@ class Emulator:
                 min(threads, total - start), lambda k, start=start: task(start + k, start + k + 1, 1, place)
             )
 
-    def view(self, address: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int] | None) -> Any:
+    def product(self, product: MatrixProduct, a: int, b: int, c: int) -> None:
+        dtype, size = product.result.type.dtype, product.result.type.dtype.itemsize
+
+        def matrix(x: Matrix, address: int, rows: int, columns: int) -> Any:
+            steps = (size, x.leading * size) if x.transposed else (x.leading * size, size)
+            return self.view(address, (product.count, rows, columns), dtype, (x.stack * size, *steps))
+
+        left, right = matrix(product.a, a, product.m, product.k), matrix(product.b, b, product.k, product.n)
+        np.matmul(left, right, out=self.view(c, (product.count, product.m, product.n), dtype))
+
+    def view(
+        self, address: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int] | None = None
+    ) -> Any:
         extent = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) if strides else 0
         size = extent + dtype.itemsize if strides else math.prod(shape) * dtype.itemsize
         memory = (ctypes.c_char * size).from_address(address)
         return np.ndarray(tuple(shape), dtype, memory, strides=None if strides is None else tuple(strides))
-
-    def matmul(self, a: Any, b: Any, out: Any) -> None:
-        np.matmul(a, b, out=out)
 
     def outside(self, equation: Any, operands: Sequence[Any], results: Sequence[Any]) -> None:
         values = equation.primitive.evaluate(*operands, **equation.params)
@@ -115,14 +125,17 @@ class Emulator:
         ctypes.memmove(target, source, size)
 
     def number(self, address: int, dtype: np.dtype[Any]) -> int:
-        return int(self.view(address, (), dtype, None))
+        return int(self.view(address, (), dtype))
 
     def set_number(self, address: int, value: int) -> None:
-        self.view(address, (), np.dtype("int64"), None)[...] = value
+        self.view(address, (), np.dtype("int64"))[...] = value
 
     def allocate(self, size: int) -> tuple[int, Any]:
         memory = np.zeros(size, np.uint8)
         return memory.ctypes.data, memory
+
+    def recorded(self, work: Any) -> Any:
+        return None
 
 
 class _Block:

@@ -1,0 +1,134 @@
+"""DeviceEngine: what the executor asks for, done by CuPy on its current stream.
+
+Invariant: nothing waits for the device but ``number`` and operations that the host computes.
+Start at ``DeviceEngine``; the protocol is in executor.py.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from staged_ad.cuda import library as functions
+from staged_ad.cuda.threads import Geometry
+from staged_ad.ir import Equation
+from staged_ad.lowering.regions import Matrix, MatrixProduct
+from staged_ad.lowering.storage import ALIGNMENT
+
+TO_DEVICE, TO_HOST, WITHIN = 1, 2, 3
+"""The kinds of copies of the CUDA runtime."""
+
+
+class DeviceEngine:
+    """The kernels of one program on a GPU, and the libraries there."""
+
+    def __init__(self, library: Any, image: bytes, geometry: Geometry) -> None:
+        self._library = library
+        self._runtime = library.cuda.runtime
+        self._threads = geometry.threads
+        self._device = int(self._runtime.getDevice())
+        self._module = library.cuda.Module()
+        self._module.load(image)
+        self._kernels: dict[str, Any] = {}
+        self._recording = threading.Lock()
+
+    def launch(self, kernel: str, total: int, addresses: Sequence[int]) -> None:
+        function = self._kernels.get(kernel)
+        if function is None:
+            function = self._kernels[kernel] = self._module.get_function(kernel)
+        arguments = list(np.array([total, *addresses], np.int64))
+        function((-(-total // self._threads),), (self._threads,), arguments)
+
+    def product(self, product: MatrixProduct, a: int, b: int, c: int) -> None:
+        """Row by row is column by column of the transpose, so cuBLAS is asked for ``c^T = b^T a^T``."""
+        cuda = self._library.cuda
+        dtype = product.result.type.dtype
+        multiply = cuda.cublas.sgemmStridedBatched if dtype == np.float32 else cuda.cublas.dgemmStridedBatched
+        one, zero = np.ones((), dtype), np.zeros((), dtype)
+
+        def turned(matrix: Matrix) -> int:
+            return int(cuda.cublas.CUBLAS_OP_T if matrix.transposed else cuda.cublas.CUBLAS_OP_N)
+
+        x, y = product.a, product.b
+        multiply(
+            cuda.device.get_cublas_handle(), turned(y), turned(x), product.n, product.m, product.k, one.ctypes.data,
+            b, y.leading, y.stack, a, x.leading, x.stack, zero.ctypes.data,
+            c, product.n, product.m * product.n, product.count,
+        )  # fmt: skip
+
+    def view(self, address: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
+        memory = self._library.cuda.memory
+        owned = memory.UnownedMemory(address, math.prod(shape) * dtype.itemsize, self, self._device)
+        return self._library.ndarray(tuple(shape), dtype, memory.MemoryPointer(owned, 0))
+
+    def outside(self, equation: Equation, operands: Sequence[Any], results: Sequence[Any]) -> None:
+        of, params = equation.params["of"], dict(equation.params["params"])
+        function = functions.find(of.name, operands)
+        if function is not None:
+            values = function(self._library, *operands, **params)
+            for result, value in zip(results, values, strict=True):
+                result[...] = value
+            return
+        fetched = [self._fetched(operand) for operand in operands]
+        found = of.evaluate(*fetched, **params)
+        for result, value in zip(results, found if of.multiple_results else [found], strict=True):
+            source = np.array(value, result.dtype, order="C")
+            self._copy(result.data.ptr, source.ctypes.data, source.nbytes, TO_DEVICE)
+
+    def _fetched(self, view: Any) -> np.ndarray[Any, Any]:
+        array = np.empty(view.shape, view.dtype)
+        self._copy(array.ctypes.data, view.data.ptr, array.nbytes, TO_HOST)
+        self._library.cuda.get_current_stream().synchronize()
+        return array
+
+    def move(self, target: int, source: int, size: int) -> None:
+        self._copy(target, source, size, WITHIN)
+
+    def number(self, address: int, dtype: np.dtype[Any]) -> int:
+        cell = np.empty((), dtype)
+        self._copy(cell.ctypes.data, address, cell.nbytes, TO_HOST)
+        self._library.cuda.get_current_stream().synchronize()
+        return int(cell)
+
+    def set_number(self, address: int, value: int) -> None:
+        cell = np.array(value, np.int64)
+        self._copy(address, cell.ctypes.data, cell.nbytes, TO_DEVICE)
+
+    def _copy(self, target: int, source: int, size: int, kind: int) -> None:
+        """What lies in the host's memory is pageable: it has been read when this returns."""
+        if size:
+            self._runtime.memcpyAsync(target, source, size, kind, self._library.cuda.get_current_stream().ptr)
+
+    def allocate(self, size: int) -> tuple[int, Any]:
+        array = self._library.zeros((max(size, ALIGNMENT),), np.uint8)
+        return int(array.data.ptr), array
+
+    def recorded(self, work: Callable[[], object]) -> Callable[[], None] | None:
+        """What asks the device for all of `work` at once, a CUDA graph; None where it cannot be recorded."""
+        cuda = self._library.cuda
+        stream = cuda.Stream(non_blocking=True)
+        with self._recording, stream:
+            stream.begin_capture()
+            try:
+                work()
+            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError):
+                _abandoned(stream, cuda.runtime.CUDARuntimeError)
+                return None
+            try:
+                graph = stream.end_capture()
+            except cuda.runtime.CUDARuntimeError:
+                return None
+        launch: Callable[[], None] = graph.launch
+        return launch
+
+
+def _abandoned(stream: Any, error: type[Exception]) -> None:
+    """End a recording that has failed."""
+    try:
+        stream.end_capture()
+    except error:
+        return

@@ -1,0 +1,286 @@
+"""A stand-in for CuPy: its names and signatures, as CuPy 14 documents them, over the memory of the host.
+
+Kernels are those of emulation.py: `Standing` hands the driver a number in the place of PTX, by which they are found.
+What is launched inside of a capture is kept and runs when the graph is launched.
+
+Invariant: it accepts what CuPy accepts, and nothing more.
+Start at ``device``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from staged_ad.cuda import devices
+from staged_ad.cuda.device import Device
+from staged_ad.cuda.threads import Geometry
+from tests.cuda.emulation import GEOMETRY, Emulator, aligned
+
+
+class ndarray:  # noqa: N801  # as CuPy names it
+    """An array in the memory of the device; NumPy's functions do not take it."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"):
+        assert isinstance(shape, tuple)
+        assert strides is None
+        assert order == "C"
+        self.data = memptr
+        kept = np.empty(max(np.dtype(dtype).itemsize * int(np.prod(shape)), 1), np.uint8)
+        if memptr is None:
+            self.host = aligned(kept)[: np.dtype(dtype).itemsize * int(np.prod(shape))].view(dtype).reshape(shape)
+            self.data = MemoryPointer(UnownedMemory(self.host.ctypes.data, self.host.nbytes, self.host, current()), 0)
+        else:
+            size = np.dtype(dtype).itemsize * int(np.prod(shape))
+            memory = (ctypes.c_char * size).from_address(memptr.ptr)
+            self.host = np.ndarray(shape, dtype, memory)
+
+    @classmethod
+    def over(cls, host: Any, number: int = 0) -> ndarray:
+        array = cls.__new__(cls)
+        array.host = host
+        array.data = MemoryPointer(UnownedMemory(host.ctypes.data, host.nbytes, host, number), 0)
+        return array
+
+    shape = property(lambda self: self.host.shape)
+    dtype = property(lambda self: self.host.dtype)
+    size = property(lambda self: self.host.size)
+    ndim = property(lambda self: self.host.ndim)
+    flags = property(lambda self: SimpleNamespace(c_contiguous=self.host.flags.c_contiguous))
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.data.device_id
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        host = self.host.__array_interface__
+        return {**{key: host[key] for key in ("shape", "typestr", "strides", "data")}, "version": 3}
+
+    def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
+        return NotImplemented
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    def __getitem__(self, index: Any) -> ndarray:
+        return ndarray.over(self.host[index], self.data.device_id)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        assert isinstance(value, ndarray), "NumPy's arrays are not copied implicitly"
+        self.host[index] = value.host
+
+    @property
+    def T(self) -> ndarray:
+        return ndarray.over(self.host.T, self.data.device_id)
+
+    def get(self) -> Any:
+        return np.array(self.host)
+
+
+class UnownedMemory:
+    def __init__(self, ptr: int, size: int, owner: Any, device_id: int = -1) -> None:
+        self.ptr, self.size, self.owner, self.device_id = ptr, size, owner, device_id
+
+
+class MemoryPointer:
+    def __init__(self, mem: UnownedMemory, offset: int) -> None:
+        self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class CUDADriverError(RuntimeError):
+    pass
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class Stream:
+    ptr = 0
+    capturing: list[Stream] = []  # noqa: RUF012  # the stand-in has one process-wide order
+
+    def __init__(self, *, non_blocking: bool = False) -> None:
+        self.work: list[Any] = []
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        pass
+
+    def begin_capture(self) -> None:
+        Stream.capturing.append(self)
+
+    def end_capture(self) -> Graph:
+        Stream.capturing.remove(self)
+        return Graph(self.work)
+
+    def synchronize(self) -> None:
+        if Stream.capturing:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+
+
+class Graph:
+    launched = 0
+
+    def __init__(self, work: list[Any]) -> None:
+        self.work = work
+
+    def launch(self, stream: Any = None) -> None:
+        Graph.launched += 1
+        for step in self.work:
+            step()
+
+
+def _asked(step: Any) -> None:
+    """Do it, or keep it for the graph that is being captured."""
+    Stream.capturing[-1].work.append(step) if Stream.capturing else step()
+
+
+_images: list[Emulator] = []
+
+
+class Module:
+    def load(self, cubin: bytes) -> None:
+        assert isinstance(cubin, bytes)
+        self._emulator = _images[int(cubin)]
+
+    def get_function(self, name: str) -> Any:
+        def launch(grid: tuple[int, ...], block: tuple[int, ...], args: Any) -> None:
+            assert all(type(arg) is np.int64 for arg in args)
+            total, *addresses = map(int, args)
+            assert (grid[0] - 1) * block[0] < total <= grid[0] * block[0]
+            _asked(lambda: self._emulator.launch(name, total, addresses))
+
+        return launch
+
+
+def _memcpy(dst: int, src: int, size: int, kind: int, stream: int) -> None:
+    if kind == 3:
+        _asked(lambda: ctypes.memmove(dst, src, size))
+    elif Stream.capturing:
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
+    else:
+        ctypes.memmove(dst, src, size)
+
+
+def _gemm(
+    handle: int, trans_a: int, trans_b: int, m: int, n: int, k: int,
+    alpha: int, a: int, lda: int, stride_a: int, b: int, ldb: int, stride_b: int,
+    beta: int, c: int, ldc: int, stride_c: int, count: int, dtype: Any,
+) -> None:  # fmt: skip
+    """As cuBLAS: matrices are stored by columns."""
+    if Stream.capturing:
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+    item = np.dtype(dtype).itemsize
+
+    def matrices(address: int, rows: int, columns: int, leading: int, stride: int) -> Any:
+        assert leading >= rows
+        size = ((count - 1) * stride + (columns - 1) * leading + rows) * item
+        memory = (ctypes.c_char * size).from_address(address)
+        return np.ndarray((count, rows, columns), dtype, memory, strides=(stride * item, item, leading * item))
+
+    def given(address: int, trans: int, rows: int, columns: int, leading: int, stride: int) -> Any:
+        if trans:
+            return matrices(address, columns, rows, leading, stride).swapaxes(1, 2)
+        return matrices(address, rows, columns, leading, stride)
+
+    scales = [np.ndarray((), dtype, (ctypes.c_char * item).from_address(address)) for address in (alpha, beta)]
+    assert scales == [1, 0]
+    left, right = given(a, trans_a, m, k, lda, stride_a), given(b, trans_b, k, n, ldb, stride_b)
+    matrices(c, m, n, ldc, stride_c)[...] = left @ right
+
+
+_numbers = [0]
+
+
+def current() -> int:
+    return _numbers[-1]
+
+
+@contextmanager
+def on_device(number: int) -> Iterator[None]:
+    """What ``with cupy.cuda.Device(number):`` does."""
+    _numbers.append(number)
+    try:
+        yield
+    finally:
+        _numbers.pop()
+
+
+def asarray(value: Any) -> ndarray:
+    interface = value.__cuda_array_interface__
+    holder = SimpleNamespace(__array_interface__={**interface, "version": 3}, owner=value)
+    return ndarray.over(np.asarray(holder))
+
+
+def array(value: ndarray, order: str, copy: bool) -> ndarray:
+    assert copy
+    assert order == "C"
+    return ndarray.over(aligned(np.ascontiguousarray(value.host).reshape(value.shape)), value.data.device_id)
+
+
+def zeros(shape: Any, dtype: Any) -> ndarray:
+    made = ndarray(shape, dtype)
+    made.host[...] = 0
+    return made
+
+
+LIBRARY = SimpleNamespace(
+    ndarray=ndarray,
+    asarray=asarray,
+    from_dlpack=lambda value: ndarray.over(value.host),
+    array=array,
+    empty=ndarray,
+    zeros=zeros,
+    cuda=SimpleNamespace(
+        memory=SimpleNamespace(
+            OutOfMemoryError=OutOfMemoryError, UnownedMemory=UnownedMemory, MemoryPointer=MemoryPointer
+        ),
+        driver=SimpleNamespace(CUDADriverError=CUDADriverError),
+        runtime=SimpleNamespace(CUDARuntimeError=CUDARuntimeError, getDevice=current, memcpyAsync=_memcpy),
+        device=SimpleNamespace(get_cublas_handle=lambda: 1),
+        cublas=SimpleNamespace(
+            CUBLAS_OP_N=0,
+            CUBLAS_OP_T=1,
+            sgemmStridedBatched=lambda *args: _gemm(*args, np.float32),
+            dgemmStridedBatched=lambda *args: _gemm(*args, np.float64),
+        ),
+        Module=Module,
+        Stream=Stream,
+        get_current_stream=Stream,
+    ),
+)
+
+
+class Standing(Device):
+    """The device by the stand-in."""
+
+    def __init__(self, geometry: Geometry = GEOMETRY) -> None:
+        super().__init__(LIBRARY)
+        self.geometry = geometry
+
+    capability = 90
+
+    def image(self, module: Any) -> bytes:
+        _images.append(Emulator(module))
+        return str(len(_images) - 1).encode()
+
+
+@contextmanager
+def device(geometry: Geometry = GEOMETRY) -> Iterator[Standing]:
+    """Let ``jit(f, device="cuda")`` run on the emulated device."""
+    standing = Standing(geometry)
+    with devices.standing_in(standing):
+        yield standing
