@@ -22,7 +22,7 @@ from bench.problems import chains
 from bench.problems.on_device import DeviceRow
 
 SAMPLE = 0.03  # seconds
-SLOW = 0.5  # a call of so many seconds is repeated less
+SLOW = 0.5  # a call of so many seconds is repeated less, here and in `device.take_samples`
 MOST_CALLS = 5000  # in a sample
 TO_START = 150.0  # seconds until a process must be ready
 OK, NONE, FAILED = "ok", "none", "failed"
@@ -39,6 +39,8 @@ class Measured:
         self._library = library
         small = library.arguments(chains.data(100))
         compile_and_call(library, lambda side: chains.gradient(side, steps=5), small)  # starts pools and compilers
+        gc.collect()
+        gc.freeze()  # what libraries hold is not looked through before each sample
 
     def start(self, row: DeviceRow, copies: int) -> float:
         """Seconds of the first call; then calls until it is warm.
@@ -62,9 +64,8 @@ class Measured:
         each = self._calls(1)
         self._is_slow = each > SLOW
         if not self._is_slow:
-            each = min(
-                self._calls(3 * copies), self._calls(3 * copies)
-            )  # by then a program is recorded, where one can be
+            self._calls(3 * copies)  # a library may record a program that it has met before
+            each = self._calls(3 * copies)
         self._count = max(1, min(MOST_CALLS, ceil(SAMPLE / each)))
         return first
 

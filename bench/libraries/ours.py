@@ -1,5 +1,6 @@
 """The package of this repository, as one of the libraries."""
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +38,7 @@ def this_project() -> Library:
 
 def this_project_on_gpu() -> Library:
     """The same with ``device="cuda"`` and arrays of CuPy."""
+    os.environ.setdefault("CUDA_CACHE_DISABLE", "1")  # the driver's, on disk
     import cupy  # here, so that everything else works without a GPU
 
     import staged_ad as sad  # with it, for the reason above
