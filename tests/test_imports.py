@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 LOADED = """
 def loaded():
     import sys
-    return [name for name in ("numba", "llvmlite", "scipy", "numpy.ma", "numpy.random") if name in sys.modules]
+    names = ("numba", "numba.cuda", "cupy", "cupyx", "cuda", "llvmlite", "scipy", "numpy.ma", "numpy.random")
+    return [name for name in names if name in sys.modules]
 """
 
 NUMPY_ALONE = """
@@ -54,6 +55,20 @@ before = numba.get_num_threads()
 assert np.array_equal(double(x), 2 * x)
 assert np.array_equal(sad.jit(sad.grad(total))(x), slope)
 assert numba.get_num_threads() == before == numba.config.NUMBA_NUM_THREADS
+"""
+
+ON_THE_PROCESSOR = """
+import os
+import numpy as np
+import staged_ad as sad
+
+total = lambda x: np.sum(np.sin(x))
+assert sad.jit(sad.grad(total))(np.zeros(3)).tolist() == [1.0] * 3
+sad.jit(total, device="cuda")  # nothing is compiled yet
+assert not {"cupy", "cupyx", "cuda", "numba.cuda"} & set(loaded()), loaded()
+if os.path.exists("/proc/self/maps"):
+    with open("/proc/self/maps") as libraries:
+        assert "libcuda" not in libraries.read()
 """
 
 IMPORTED_BEFORE = """
@@ -152,6 +167,7 @@ assert np.array_equal(three(1.0), np.ones(3))
     [
         NUMPY_ALONE,
         COMPILED,
+        ON_THE_PROCESSOR,
         IMPORTED_BEFORE + COMPARED,
         IMPORTED_AFTER + COMPARED,
         IMPORTED_WHILE_TRACED + COMPARED,
@@ -161,6 +177,7 @@ assert np.array_equal(three(1.0), np.ones(3))
     ids=[
         "functions of NumPy need neither SciPy nor Numba nor LLVM",
         "compiled code shares the threads of Numba, which it does not import",
+        "neither CuPy nor a driver is loaded for the processor",
         "SciPy imported before",
         "SciPy imported after",
         "SciPy imported by a traced function",

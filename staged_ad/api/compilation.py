@@ -34,7 +34,7 @@ from staged_ad.errors import ArgumentError, CompileTimeWarning, VariantsWarning
 from staged_ad.ir import Source
 from staged_ad.lowering.buffers import clear_buffers
 from staged_ad.lowering.once import LOCK
-from staged_ad.tracing import Trace, Tracer
+from staged_ad.tracing import Trace, Tracer, on_device
 from staged_ad.tracing.source import user_source
 from staged_ad.tracing.trees import unflatten
 from staged_ad.transforms.call import call
@@ -58,7 +58,7 @@ class Jitted:
         self._options = options
         self._made = made or user_source()
         self._variants: OrderedDict[Key, Variants] = OrderedDict()
-        self._traced: OrderedDict[Key, Traced] = OrderedDict()
+        self._traced: OrderedDict[tuple[Key, bool], Traced] = OrderedDict()
         # what recent calls found, the latest first, and its native function, where that takes and gives what calls do
         self._routes: tuple[Route, ...] = ()
         self._last: Callable[..., Any] = _never
@@ -224,18 +224,21 @@ class Jitted:
             seen.add(forced)
 
     def _trace(self, prepared: Prepared, forced: tuple[bool | int, ...] = ()) -> Traced:
-        known = self._traced.get(prepared.key)
+        leaves = prepared.leaves
+        outermost = not any(isinstance(leaf, Tracer) for leaf in leaves)
+        device = self._options.device if outermost else None  # inside of another trace, where that will run
+        key = prepared.key, device is not None or on_device()
+        known = self._traced.get(key)
         if known is not None:
             return known
-        leaves = prepared.leaves
-        trace = Trace(guarded=not any(isinstance(leaf, Tracer) for leaf in leaves), forced=forced)
+        trace = Trace(guarded=outermost, forced=forced, device=device)
         apply = self._applied(prepared)
         meanings = self._options.placement.meanings(leaves)
         traced = trace_prepared(apply, prepared.spec, prepared.types, {}, f=self._f, meanings=meanings, trace=trace)
         if not traced.reusable:
             return traced.without_guards()
         if not traced.guards:
-            _remember(self._traced, prepared.key, traced)
+            _remember(self._traced, key, traced)
         return traced
 
     def _applied(self, prepared: Prepared) -> Callable[..., Any]:

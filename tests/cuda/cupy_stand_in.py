@@ -9,13 +9,16 @@ Start at ``device``.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from staged_ad.cuda import devices
 from staged_ad.cuda.device import Device
@@ -247,6 +250,7 @@ LIBRARY = SimpleNamespace(
     array=array,
     empty=ndarray,
     zeros=zeros,
+    linalg=SimpleNamespace(cholesky=lambda a: ndarray.over(np.linalg.cholesky(a.host))),
     cuda=SimpleNamespace(
         memory=SimpleNamespace(
             OutOfMemoryError=OutOfMemoryError, UnownedMemory=UnownedMemory, MemoryPointer=MemoryPointer
@@ -267,6 +271,19 @@ LIBRARY = SimpleNamespace(
 )
 
 
+class Special:
+    """``cupyx.scipy.special``: its functions take its arrays alone."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *xs: ndarray.over(np.asarray(getattr(scipy.special, name)(*[x.host for x in xs])))
+
+
+CUPYX = {
+    "cupyx": SimpleNamespace(errstate=lambda *, linalg: contextlib.nullcontext()),
+    "cupyx.scipy.special": Special(),
+}
+
+
 class Standing(Device):
     """The device by the stand-in."""
 
@@ -284,6 +301,13 @@ class Standing(Device):
 @contextmanager
 def device(geometry: Geometry = GEOMETRY) -> Iterator[Standing]:
     """Let ``jit(f, device="cuda")`` run on the emulated device."""
-    standing = Standing(geometry)
-    with devices.standing_in(standing):
-        yield standing
+    standing, modules = Standing(geometry), sys.modules
+    before = {name: modules[name] for name in CUPYX if name in modules}
+    modules.update(CUPYX)  # type: ignore[arg-type]
+    try:
+        with devices.standing_in(standing):
+            yield standing
+    finally:
+        for name in CUPYX:
+            del modules[name]
+        modules.update(before)

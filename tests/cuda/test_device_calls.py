@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import scipy.special
 
 import staged_ad as sad
 from tests.cuda import cupy_stand_in as cupy
@@ -256,6 +257,18 @@ def test_loops_and_branches_run(device: Standing):
     same(on_device(g)(device.sent(X)), g(X))
 
 
+def test_a_batch_of_small_loops_has_a_thread_for_each_lane_where_the_outermost_jit_is_for_the_device():
+    def f(x: Any) -> Any:
+        return sad.while_loop(lambda y: y < 9, lambda y: y * y, x)
+
+    lanes = np.linspace(2.0, 3.0, 50)
+    inner, outer = on_device(sad.vmap(f)), on_device(lambda x: sad.jit(sad.vmap(f))(x))
+    for jitted in (inner, outer):
+        assert "length=50" in jitted.lower(lanes).text("program")
+        same(jitted(lanes), sad.vmap(f)(lanes))
+    assert "length=50" not in sad.jit(lambda x: inner(x)).lower(lanes).text("program")
+
+
 def test_products_of_matrices_are_asked_of_cublas(device: Standing):
     rng = np.random.default_rng(0)
     for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
@@ -263,6 +276,13 @@ def test_products_of_matrices_are_asked_of_cublas(device: Standing):
         for f in (lambda a, b, s: a @ b, lambda a, b, s: b.T @ a.T, lambda a, b, s: s @ a, lambda a, b, s: a.T @ a):
             found = on_device(f)(device.sent(a), b, s).get()
             assert np.abs(found - f(a, b, s)).max() <= tolerance * np.abs(found).max()
+
+
+def test_operations_without_kernels_are_computed_by_cupy_where_it_has_them(device: Standing):
+    a = np.eye(90) * 100 + 1
+    same(on_device(np.linalg.cholesky)(device.sent(a)), np.linalg.cholesky(a))
+    same(on_device(scipy.special.digamma)(device.sent(X)), scipy.special.digamma(X))
+    same(on_device(scipy.special.gammainc)(device.sent(X), 2.0), scipy.special.gammainc(X, 2.0))
 
 
 def test_operations_without_kernels_are_computed_by_the_host(device: Standing):
