@@ -21,7 +21,7 @@ from bench.measure import compile_and_call, no_garbage_collection
 from bench.problems import chains
 from bench.problems.on_device import DeviceRow
 
-SAMPLE = 0.03  # seconds
+SAMPLE = 0.05  # seconds
 SLOW = 0.5  # a call of so many seconds is repeated less, here and in `device.take_samples`
 MOST_CALLS = 5000  # in a sample
 TO_START = 150.0  # seconds until a process must be ready
@@ -73,7 +73,7 @@ class Measured:
         """Seconds of a call."""
         with no_garbage_collection():
             if not self._is_slow:
-                self._calls(1)  # another side had the device
+                self._calls(self._count)  # another side had the device, or nobody, and its clock went down
             return self._calls(self._count)
 
     def _calls(self, count: int) -> float:

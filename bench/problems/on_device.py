@@ -30,7 +30,7 @@ class DeviceRow(Row):
     waited: bool = False  # each call is waited for before the next one
 
 
-def of_chains(dtype: type, tolerance: float) -> list[DeviceRow]:
+def of_chains(dtype: type, tolerance: float, *lengths: int) -> list[DeviceRow]:
     data, name = partial(chains.data, NUMBERS, dtype), numpy.dtype(dtype).name
     return [
         DeviceRow(
@@ -43,7 +43,7 @@ def of_chains(dtype: type, tolerance: float) -> list[DeviceRow]:
             share=SHARE,
             tolerance=tolerance,
         )
-        for steps in (5, 20, 100)
+        for steps in lengths
         for ending, make in (("", chains.chain), (" gradient", chains.gradient))
     ]
 
@@ -58,7 +58,7 @@ ROWS_ON_DEVICE = [
         faster=1.0,
         share=SHARE,
     ),
-    *of_chains(numpy.float64, 1e-8),
+    *of_chains(numpy.float64, 1e-8, 5),
     DeviceRow(
         "1e5 Lorenz systems, 1000 steps",
         "loops",
@@ -110,6 +110,7 @@ ROWS_ON_DEVICE = [
     DeviceRow(
         "20 small kernels, waited for", "launches", small_layers.data, small_layers.forward, faster=1.0, waited=True
     ),
+    *of_chains(numpy.float64, 1e-8, 20, 100),
     DeviceRow(
         "softmax of rows, 1e4 x 1e3",
         "rows",
@@ -124,5 +125,5 @@ ROWS_ON_DEVICE = [
         logsumexp.of_rows,
         in_memory=True,
     ),
-    *of_chains(numpy.float32, 1e-4),
+    *of_chains(numpy.float32, 1e-4, 5, 20, 100),
 ]
