@@ -11,15 +11,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench import checks, dispatch, document, environment, loops, modes, starts, table
+from bench import checks, device, dispatch, document, environment, hardware, loops, modes, starts, table
 from bench.comparison import compare
-from bench.libraries import PEERS, peers, this_project
+from bench.libraries import ON_GPU, PEERS, peers, this_project
 from bench.picture import draw
 from bench.problems import ROWS
+from bench.problems.on_device import ROWS_ON_DEVICE, DeviceRow
 from bench.problems.row import Row
+from bench.sides import Side, SideError, asked
 from bench.table import Outcome
 
 HAND = "hand"
+PEERS_ON_GPU = {"jax": "JAX", "torch": "PyTorch"}
 OF_ROWS = [
     ("--cost", checks.cost, "cost of each gradient over its function's, of each HVP over its gradient's"),
     ("--accuracy", checks.accuracy, "error of each row against extended precision, beside NumPy's"),
@@ -50,6 +53,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--from", metavar="PATH", type=Path, dest="saved", help="take the figures from such a file")
     parser.add_argument("--picture", metavar="PATH", type=Path, help="draw the figures of the main table")
     parser.add_argument("--readme", action="store_true", help="write the means of the main table into README.md")
+    parser.add_argument("--device", choices=["cuda"], help="the table of a GPU, beside JAX and PyTorch on the same one")
+    parser.add_argument("--minutes", type=float, default=7.0, help="of the table of a GPU: rows left then are left out")
     parser.add_argument("--threads", type=int, metavar="N", help="run all sides on N cores (default: all)")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--list", action="store_true", help="print the names of the rows")
@@ -63,6 +68,8 @@ def arguments() -> argparse.Namespace:
         parser.error(f"--peers: {', '.join(unknown)} is none of {', '.join(sides)}")
     if (options.picture or options.readme) and (options.of_rows or options.closer or options.only):
         parser.error("--picture and --readme are of the main table with all of its rows")
+    if options.device and (options.picture or options.readme or options.saved or options.of_rows or options.closer):
+        parser.error("--device has a table of its own, of which there is no picture and no closer look")
     return options
 
 
@@ -102,10 +109,42 @@ def write(options: argparse.Namespace, figures: dict[str, Any]) -> None:
         document.rewrite(figures, options.picture)
 
 
+def measure_on_gpu(options: argparse.Namespace, rows: list[DeviceRow], output: Console) -> int:
+    """The table of a GPU; each row is printed, and written with those before it, as soon as it is measured."""
+    try:
+        gpu = asked(hardware.found)
+    except SideError as error:
+        sys.exit(
+            f"--device cuda needs an NVIDIA GPU with its driver, and CuPy (pip install 'staged-ad[cuda]'): {error}"
+        )
+    machine = environment.found()
+    output.print(escape(caption := device.caption(gpu, machine)), highlight=False)
+
+    def keep(figures: dict[str, Any]) -> None:
+        write(options, {"environment": machine, "device": gpu, **figures})
+
+    def say(line: str) -> None:
+        output.print(escape(line), highlight=False, soft_wrap=True)
+
+    chosen = [device.OURS, *(PEERS_ON_GPU[name] for name in options.peers.split(",") if name in PEERS_ON_GPU)]
+    sides = [Side(name, ON_GPU[name]) for name in chosen]
+    outcome = device.compare_on_device(sides, rows, gpu, say, keep, 60.0 * options.minutes)
+    return finished(outcome, caption, output)
+
+
+def finished(outcome: Outcome, caption: str, output: Console) -> int:
+    """Print the table and what went wrong; returns the exit status."""
+    output.print(outcome.table(caption))
+    for problem in outcome.problems:
+        output.print(f"[bold red]*[/] {escape(problem)}", highlight=False)
+    return 1 if outcome.problems else 0
+
+
 def main() -> int:
     options = arguments()
     output = table.console()
-    rows = [row for row in ROWS if row.matches(options.only)]
+    table_of: list[Row] = [*ROWS_ON_DEVICE] if options.device else ROWS
+    rows = [row for row in table_of if row.matches(options.only)]
     if options.list:
         output.print("\n".join(row.name for row in rows))
         return 0
@@ -114,6 +153,8 @@ def main() -> int:
     if options.saved:
         write(options, json.loads(options.saved.read_text()))
         return 0
+    if options.device:
+        return measure_on_gpu(options, [row for row in rows if isinstance(row, DeviceRow)], output)
     if options.threads:
         restrict_to_cores(options.threads)
     if options.of_rows is checks.determinism:
@@ -126,11 +167,9 @@ def main() -> int:
 
         outcome = measured(options, rows, report)
     machine = environment.found()
-    output.print(outcome.table(environment.caption(machine)))
-    for problem in outcome.problems:
-        output.print(f"[bold red]*[/] {escape(problem)}", highlight=False)
+    status = finished(outcome, environment.caption(machine), output)
     write(options, {"environment": machine, **outcome.figures})
-    return 1 if outcome.problems else 0
+    return status
 
 
 if __name__ == "__main__":

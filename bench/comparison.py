@@ -32,7 +32,12 @@ def compare(libraries: Sequence[Library], report: Report, rows: Sequence[Row], b
 
 def can_run(library: Library, row: Row) -> bool:
     """Whether the library is asked at all: a peer has reverse mode for the row's loops, or Python for few steps."""
-    return row.has_peer and (library.loops or row.steps <= UNROLLED)
+    return row.has_peer and has_loops_of(library, row)
+
+
+def has_loops_of(library: Library, row: Row) -> bool:
+    """Whether the library has loops, or Python can run the steps of the row's."""
+    return library.loops or row.steps <= UNROLLED
 
 
 def compiled(library: Library, row: Row, make: Function) -> Function:

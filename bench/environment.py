@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("staged-ad", "numba", "llvmlite", "numpy", "scipy", "jax", "jaxlib", "torch", "autograd")
+PACKAGES_OF_GPUS = ("cupy-cuda13x", "cupy-cuda12x", "jax-cuda13-plugin", "jax-cuda12-plugin", "triton")
 
 
 def found() -> dict[str, Any]:
@@ -15,7 +16,7 @@ def found() -> dict[str, Any]:
         models = [line.split(":")[1] for line in information.read_text().splitlines() if line.startswith("model name")]
         cpu = models[0].strip() if models else cpu
     versions = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *PACKAGES_OF_GPUS):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

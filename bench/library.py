@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NoReturn, TypeAlias
 
+import numpy
+
 Function: TypeAlias = Callable[..., Any]
 
 
@@ -29,6 +31,15 @@ def not_offered(*_: Any, **__: Any) -> NoReturn:
 
 def returned_as_it_is(result: Any) -> Any:
     return result
+
+
+def mapped(f: Function, tree: Any) -> Any:
+    """The same tree of tuples, lists and dicts, with ``f(leaf)`` for each leaf."""
+    if isinstance(tree, dict):
+        return {key: mapped(f, value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(mapped(f, value) for value in tree)
+    return f(tree)
 
 
 @dataclass(frozen=True)
@@ -54,14 +65,12 @@ class Library:
     clear_caches: Callable[[], Any]
     compiles: bool = True  # whether the first call is a figure of its own
     loops: bool = True  # whether loops are compiled as loops; otherwise Python runs their steps
+    to_numpy: Function = numpy.asarray  # from one of its arrays to one of NumPy
+    spoil: Function = returned_as_it_is  # overwrites an array of a result, so that memory used again shows
 
     def arguments(self, data: Any) -> Any:
         """The same tree of tuples, lists and dicts, with the library's arrays for NumPy's."""
-        if isinstance(data, dict):
-            return {key: self.arguments(value) for key, value in data.items()}
-        if isinstance(data, list | tuple):
-            return type(data)(self.arguments(value) for value in data)
-        return self.array(data)
+        return mapped(self.array, data)
 
     def caller(self, function: Function, arguments: tuple[Any, ...]) -> Callable[[int], None]:
         """Return ``run(count)``, which calls the function `count` times with as little as can be around each call."""

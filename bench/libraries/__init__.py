@@ -1,12 +1,13 @@
 """Each library that is compared, made when it is asked for. `peers` gives those that are installed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 
 from bench.libraries.of_autograd import autograd_library
 from bench.libraries.of_jax import jax_library
 from bench.libraries.of_torch import torch_library
-from bench.libraries.ours import this_project
+from bench.libraries.ours import this_project, this_project_on_gpu
 from bench.library import Library
 
 PEERS: dict[str, tuple[str, Callable[[], Library]]] = {
@@ -15,7 +16,13 @@ PEERS: dict[str, tuple[str, Callable[[], Library]]] = {
     "autograd": ("autograd", autograd_library),
 }
 
-__all__ = ["PEERS", "peers", "this_project"]
+ON_GPU: dict[str, Callable[[], Library]] = {
+    "staged_ad": this_project_on_gpu,
+    "JAX": partial(jax_library, "cuda"),
+    "PyTorch": partial(torch_library, "cuda"),
+}
+
+__all__ = ["ON_GPU", "PEERS", "peers", "this_project"]
 
 
 def peers(names: Sequence[str]) -> list[Library]:

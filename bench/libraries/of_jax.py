@@ -1,14 +1,16 @@
-"""JAX on the CPU with float64."""
+"""JAX with float64, on the CPU or on a GPU."""
 
+import os
 from typing import Any
 
 from bench.library import Function, Library
 
 
-def jax_library() -> Library:
+def jax_library(platform: str = "cpu") -> Library:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it would take most of a GPU from the others
     import jax  # here, so that the table can be made without it
 
-    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_platforms", platform)
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_enable_compilation_cache", False)
 

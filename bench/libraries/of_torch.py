@@ -1,9 +1,10 @@
-"""PyTorch on the CPU with float64: torch.func, compiled by torch.compile where it compiles.
+"""PyTorch with float64, on the CPU or on a GPU: torch.func, compiled by torch.compile where it compiles.
 
 Invariant: a problem says `np.sum(x, axis=1)` and means it; `NumPyNames` holds what PyTorch calls otherwise.
 """
 
 import logging
+from functools import partial
 from typing import Any
 
 from bench.libraries.python_loops import cond, scan_with
@@ -29,13 +30,15 @@ class NumPyNames:
         return self.torch.amin(x, axis, keepdims)
 
     def maximum(self, x: Any, y: Any) -> Any:
+        if isinstance(y, int | float):
+            return self.torch.clamp(x, min=y)
         return self.torch.maximum(self.tensor(x), self.tensor(y))
 
     def logaddexp(self, x: Any, y: Any) -> Any:
         return self.torch.logaddexp(self.tensor(x), self.tensor(y))
 
 
-def torch_library() -> Library:
+def torch_library(device: str = "cpu") -> Library:
     import torch  # here, so that the table can be made without it
 
     torch.set_default_dtype(torch.float64)
@@ -56,6 +59,11 @@ def torch_library() -> Library:
         product = torch.func.jvp(torch.func.grad(f, everything), primals, tangents)[1]
         return product[0] if len(primals) == 1 else product
 
+    def wait(result: Any) -> Any:
+        torch.cuda.synchronize()
+        return result
+
+    on_cpu = device == "cpu"
     return Library(
         name="PyTorch",
         np=NumPyNames(torch),
@@ -71,9 +79,10 @@ def torch_library() -> Library:
         while_loop=not_offered,
         fori_loop=not_offered,
         cond=cond,
-        array=torch.tensor,
-        wait=returned_as_it_is,
-        clear_caches=lambda: None,
+        array=partial(torch.tensor, device=device),
+        wait=returned_as_it_is if on_cpu else wait,
+        clear_caches=(lambda: None) if on_cpu else torch.cuda.empty_cache,
         compiles=False,
         loops=False,
+        to_numpy=lambda x: x.numpy(force=True),
     )

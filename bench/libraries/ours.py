@@ -1,5 +1,9 @@
 """The package of this repository, as one of the libraries."""
 
+import os
+from dataclasses import replace
+from typing import Any
+
 import numpy
 import scipy.special
 
@@ -29,4 +33,31 @@ def this_project() -> Library:
         array=numpy.asarray,
         wait=returned_as_it_is,
         clear_caches=sad.clear_caches,
+    )
+
+
+def this_project_on_gpu() -> Library:
+    """The same with ``device="cuda"`` and arrays of CuPy."""
+    os.environ.setdefault("CUDA_CACHE_DISABLE", "1")  # the driver's, on disk
+    import cupy  # here, so that everything else works without a GPU
+
+    import staged_ad as sad  # with it, for the reason above
+
+    def wait(result: Any) -> Any:
+        cupy.cuda.get_current_stream().synchronize()
+        return result
+
+    def clear_caches() -> None:
+        sad.clear_caches()
+        cupy.get_default_memory_pool().free_all_blocks()
+
+    options: dict[str, Any] = {"device": "cuda"}
+    return replace(
+        this_project(),
+        jit=lambda f: sad.jit(f, **options),
+        array=cupy.asarray,
+        wait=wait,
+        clear_caches=clear_caches,
+        to_numpy=cupy.asnumpy,
+        spoil=lambda x: x.fill(numpy.nan),
     )

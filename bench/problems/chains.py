@@ -40,8 +40,8 @@ def steps_with_equations(equations: int) -> int:
     return round(3 * (equations - 1) / 13)
 
 
-def data(size: int = 100_000) -> tuple[Any, ...]:
-    x, y = numpy.random.default_rng(0).random((2, size)) * 1e-3
+def data(size: int = 100_000, dtype: type = numpy.float64) -> tuple[Any, ...]:
+    x, y = (numpy.random.default_rng(0).random((2, size)) * 1e-3).astype(dtype)
     return x, y
 
 

@@ -25,7 +25,23 @@ def gradient(library: Library) -> Function:
     return library.grad(of_vector(library))
 
 
-def data(size: int) -> tuple[Any, ...]:
+def of_rows(library: Library) -> Function:
+    """``(m, n) -> (m)``."""
+    return lambda z: logsumexp(library, z, axis=1)
+
+
+def softmax_of_rows(library: Library) -> Function:
+    """``(m, n) -> (m, n)``, as a user of plain NumPy writes it."""
+    np = library.np
+
+    def f(z: Any) -> Any:
+        powers = np.exp(z - np.max(z, axis=1, keepdims=True))
+        return powers / np.sum(powers, axis=1, keepdims=True)
+
+    return f
+
+
+def data(size: int | tuple[int, ...]) -> tuple[Any, ...]:
     return (numpy.random.default_rng(0).normal(size=size) * 3,)
 
 

@@ -76,6 +76,16 @@ def gradient_of_coupled(library: Library, steps: int) -> Function:
     return library.grad(f, argnums=(0, 1, 2))
 
 
+def end_of_lanes(library: Library, steps: int) -> Function:
+    """``(three arrays of parameters (n,), three of numbers (n,)) -> squared norms of the end states (n,)``."""
+    return library.vmap(end(library, steps))
+
+
+def gradient_of_lanes(library: Library, steps: int) -> Function:
+    """``(three arrays of parameters (n,), three of numbers (n,)) -> (their cotangents)``, each lane's its own."""
+    return library.vmap(gradient(library, steps))
+
+
 def end_after(library: Library) -> Function:
     """``(parameters, start, steps) -> squared norm of the end state``."""
 
@@ -102,6 +112,12 @@ def data() -> tuple[Any, ...]:
 
 def data_of_array() -> tuple[Any, ...]:
     return tuple(map(numpy.array, data()))
+
+
+def data_of_lanes(lanes: int) -> tuple[Any, ...]:
+    random = numpy.random.default_rng(0)
+    parameters = tuple(number * random.uniform(0.9, 1.1, lanes) for number in PARAMETERS)
+    return parameters, tuple(random.normal(size=(3, lanes)))
 
 
 def data_of_coupled(systems: int = 8) -> tuple[Any, ...]:

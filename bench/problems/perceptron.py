@@ -1,5 +1,6 @@
 """A multilayer perceptron 784-256-256-10: cross entropy of a batch of 128 and its gradient."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,14 +32,14 @@ def value_and_gradient(library: Library) -> Function:
     return library.value_and_grad(loss(library))
 
 
-def data() -> tuple[Any, ...]:
+def data(sizes: Sequence[int] = SIZES, batch: int = BATCH) -> tuple[Any, ...]:
     random = numpy.random.default_rng(0)
     layers = [
         {"weights": random.normal(size=(m, n)) * (2 / m) ** 0.5, "bias": random.normal(size=n) * 0.01}
-        for m, n in pairwise(SIZES)
+        for m, n in pairwise(sizes)
     ]
-    labels = numpy.eye(SIZES[-1])[random.integers(SIZES[-1], size=BATCH)]
-    return layers, random.random((BATCH, SIZES[0])), labels
+    labels = numpy.eye(sizes[-1])[random.integers(sizes[-1], size=batch)]
+    return layers, random.random((batch, sizes[0])), labels
 
 
 def hessian_vector(library: Library) -> Function:
@@ -54,9 +55,9 @@ def gradient_without_direction(library: Library) -> Function:
     return lambda layers, images, labels, _: g(layers, images, labels)
 
 
-def data_with_direction() -> tuple[Any, ...]:
+def data_with_direction(sizes: Sequence[int] = SIZES, batch: int = BATCH) -> tuple[Any, ...]:
     random = numpy.random.default_rng(1)
-    layers, images, labels = data()
+    layers, images, labels = data(sizes, batch)
     direction = [{name: random.normal(size=weights.shape) for name, weights in layer.items()} for layer in layers]
     return layers, images, labels, direction
 

@@ -102,6 +102,9 @@ class ndarray:  # noqa: N801  # as CuPy names it
     def get(self) -> Any:
         return np.array(self.host)
 
+    def fill(self, value: Any) -> None:
+        self.host.fill(value)
+
 
 class UnownedMemory:
     def __init__(self, ptr: int, size: int, owner: Any, device_id: int = -1) -> None:
