@@ -23,6 +23,7 @@ LAYERS = [
     ["control"],
     ["passes"],
     ["lowering"],
+    ["cuda"],
     ["api"],
     ["random"],
     ["optimize", "implicit", "sparse", "diagnostics"],

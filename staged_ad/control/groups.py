@@ -3,6 +3,8 @@
 The carry of a group stays in the nearest cache, groups run on several threads, and a lane that is finished waits for
 its group alone. NumPy, which evaluates what is not compiled, rather has all lanes at once.
 
+On other devices a lane that is small has a thread of its own: there a batch of loops is a scan over single lanes.
+
 Invariant: results are those of the whole batch.
 Start at ``run_mapped``.
 """
@@ -16,13 +18,29 @@ from staged_ad.control.layout import chosen, others
 from staged_ad.control.masked import simple
 from staged_ad.control.scan import scan
 from staged_ad.ir import Equation, Program
+from staged_ad.ir.lowerings import (
+    Alias,
+    ArgFold,
+    Branch,
+    Fold,
+    Gather,
+    Index,
+    Inlined,
+    Loop,
+    Map,
+    Pieces,
+    Product,
+    View,
+)
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, concatenate, reshape, slice_
-from staged_ad.tracing import compiling, run
+from staged_ad.tracing import compiling, on_device, run
 from staged_ad.transforms.vmap import vmap_program
 
 COUNTED = (128, 160, 200, 96, 80, 64, 256)
 """Lanes of a group for loops of one length for all lanes, by preference; the carry of a group stays in cache."""
+THREAD = 64
+"""Elements of an array up to which one thread of a device works on it."""
 SMALL = 16
 """Elements of the arrays of one lane up to which its loop is run for a group of lanes at a time."""
 
@@ -31,6 +49,12 @@ def run_mapped(
     program: Program, values: Sequence[Any], batched: Sequence[int], size: int
 ) -> tuple[list[Any], list[Any]]:
     """The outputs of the batch of `program`, and which of them are batched."""
+    if on_device() and size > 1 and fits_a_thread(program):
+        along = list(map(bool, batched))
+        inputs = (*others(program.inputs, along), *chosen(program.inputs, along))
+        body = Program(inputs, program.equations, program.outputs, program.name)
+        results = scan(body, others(values, along), [], chosen(values, along), length=size)
+        return list(results), [True] * len(results)
     width = _width(program, size) if compiling() else size
     if width < size:
         mapped, flags = vmap_program(program, batched, width)
@@ -89,6 +113,21 @@ def _loops(program: Program) -> Iterator[Equation]:
             yield equation
         else:
             yield from inner
+
+
+def fits_a_thread(program: Program) -> bool:
+    """Whether one thread of a device may run a program, and whether it holds a loop, so that this pays."""
+    return any(True for _ in _loops(program)) and _little(program)
+
+
+def _little(program: Program) -> bool:
+    kinds = Map | View | Alias | Index | Fold | ArgFold | Product | Pieces | Gather | Inlined | Loop | Branch
+    return all(
+        isinstance(equation.primitive.lower, kinds)
+        and all(not var.type.ragged and var.type.size <= THREAD for var in equation.outputs)
+        and all(map(_little, equation.programs))
+        for equation in program.equations
+    )
 
 
 def _data_dependent(equation: Equation) -> bool:

@@ -137,6 +137,10 @@ class Kernel(Lowering):
     sequential: Callable[..., bool] = lambda **params: False
 
 
+class Outside(Lowering):
+    """Whole arrays in, whole arrays out, by `evaluate`: for targets that have no code for the operation."""
+
+
 @dataclass(frozen=True, eq=False)
 class Inlined(Lowering):
     """Never lowered itself: a pass replaces it by ``program(equation)`` before."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
 from staged_ad.ir.lowerings import Kernel, Loop, Sweep
@@ -21,7 +22,7 @@ from staged_ad.lowering.overwriting import late, share
 from staged_ad.lowering.plan import KernelPlan, plan_region
 from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region, Rows
 from staged_ad.lowering.rows import grouped
-from staged_ad.lowering.schedule import Schedule, by_rows, cost_per_point, schedule
+from staged_ad.lowering.schedule import Schedule, by_rows, cost_per_point, pieces, schedule
 
 TRIPS = 20
 """Iterations that a loop of unknown length is taken to have."""
@@ -101,11 +102,51 @@ class Block:
                     yield from block.kernels
 
 
-def make_block(program: Program) -> Block:
+class Planner(Protocol):
+    """How the regions of a program run on a target; `HOST` is that of the processor."""
+
+    @property
+    def stack(self) -> bool:
+        """Whether the values of a block inside of another may lie on the stack."""
+
+    def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom], /) -> list[Region]:
+        """`regions`, some of which may have become one."""
+
+    def steps(self, nest: Nest, /) -> list[Step]:
+        """What runs for a nest."""
+
+    def pieces(self, equation: Equation, items: int, cost: float, /) -> int:
+        """Into how many chunks the independent items of an equation are cut, of some nanoseconds each."""
+
+    def inside(self, equation: Equation, /) -> Planner:
+        """How the blocks of a loop or branch run."""
+
+
+class Host:
+    """Chunks for threads, and blocks of rows that stay in the cache."""
+
+    stack = True
+    grouped = staticmethod(grouped)
+
+    def pieces(self, equation: Equation, items: int, cost: float) -> int:
+        return pieces(items, cost)
+
+    def steps(self, nest: Nest) -> list[Step]:
+        plan = schedule(nest)
+        return _summed(Step(plan.nest, [plan]))
+
+    def inside(self, equation: Equation) -> Planner:
+        return self
+
+
+HOST = Host()
+
+
+def make_block(program: Program, planner: Planner = HOST) -> Block:
     fused = fuse(late(canonical(checked(program))))
     mine = _temporaries(fused)
-    regions = grouped(fused.regions, [*fused.program.outputs, *fused.copies.values()])
-    steps = [step for region in regions for step in _steps(region, mine)]
+    regions = planner.grouped(fused.regions, [*fused.program.outputs, *fused.copies.values()])
+    steps = [step for region in regions for step in _steps(region, mine, planner)]
     outputs = [fused.copies.get(k, atom) for k, atom in enumerate(fused.program.outputs)]
     shared = share(steps, program.inputs, outputs)  # type: ignore[arg-type]  # outputs that are no Var are copies
     return Block(fused.program, steps, outputs, fused, shared)  # type: ignore[arg-type]  # outputs that are no Var are copies
@@ -118,15 +159,16 @@ def _temporaries(fused: Fused) -> set[Atom]:
     return {atom for atom, count in reads.items() if count == 1 and atom in made} - set(fused.program.outputs)
 
 
-def _steps(region: Region, temporaries: set[Atom]) -> list[Step]:
+def _steps(region: Region, temporaries: set[Atom], planner: Planner) -> list[Step]:
     """A chunked reduction is followed by the sum of its partial results."""
     if isinstance(region, Opaque):
-        region.blocks = [make_block(program) for program in region.equation.programs]
-        plan_region(region, bool(region.equation.inputs) and region.equation.inputs[0] in temporaries)
+        inner = planner.inside(region.equation)
+        region.blocks = [make_block(program, inner) for program in region.equation.programs]
+        dies = bool(region.equation.inputs) and region.equation.inputs[0] in temporaries
+        plan_region(region, dies, planner.pieces, inner.stack)
     match region:
         case Nest():
-            plan = schedule(region)
-            return _summed(Step(plan.nest, [plan]))
+            return planner.steps(region)
         case Rows():
             return _summed(Step(region, [by_rows(nest, region.count, region.block) for nest in region.nests]))
         case _:
@@ -138,15 +180,18 @@ def _summed(step: Step) -> list[Step]:
     folds = [(plan.chunks, fold) for plan in step.schedules if plan.partial for fold in plan.nest.reduces]
     for chunks, fold in folds:
         step.partials[fold.array] = Var(ArrayType((chunks, fold.array.type.size), fold.array.type.dtype))
-    return [step, *(_joining(fold, step.partials[fold.array]) for _, fold in folds)]
+    return [step, *(_joined(fold, step.partials[fold.array]) for _, fold in folds)]
 
 
-def _joining(reduce: Reduce, partial: Var) -> Step:
-    chunks, kept = partial.type.shape
-    load = Load(partial, Affine(0, ((0, kept), (1, 1))), (), partial.type.dtype)
-    nest = Nest(
-        (chunks, kept), frozenset({0}), [load], [], [Reduce(0, reduce.array, Affine(0, ((1, 1),)), reduce.rule)]
-    )
-    plan = schedule(nest)
+def _joined(reduce: Reduce, partial: Var) -> Step:
+    plan = schedule(joining(reduce, partial))
     plan.chunked, plan.chunks, plan.parallel = None, 1, False
     return Step(plan.nest, [plan])
+
+
+def joining(reduce: Reduce, partial: Var) -> Nest:
+    """The nest that adds up partial results."""
+    chunks, kept = partial.type.shape
+    load = Load(partial, Affine(0, ((0, kept), (1, 1))), (), partial.type.dtype)
+    fold = Reduce(0, reduce.array, Affine(0, ((1, 1),)), reduce.rule)
+    return Nest((chunks, kept), frozenset({0}), [load], [], [fold])

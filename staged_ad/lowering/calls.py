@@ -49,7 +49,10 @@ class Functions:
     """The functions of a module, each distinct text once, and what they need from outside."""
 
     externals: Externals
+    nest: Callable[[Step, Places, Functions, bool], RegionText]
     opaque: Callable[[Step, Resolve, Functions], RegionText]
+    asks: bool = True  # whether long loops ask Python if a signal has come
+    room: int = 4096  # bytes that loops of unknown length take at first for what they keep
     names: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     tasks: set[str] = field(default_factory=set)
@@ -114,10 +117,7 @@ class Calls:
             self.check()
         match region:
             case Nest():
-                (plan,) = step.schedules
-                writer = NestWriter(plan, storage, self.functions.externals, step.partials, self.nested)
-                text = writer.text()
-                self._call(RegionText(text, writer.places, plan.chunks, plan.parallel))
+                self._call(self.functions.nest(step, storage, self.functions, self.nested))
             case MatrixProduct():
                 places = [storage.place(atom) for atom in (region.a.array, region.b.array, region.result)]
                 self._call(RegionText(product_text(region, self.functions.externals), places, region.count))
@@ -200,6 +200,13 @@ class Calls:
             f"  br i1 %fine{serial}, label %go{serial}, label %fail",
             f"go{serial}:",
         ]
+
+
+def nest_text(step: Step, storage: Places, functions: Functions, nested: bool) -> RegionText:
+    """The function of a nest on the host; if `nested`, inside of a loop."""
+    (plan,) = step.schedules
+    writer = NestWriter(plan, storage, functions.externals, step.partials, nested)
+    return RegionText(writer.text(), writer.places, plan.chunks, plan.parallel)
 
 
 def _task_text(name: str) -> str:

@@ -390,22 +390,22 @@ class Code:
         first = aligned[0]
         item: Any = element_type(first.dtype)
         if first.lanes > 1 and not self.externals.precise:
-            vector = vecmath.vector_function(name, item, first.lanes)
+            vector = self.externals.library.vector_function(name, item, first.lanes)
             if vector is not None:
                 return self._call(vector[0], aligned, lambda s: self.externals.function(vector, s))
             half = first.lanes // 2
             if half > 1:
                 low = self.math(name, *[self.part(v, 0, half) for v in aligned])
                 high = self.math(name, *[self.part(v, half, half) for v in aligned])
-                return self._joined(low, high)
-        symbol = vecmath.scalar_function(name, item)
+                return self.joined(low, high)
+        symbol = self.externals.library.scalar_function(name, item)
         return self._lanewise_symbol(name, symbol, aligned)
 
     def special(self, name: str, *values: Value, result: int = 0) -> Value:
         """A function of scipy.special, lane by lane; of several results it gives one."""
         aligned = self.aligned(*values)
         item: Any = element_type(aligned[0].dtype)
-        return self._lanewise_symbol(name, vecmath.special_function(name, item, result), aligned)
+        return self._lanewise_symbol(name, self.externals.library.special_function(name, item, result), aligned)
 
     def part(self, value: Value, start: int, lanes: int) -> Value:
         """Some neighbouring lanes of a vector."""
@@ -418,7 +418,7 @@ class Code:
             name = self.write(text, vector_type(element, lanes), (value,), value.depth)
         return Value(name, value.dtype, lanes, value.depth)
 
-    def _joined(self, low: Value, high: Value) -> Value:
+    def joined(self, low: Value, high: Value) -> Value:
         """The lanes of two vectors, one behind the other."""
         lanes = 2 * low.lanes
         depth = max(low.depth, high.depth)

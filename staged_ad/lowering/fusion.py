@@ -26,6 +26,7 @@ from staged_ad.ir.lowerings import (
     Kernel,
     Loop,
     Map,
+    Outside,
     Overwrite,
     Pieces,
     Product,
@@ -94,7 +95,7 @@ class _Result:
 
 def is_opaque(equation: Equation) -> bool:
     """Whether an equation has a region of its own that is no loop nest."""
-    return isinstance(equation.primitive.lower, Loop | Branch | Sweep | Check | Entries | Kernel)
+    return isinstance(equation.primitive.lower, Loop | Branch | Sweep | Check | Entries | Kernel | Outside)
 
 
 @dataclass(slots=True)

@@ -62,7 +62,11 @@ class _LoopWriter:
             ]
         body = self._block(plan.body)
         often = every(plan.body.cost)
-        if plan.chunks == 1 and (plan.length is None or plan.cond is not None or plan.length > often):
+        if (
+            self.functions.asks
+            and plan.chunks == 1
+            and (plan.length is None or plan.cond is not None or plan.length > often)
+        ):
             body += self._interrupted(often)
         self._free()
         if plan.trips is not None:
@@ -246,7 +250,7 @@ class _LoopWriter:
             ]
             data, count = f"%ys{k}.data", "%count"
         else:
-            first = max(1, min(64, 4096 // max(size, 1)))
+            first = max(1, min(64, self.functions.room // max(size, 1)))
             self.plan.scope.allocas += [f"  %ys{k}.cell = alloca ptr, align 8", f"  %ys{k}.room = alloca i64, align 8"]
             self.entry += [f"  store ptr null, ptr %ys{k}.cell", f"  store i64 0, ptr %ys{k}.room"]
             self.start += [

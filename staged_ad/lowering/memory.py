@@ -133,6 +133,10 @@ class Memory:
             known = self._loads[key] = self._load(node)
         return known
 
+    def alignment(self, dtype: np.dtype[Any]) -> int:
+        """Of what number of bytes the address of a vector of neighbours is known to be a multiple."""
+        return dtype.itemsize
+
     def _moves(self, node: Load) -> bool:
         """Whether what is read differs from copy to copy."""
         indices = node.address, *(affine for affine, _ in node.guard)
@@ -146,6 +150,7 @@ class Memory:
         wide = vector_type(memory_type(node.dtype), code.lanes)
         align = node.dtype.itemsize
         if self._contiguous(node.address):
+            align = self.alignment(node.dtype)
             address = self.scalar(node.address)
             pointer, depth = self._pointer_at(node.array, address, node.dtype)
             if mask is None:
@@ -235,6 +240,7 @@ class Memory:
         stored = self._to_memory(value, depth)
         wide = vector_type(memory_type(dtype), code.lanes)
         if self._contiguous(address):
+            align = self.alignment(dtype)
             pointer, _ = self._pointer_at(array, self.scalar(address), dtype)
             if self.mask is None:
                 code.effect(f"store {wide} {stored}, ptr {pointer}, align {align}", (stored, pointer), depth)

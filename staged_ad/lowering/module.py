@@ -14,7 +14,7 @@ from itertools import pairwise
 from staged_ad.ir import Program
 from staged_ad.lowering import native
 from staged_ad.lowering.blocks import Block, make_block
-from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions
+from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, nest_text
 from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.speculation import UNLIKELY
@@ -43,7 +43,7 @@ class Module:
 def emit(program: Program, precise: bool = False) -> Module:
     block = make_block(program)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
-    functions = Functions(Externals({}, {}, {}, precise), opaque_text)
+    functions = Functions(Externals(precise=precise), nest_text, opaque_text)
     calls = Calls(functions, nested=False)
     for step in block.steps:
         calls.add(step, storage)

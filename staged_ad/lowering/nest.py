@@ -32,10 +32,10 @@ Cells = list[tuple[str, str]]
 
 
 class NestWriter:
-    """Writes one nest. `partials` gives the array of partial results of each reduction of a chunked nest.
+    """Writes one nest. `partials` has the partial results of a chunked one; if `repeated`, it stands in a loop."""
 
-    A nest that is `repeated` stands inside of a loop.
-    """
+    code_type: type[RareCode] = RareCode
+    memory_type: type[Memory] = Memory
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class NestWriter:
         self.repeated = repeated
         self.after = self.depth + 1
         self.first_reduced = next((k for k, d in enumerate(schedule.loops) if d in self.nest.reduced), self.depth)
-        self.code = RareCode(externals, schedule.lanes, self.depth + 2)
-        self.memory = Memory(self.code, storage, schedule.vector, schedule.copied, first)
+        self.code = self.code_type(externals, schedule.lanes, self.depth + 2)
+        self.memory = self.memory_type(self.code, storage, schedule.vector, schedule.copied, first)
         for k, dim in enumerate(schedule.loops):
             self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
         self.chunk_dim = len(self.nest.domain)
@@ -416,16 +416,16 @@ class NestWriter:
         if self.schedule.copied != self.schedule.vector:
             for copy, part in enumerate(parts):
                 self._enter(copy)
-                self.memory.store(target, address, self._across(reduce, part), self.after)
+                self.memory.store(target, address, self._across(reduce, part)[-1], self.after)
             return
         while len(parts) > 1:
             half = (len(parts) + 1) // 2
             joined = [self._join(reduce, a, b) for a, b in zip(parts, parts[half:], strict=False)]
             parts = [*joined, *parts[len(joined) : half]]
         self.memory.shift = 0
-        self.memory.store(target, address, self._across(reduce, parts[0]), self.after)
+        self.memory.store(target, address, self._across(reduce, parts[0])[-1], self.after)
 
-    def _across(self, reduce: Reduce, whole: list[Value]) -> Value:
+    def _across(self, reduce: Reduce, whole: list[Value]) -> list[Value]:
         """The fold of the lanes of a vector."""
         lanes = self.schedule.lanes
         while lanes > 1:
@@ -433,7 +433,7 @@ class NestWriter:
             low = [self.code.part(v, 0, lanes) for v in whole]
             high = [self.code.part(v, lanes, lanes) for v in whole]
             whole = self._join(reduce, low, high)
-        return whole[-1]
+        return whole
 
     def _join(self, reduce: Reduce, a: list[Value], b: list[Value]) -> list[Value]:
         code = self.code

@@ -6,43 +6,44 @@ Start at ``plan_region``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
 from staged_ad.ir.lowerings import Branch, Kernel, Loop, Sweep
 from staged_ad.lowering.regions import Opaque
-from staged_ad.lowering.schedule import CHUNK_NS, PARALLEL_NS
-from staged_ad.lowering.scope import Scope, aligned, in_place, is_cell, scratch
-from staged_ad.lowering.storage import Place, nbytes
+from staged_ad.lowering.scope import Scope, aligned, in_place, scratch
+from staged_ad.lowering.storage import ALIGNMENT, Place, nbytes
 from staged_ad.lowering.sweep_plan import SweepPlan
 
 if TYPE_CHECKING:
     from staged_ad.lowering.blocks import Block
 
 
-def plan_region(region: Opaque, dies: bool) -> None:
+Pieces = Callable[[Equation, int, float], int]
+"""Into how many chunks the independent items of an equation are cut, of which each takes so many nanoseconds."""
+
+
+def plan_region(region: Opaque, dies: bool, pieces: Pieces, stack: bool) -> None:
     """Set the plan and the working memory of a region whose blocks are made.
 
-    `dies` says that the first operand is a temporary that nothing reads afterwards.
+    `dies` says that the first operand is a temporary that nothing reads afterwards; `stack`, whether what lives in one
+    run of a block may lie on the stack.
     """
     if isinstance(region.equation.primitive.lower, Loop):
-        region.plan = _plan_loop(region)
+        region.plan = _plan_loop(region, pieces, Scope(stack=stack))
         region.scratch = scratch(region.plan.bytes * region.plan.chunks)
     elif isinstance(region.equation.primitive.lower, Branch):
-        region.plan = BranchPlan(region)
+        region.plan = BranchPlan(region, Scope(stack=stack))
         region.scratch = scratch(region.plan.scope.work)
     elif isinstance(region.equation.primitive.lower, Sweep):
         region.plan = SweepPlan(region)
         region.plan.overwrites = dies
         region.scratch = scratch(region.plan.bytes)
     elif isinstance(region.equation.primitive.lower, Kernel):
-        region.plan = _plan_kernel(region.equation, region.equation.primitive.lower)
+        region.plan = _plan_kernel(region.equation, region.equation.primitive.lower, pieces)
         region.scratch = scratch(region.plan.scratch * region.plan.chunks)
-
-
-MOST_CHUNKS = 64
-"""Chunks of a loop or kernel whose iterations do not depend on each other."""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class LoopPlan:
     results: list[Var]
     trips: Var | None
     ys: list[Var]
-    scope: Scope = field(default_factory=Scope)
+    scope: Scope
     literals: list[Literal] = field(default_factory=list)
     modes: list[str] = field(default_factory=list)
     buffers: list[int] = field(default_factory=list)
@@ -79,8 +80,9 @@ class LoopPlan:
 
     @property
     def bytes(self) -> int:
-        """Working memory of one chunk."""
-        return aligned(self.scope.work) + sum(2 * aligned(size) for size in self.buffers)
+        """Working memory of one chunk; the last of it says whether the loop goes on, where that has no cell."""
+        test = 0 if self.scope.stack or self.cond is None else ALIGNMENT
+        return aligned(self.scope.work) + sum(2 * aligned(size) for size in self.buffers) + test
 
     @property
     def x_types(self) -> list[ArrayType]:
@@ -91,7 +93,7 @@ class LoopPlan:
         return [atom.type for atom in self.body.outputs[len(self.carry) :]]
 
 
-def _plan_loop(region: Opaque) -> LoopPlan:
+def _plan_loop(region: Opaque, pieces: Pieces, scope: Scope) -> LoopPlan:
     equation = region.equation
     params, atoms, outputs = equation.params, list(equation.inputs), list(equation.outputs)
     if "cond" in params:
@@ -103,7 +105,7 @@ def _plan_loop(region: Opaque) -> LoopPlan:
         carries = len(moving)
         plan = LoopPlan(
             body, cond, None, None, False, consts, list(zip(moving, atoms[second:], strict=True)), [],
-            outputs[:carries], outputs[carries], outputs[carries + 1 :],
+            outputs[:carries], outputs[carries], outputs[carries + 1 :], scope,
         )  # fmt: skip
     else:
         (body,) = region.blocks
@@ -116,15 +118,13 @@ def _plan_loop(region: Opaque) -> LoopPlan:
             list(zip(inputs[:first], atoms[:first], strict=True)),
             list(zip(inputs[first:second], atoms[first:second], strict=True)),
             list(zip(inputs[second:], atoms[second:], strict=True)),
-            outputs[:carries], None, outputs[carries:],
+            outputs[:carries], None, outputs[carries:], scope,
         )  # fmt: skip
     _place(plan)
     alone = any(rule.sequential(**equation.params) for rule, equation in plan.body.kernels)
     if not plan.carry and plan.length and plan.length > 1 and not alone:
-        work = plan.length * plan.body.cost
-        if work > PARALLEL_NS:
-            plan.chunk = -(-plan.length // int(max(2, min(MOST_CHUNKS, work / CHUNK_NS, plan.length))))
-            plan.chunks = -(-plan.length // plan.chunk)
+        plan.chunk = -(-plan.length // pieces(equation, plan.length, plan.body.cost))
+        plan.chunks = -(-plan.length // plan.chunk)
     return plan
 
 
@@ -139,7 +139,7 @@ def _place(plan: LoopPlan) -> None:
     places.update((var, Place(f"%const{k}")) for k, (var, _) in enumerate(plan.consts))
     for k, (var, _) in enumerate(plan.carry):
         after = plan.body.outputs[k]
-        if is_cell(var.type):
+        if scope.keeps(var.type):
             plan.modes.append("cell")
             places[var], places[after] = Place(f"%carry{k}"), Place(f"%next{k}")
             scope.add_cell(f"%carry{k}", var.type)
@@ -158,7 +158,8 @@ def _place(plan: LoopPlan) -> None:
     places.update((var, Place(f"%y{k}")) for k, var in enumerate(plan.body.outputs[len(plan.carry) :]))
     if plan.cond is not None:
         places[plan.cond.outputs[0]] = Place("%going")
-        scope.add_cell("%going", plan.cond.outputs[0].type)
+        if scope.stack:
+            scope.add_cell("%going", plan.cond.outputs[0].type)
         scope.add_temporaries(plan.cond, "test")
     scope.add_temporaries(plan.body, "temp")
 
@@ -166,8 +167,8 @@ def _place(plan: LoopPlan) -> None:
 class BranchPlan:
     """The places of all branches; their working memories are one."""
 
-    def __init__(self, region: Opaque) -> None:
-        self.scope = Scope()
+    def __init__(self, region: Opaque, scope: Scope) -> None:
+        self.scope = scope
         self.literals: list[Literal] = self.scope.add_literals(region.blocks)
         for number, block in enumerate(region.blocks):
             self.scope.places.update((var, Place(f"%operand{k}")) for k, var in enumerate(block.program.inputs))
@@ -186,12 +187,9 @@ class KernelPlan:
     scratch: int
 
 
-def _plan_kernel(equation: Equation, rule: Kernel) -> KernelPlan:
+def _plan_kernel(equation: Equation, rule: Kernel, pieces: Pieces) -> KernelPlan:
     types = [atom.type for atom in equation.inputs]
     items, cost = rule.items(*types, **equation.params), rule.cost(*types, **equation.params)
-    chunks = 1
-    if items > 1 and items * cost > PARALLEL_NS:
-        chunks = int(max(2, min(MOST_CHUNKS, items * cost / CHUNK_NS, items)))
-    chunk = -(-items // chunks)
+    chunk = -(-items // pieces(equation, items, cost))
     chunks = -(-items // chunk) if items else 1
     return KernelPlan(items, cost, chunks, chunk, aligned(rule.scratch(*types, **equation.params)))

@@ -19,6 +19,7 @@ from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Nest, Nod
 PARALLEL_NS = 60_000
 """Estimated time from which a nest is worth several threads; starting them takes about 60 us after a pause."""
 CHUNK_NS = 25_000
+MOST_CHUNKS = 64
 LARGEST_SUM = 8192
 """Terms per partial sum along a reduced dimension: the error grows with the length of a chunk, not of the array."""
 INTERLEAVED = 200
@@ -74,8 +75,8 @@ def by_rows(nest: Nest, count: int, block: int) -> Schedule:
 
 
 def _unchunked(nest: Nest) -> Schedule:
-    native_lanes = 1 if len(_ordered(nest)) == len(nest.domain) else _native_lanes(nest)
-    vector = _vector_dimension(nest) if native_lanes > 1 else None
+    native_lanes = 1 if len(ordered_dimensions(nest)) == len(nest.domain) else _native_lanes(nest)
+    vector = vector_dimension(nest) if native_lanes > 1 else None
     if vector is None:
         native_lanes = 1
     else:  # no wider than the loop is long
@@ -109,7 +110,7 @@ def _affines(nest: Nest) -> Iterable[Affine]:
 
 def merged(nest: Nest) -> Nest:
     """Neighbouring dimensions become one where every index runs through both as through one."""
-    affines, ordered = set(_affines(nest)), _ordered(nest)
+    affines, ordered = set(_affines(nest)), ordered_dimensions(nest)
     domain, kinds = list(nest.domain), [(d in nest.reduced, d in ordered) for d in range(len(nest.domain))]
     groups = [[d] for d in range(len(domain))]
     k = 0
@@ -129,7 +130,7 @@ def merged(nest: Nest) -> Nest:
     return _renamed(nest, lengths, kept, still, lambda a: _through(a, names))
 
 
-def _ordered(nest: Nest) -> frozenset[int]:
+def ordered_dimensions(nest: Nest) -> frozenset[int]:
     """Dimensions whose points must come one after another."""
     return frozenset(dim for store in nest.stores for dim in store.ordered)
 
@@ -195,7 +196,7 @@ def _calls(nest: Nest) -> int:
     return sum(isinstance(rule, Map) and rule.cost >= 20 for rule in rules)
 
 
-def _vector_dimension(nest: Nest) -> int | None:
+def vector_dimension(nest: Nest) -> int | None:
     """The dimension along which most loads and stores are contiguous; long ones before short ones."""
     if not nest.domain:
         return None
@@ -217,7 +218,7 @@ def _vector_dimension(nest: Nest) -> int | None:
             total -= 4.0
         return total, dim
 
-    return max((dim for dim in range(len(nest.domain)) if dim not in _ordered(nest)), key=score)
+    return max((dim for dim in range(len(nest.domain)) if dim not in ordered_dimensions(nest)), key=score, default=None)
 
 
 def depending(nodes: Sequence[Node]) -> list[frozenset[int]]:
@@ -275,6 +276,13 @@ def _copies(nest: Nest, loops: tuple[int, ...], vector: int | None, lanes: int) 
 # -- chunks -------------------------------------------------------------------------------------------------------
 
 
+def pieces(items: int, cost: float) -> int:
+    """Into how many chunks `items` are cut that do not depend on each other and take `cost` nanoseconds each."""
+    if items <= 1 or items * cost <= PARALLEL_NS:
+        return 1
+    return int(max(2, min(MOST_CHUNKS, items * cost / CHUNK_NS, items)))
+
+
 def cost_per_point(nest: Nest) -> float:
     """Nanoseconds for one point of the domain in one lane, roughly."""
     total = 1.0
@@ -289,7 +297,7 @@ def cost_per_point(nest: Nest) -> float:
 
 def _chunked_dimension(nest: Nest, loops: tuple[int, ...]) -> int:
     """The first loop, unless it is short or sums are long: then the longest reduced dimension."""
-    loops = tuple(dim for dim in loops if dim not in _ordered(nest))
+    loops = tuple(dim for dim in loops if dim not in ordered_dimensions(nest))
     first = loops[0]
     longest = max(nest.reduced, key=lambda dim: nest.domain[dim], default=first)
     if any(isinstance(reduce.rule, ArgFold) for reduce in nest.reduces):
@@ -302,7 +310,7 @@ def _chunked_dimension(nest: Nest, loops: tuple[int, ...]) -> int:
 def _chunks(plan: Schedule, cost: float) -> tuple[int | None, int, int, bool]:
     """The dimension that is cut, into how many pieces of what length, and whether several threads are worth it."""
     nest, loops = plan.nest, plan.loops
-    if not set(loops) - _ordered(nest) or 0 in nest.domain:
+    if not set(loops) - ordered_dimensions(nest) or 0 in nest.domain:
         return None, 1, 0, False
     dim = _chunked_dimension(nest, loops)
     length = nest.domain[dim]
@@ -310,15 +318,15 @@ def _chunks(plan: Schedule, cost: float) -> tuple[int | None, int, int, bool]:
     reducing = dim in nest.reduced
     positions = reducing and any(isinstance(reduce.rule, ArgFold) for reduce in nest.reduces)
     parallel = work > PARALLEL_NS and not positions
-    pieces = 1.0
+    wanted = 1.0
     if parallel:
-        pieces = min(64.0, work / CHUNK_NS)
+        wanted = min(float(MOST_CHUNKS), work / CHUNK_NS)
     if reducing and not positions:
-        pieces = max(pieces, length / LARGEST_SUM)
-    pieces = min(pieces, length)
-    if pieces <= 1:
+        wanted = max(wanted, length / LARGEST_SUM)
+    wanted = min(wanted, length)
+    if wanted <= 1:
         return None, 1, length, False
-    chunk = math.ceil(length / pieces)
+    chunk = math.ceil(length / wanted)
     step = (plan.lanes if dim == plan.vector else 1) * (plan.copies if dim == plan.copied else 1)
     chunk = -(-chunk // step) * step
     chunks = -(-length // chunk)

@@ -44,9 +44,14 @@ class Scope:
     places: dict[Atom, Place] = field(default_factory=dict)
     allocas: list[str] = field(default_factory=list)
     work: int = 0
+    stack: bool = True  # whether numbers and little arrays lie on the stack, rather than all in working memory
 
     def place(self, atom: Atom) -> Place:
         return self.places[atom]
+
+    def keeps(self, type: ArrayType) -> bool:
+        """Whether a value has a cell."""
+        return self.stack and is_cell(type)
 
     def add_cell(self, name: str, type: ArrayType) -> None:
         self.allocas.append(f"  {name} = alloca {cell_type(type)}, align 8")
@@ -60,7 +65,7 @@ class Scope:
                 if var in self.places:
                     continue
                 size = nbytes(var.type)
-                if size > SMALL or used + size > STACK:
+                if not self.stack or size > SMALL or used + size > STACK:
                     continue
                 name = f"%{prefix}{len(self.allocas)}"
                 if is_cell(var.type):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -79,16 +79,27 @@ class Instruction(NamedTuple):
     uses: tuple[str, ...]
 
 
+class Library(Protocol):
+    """Where mathematical functions come from: for each its symbol, or None. `vecmath` is that of the host."""
+
+    def vector_function(self, name: str, item: Any, lanes: int, /) -> vecmath.Symbol | None: ...
+
+    def scalar_function(self, name: str, item: Any, /) -> vecmath.Symbol | None: ...
+
+    def special_function(self, name: str, item: Any, result: int, /) -> vecmath.Symbol | None: ...
+
+
 @dataclass(slots=True)
 class Externals:
     """What a module needs from outside: declarations; helper functions; and in `symbols` the addresses of functions
     that only this process knows. Those of all others are found by their names.
     """
 
-    declarations: dict[str, str]
-    symbols: dict[str, int]
-    helpers: dict[str, str]
+    declarations: dict[str, str] = field(default_factory=dict)
+    symbols: dict[str, int] = field(default_factory=dict)
+    helpers: dict[str, str] = field(default_factory=dict)
     precise: bool = False
+    library: Library = vecmath
 
     def intrinsic(self, name: str, signature: str) -> None:
         """`signature` is the declaration with ``@`` where the name goes."""

@@ -22,6 +22,7 @@ from staged_ad.primitives import linalg_minors as linalg_minors
 from staged_ad.primitives import linalg_orthogonal as linalg_orthogonal
 from staged_ad.primitives import makers as makers
 from staged_ad.primitives import ordering as ordering
+from staged_ad.primitives import outside as outside
 from staged_ad.primitives import polynomials as polynomials
 from staged_ad.primitives import products as products
 from staged_ad.primitives import quadrature as quadrature

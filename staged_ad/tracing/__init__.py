@@ -11,6 +11,7 @@ from staged_ad.tracing.trace import Trace as Trace
 from staged_ad.tracing.trace import bind as bind
 from staged_ad.tracing.trace import building as building
 from staged_ad.tracing.trace import compiling as compiling
+from staged_ad.tracing.trace import on_device as on_device
 from staged_ad.tracing.trace import run as run
 from staged_ad.tracing.trace import trace_flat as trace_flat
 from staged_ad.tracing.trace import traced_constant as traced_constant

@@ -41,9 +41,11 @@ class Trace:
         the arrays are all that the program will ever run on. The first answers are `forced`.
     pinned
         Whether Python read a value that no guard of this trace checks: the program holds for that value alone.
+    device
+        What the program will run on; None is the processor.
     """
 
-    def __init__(self, guarded: bool = False, forced: Sequence[bool | int] = ()) -> None:
+    def __init__(self, guarded: bool = False, forced: Sequence[bool | int] = (), device: str | None = None) -> None:
         self.tag = next(_tags)
         self.open = True
         self.inputs: list[Var] = []
@@ -55,6 +57,7 @@ class Trace:
         self.meanings: dict[Var, Any] = {}
         self.guards: list[Guard] | None = [] if guarded else None
         self.pinned = False
+        self.device = device
         self._forced = forced
         self._read: dict[tuple[Var, type], bool | int] = {}
         self._makers: dict[Var, int] = {}
@@ -243,6 +246,11 @@ def _tracing() -> bool:
 def compiling() -> bool:
     """Whether what is traced now will be machine code: a trace of `jit` is open."""
     return any(trace.guards is not None for trace in OPEN.get())
+
+
+def on_device() -> bool:
+    """Whether what is traced now will run on another device than the processor."""
+    return any(trace.device is not None for trace in OPEN.get())
 
 
 def _recorder(values: Iterable[Any]) -> Trace | None:

@@ -1,0 +1,62 @@
+"""Loops over items that do not depend on each other: a thread runs each item where it can, else all go step by step.
+
+Invariant: results are those of the loop.
+Start at ``in_step``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from staged_ad.control.masked import in_step as masked
+from staged_ad.control.scan import SCAN
+from staged_ad.cuda.outside import outside
+from staged_ad.cuda.planner import fits_a_thread
+from staged_ad.ir import Equation, Program
+from staged_ad.passes import optimize
+from staged_ad.passes.inline import inline_calls
+from staged_ad.passes.rewriting import Substitution
+from staged_ad.transforms.vmap import vmap_program
+
+LARGEST = 1 << 28
+"""Elements of all values of a batch up to which it is made: a loop takes less memory."""
+
+
+def in_step(program: Program) -> Program:
+    """A traced program whose loops over independent items are batches, unless one thread can run an item."""
+    program = inline_calls(program)
+    substitution = Substitution()
+    equations: list[Equation] = []
+    for equation in program.equations:
+        inputs = substitution.atoms(equation.inputs)
+        if not _is_batch(equation):
+            equations.append(replace(equation, inputs=inputs))
+            continue
+        body, fixed = equation.params["body"], equation.params["consts"]
+        flags = [k >= fixed for k in range(len(inputs))]
+        mapped, _ = vmap_program(body, flags, equation.params["length"], [True] * len(body.outputs))
+        mapped = in_step(mapped)
+        inner = Substitution(zip(mapped.inputs, inputs, strict=True))
+        equations += [replace(inside, inputs=inner.atoms(inside.inputs)) for inside in mapped.equations]
+        substitution.update(zip(equation.outputs, inner.atoms(mapped.outputs), strict=True))
+    return Program(program.inputs, tuple(equations), substitution.atoms(program.outputs), program.name)
+
+
+def _is_batch(equation: Equation) -> bool:
+    params = equation.params
+    if equation.primitive is not SCAN or params["carries"] or not params["length"]:
+        return False
+    if not _ends_in_step(params["body"]):
+        return False  # its batch would be such a loop again
+    body = outside(optimize(params["body"]))
+    work = sum(var.type.size for inside in body.equations for var in inside.outputs if not var.type.ragged)
+    return not fits_a_thread(body) and work * params["length"] <= LARGEST
+
+
+def _ends_in_step(program: Program) -> bool:
+    """Whether lanes whose loops differ in length may run with a mask."""
+    return all(
+        (("cond" not in equation.params and equation.params.get("length", 0) is not None) or masked(*equation.programs))
+        and all(map(_ends_in_step, equation.programs))
+        for equation in program.equations
+    )

@@ -1,0 +1,86 @@
+"""How the regions of a program run on the device.
+
+A loop or branch over few numbers is run by one thread; of any other the host runs the steps.
+
+Invariant: what one thread runs has code for all it does.
+Start at ``DevicePlanner``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from staged_ad.cuda.threads import Geometry, alone, spread
+from staged_ad.ir import Atom, Equation, Program
+from staged_ad.ir.lowerings import Outside
+from staged_ad.ir.types import RAGGED
+from staged_ad.lowering.blocks import Planner, Step
+from staged_ad.lowering.matrices import wants_blas
+from staged_ad.lowering.regions import Nest, Region
+
+FEW = 64
+"""Elements of an array up to which one thread may work on it: to launch a kernel takes as long as 1000 instructions."""
+
+
+class DevicePlanner:
+    """Points of nests, and items of kernels, are spread over threads; the host runs the steps."""
+
+    stack = False
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+
+    def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
+        return list(regions)
+
+    def steps(self, nest: Nest) -> list[Step]:
+        return spread(nest, self.geometry)
+
+    def pieces(self, equation: Equation, items: int, cost: float) -> int:
+        return max(items, 1) if is_small(equation) else 1  # of other loops the host runs the iterations
+
+    def inside(self, equation: Equation) -> Planner:
+        return ALONE if is_small(equation) else self
+
+
+class Alone:
+    """All of a loop or branch in one thread."""
+
+    stack = True
+
+    def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
+        return list(regions)
+
+    def steps(self, nest: Nest) -> list[Step]:
+        return alone(nest)
+
+    def pieces(self, equation: Equation, items: int, cost: float) -> int:
+        return 1
+
+    def inside(self, equation: Equation) -> Planner:
+        return self
+
+
+ALONE = Alone()
+
+
+def is_small(equation: Equation) -> bool:
+    """Whether one thread can run a loop or branch, and little is to do in each of its steps."""
+    return all(map(fits_a_thread, equation.programs))
+
+
+def fits_a_thread(program: Program) -> bool:
+    """Whether there is code for all that it does, and it works on few numbers."""
+    return all(
+        is_small(equation)
+        and not isinstance(equation.primitive.lower, Outside)
+        and not wants_blas(equation)
+        and all(_entry(var.type.shape) <= FEW for var in equation.outputs)
+        for equation in program.equations
+    )
+
+
+def _entry(shape: tuple[int, ...]) -> int:
+    """Elements, of a ragged array those of one entry."""
+    return math.prod(n for n in shape if n != RAGGED)
