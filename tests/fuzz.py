@@ -31,6 +31,9 @@ from tests.fuzzing import checks, nesting
 from tests.fuzzing.cases import SCOPE, Case, draw_case
 from tests.fuzzing.checks import Mismatch, difference
 
+NUDGES = 12
+"""Perturbations of a case that show what rounding does to it."""
+
 LIMIT = 90.0
 """Seconds that a case may take."""
 
@@ -100,7 +103,8 @@ def judge(case: Case) -> tuple[str, str]:
     narrow = re.compile("float32|complex64|int8|int16")  # ufuncs of short integers give float32
     low = any(map(narrow.search, (case.source, *case.args)))
     slack = (1e-6 if low else 1e-14) if "slogdet" in case.source else 0.0  # the logarithm of what is nearly 1
-    said = difference(found, expected, lambda: [_perturbed(case, space, args, low, k) for k in range(4)], low, slack)
+    perturbed = lambda: [_perturbed(case, space, args, low, k) for k in range(NUDGES)]
+    said = difference(found, expected, perturbed, low, slack)
     if said is not None and case.tamed() != case and (PRODUCTS.search(case.source) or _rounded(expected, args)):
         return judge(case.tamed())  # products overflow, and sums lose digits, as their operands are ordered
     if said is not None and case.finite() != case and SIGNS.search(case.source):

@@ -105,6 +105,11 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, o=o: np.nan_to_num(x, **{o: 1j}), x) for o in ("nan", "posinf", "neginf") for x in (V[:0], Z)],
     (lambda x: np.polyfit(x[:0], np.zeros((0, 2)), 1), V),
     *[(lambda z, f=f: f(z[:0], 0.3), Z) for f in (np.nanquantile, np.nanpercentile)],
+    (lambda x: np.float_power.reduceat(x, [0], dtype="complex64"), V),
+    (lambda x: np.hypot.reduceat(x[:1], [0], dtype="int8"), V),
+    (lambda x: np.float_power.accumulate(x, dtype="float32"), V),
+    (lambda x: np.float_power.reduce(x, dtype="float32"), V),
+    (lambda x: np.quantile(x, np.zeros((0, 3))), V),
     *[(lambda x, f=f: 1.0 in f(x), V) for f in (np.sum, lambda x: x[0], lambda x: np.sqrt(np.array(x[2])))],
 ]
 

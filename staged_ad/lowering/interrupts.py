@@ -50,8 +50,10 @@ def question(time: int) -> int:
 
 def _text() -> str:
     # LLVM 22 clears the upper halves of vector registers before functions return: those just restored, too
-    features = f'"target-features"="{native.features()},-vzeroupper"' if native.has_feature("avx") else ""
-    return f"{_ASK}attributes #0 = {{ {features} }}\n"
+    if not native.has_feature("avx"):
+        return _ASK
+    features = f'"target-features"="{native.features()},-vzeroupper"'
+    return _ASK.replace("@ask() nounwind", f"@ask() nounwind {features}")
 
 
 def _address(library: ctypes.CDLL, name: str) -> int:
@@ -74,7 +76,7 @@ define i64 @body(ptr %table) {
   ret i64 0
 }
 
-define internal preserve_allcc i64 @ask() nounwind #0 {
+define internal preserve_allcc i64 @ask() nounwind {
   %now = call i64 @time(ptr null)
   %before = load atomic i64, ptr @asked monotonic, align 8
   %same = icmp eq i64 %now, %before

@@ -135,6 +135,8 @@ def _quantile(
         place = place / given.dtype.type(100) if given.inexact else place / 100
     if np.ndim(place) > 2:
         raise ShapeError("q must be a scalar or 1d")
+    if np.ndim(place) > 1 and not np.size(place):
+        raise ShapeError(f"np.{name}: a table of quantiles without elements (at {location(user_source())})")
     if not isinstance(place, Tracer) and not np.all((place >= 0) & (place <= 1)):
         raise ValueError(
             f"{'Percentiles' if percent else 'Quantiles'} must be in the range [0, {100 if percent else 1}]"

@@ -146,13 +146,12 @@ _ACCUMULATIONS: dict[np.ufunc, Callable[..., Any]] = {
 def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
     """``ufunc.accumulate``, where elements that share an extremum share its derivative."""
     refuse_out(f"{ufunc.__name__}.accumulate", out)
+    check_loop(ufunc, dtype)
     if typeof(as_value(array)).ndim == 0:
         raise ShapeError("cannot accumulate on a scalar")
     if ufunc is np.add or ufunc is np.multiply:
         return (cumsum if ufunc is np.add else cumprod)(array, axis, dtype)
     value, k = along(array, axis)
-    if ufunc in (np.logical_or, np.logical_and) and dtype is not None and np.dtype(dtype) != bool:
-        raise DTypeError(f"np.{ufunc.__name__}.accumulate gives booleans (at {location(user_source())})")
     if dtype is not None:
         value = to_dtype(value, canonical_dtype(dtype))
     if ufunc not in _ACCUMULATIONS:
@@ -160,11 +159,18 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
     if ufunc is np.logaddexp:
         value = to_dtype(value, resolve(ufunc, [typeof(value)] * 2)[-1])
     elif ufunc in (np.logical_or, np.logical_and):
-        if dtype is not None and np.dtype(dtype) != bool:
-            name = ufunc.__name__
-            raise DTypeError(f"np.{name}.accumulate gives booleans, no dtype {dtype} (at {location(user_source())})")
         value = value if typeof(value).dtype == BOOL else not_equal(value, 0)
     return _ACCUMULATIONS[ufunc](value, axis=k, reverse=False)
+
+
+def check_loop(ufunc: np.ufunc, dtype: Any) -> None:
+    """What gives each result of a fold computes in the very dtype that it is asked for."""
+    if dtype is not None and ufunc.nin == 2 and ufunc.nout == 1:
+        wanted = canonical_dtype(dtype)
+        try:
+            ufunc.resolve_dtypes((wanted, wanted, None), signature=(wanted, wanted, wanted))
+        except TypeError as error:
+            raise DTypeError(f"{error} (at {location(user_source())})") from None
 
 
 def _step_by_step(ufunc: np.ufunc, value: Any, axis: int) -> Any:

@@ -18,7 +18,7 @@ from staged_ad.numpy import reducing
 from staged_ad.numpy.arrays import along, asarray, axis_of, refuse, static
 from staged_ad.numpy.exponentials import logsumexp
 from staged_ad.numpy.promotion import as_value
-from staged_ad.numpy.scanning import accumulate
+from staged_ad.numpy.scanning import accumulate, check_loop
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
 
@@ -55,6 +55,7 @@ def reduce(
     name = f"{ufunc.__name__}.reduce"
     refuse(name, out=out)
     _check_binary(ufunc, "reduce")
+    check_loop(ufunc, dtype)
     x = asarray(array)
     options = {"keepdims": keepdims, "where": where}
     if initial is None and ufunc.identity is not None:
@@ -177,6 +178,7 @@ def outer(ufunc: np.ufunc, A: Any, B: Any, /, **options: Any) -> Any:
 
 def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
     refuse(f"{ufunc.__name__}.reduceat", out=out)
+    check_loop(ufunc, dtype)
     x = asarray(array)
     k = axis_of(x, axis)
     starts = static(f"{ufunc.__name__}.reduceat", "the array of indices", indices).tolist()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import Literal, filled
-from staged_ad.ir.types import BOOL, INT64
+from staged_ad.ir.types import BOOL, FLOAT64, INT64
 from staged_ad.numpy.comparing import comparison
 from staged_ad.numpy.promotion import (
     apply_ufunc,
@@ -264,8 +264,7 @@ def _test(name: str) -> Callable[..., Any]:
         if type.is_complex:
             parts = apply(c.real(value)), apply(c.imag(value))
             return (a.and_ if name == "isfinite" else a.or_)(*parts)
-        if not type.inexact:
-            value = to_dtype(value, np.dtype("float64"))
+        value = to_dtype(value, type.dtype if type.inexact else FLOAT64)  # what it gives is no boolean of Python
         match name:
             case "isnan":
                 return a.ne(value, value)

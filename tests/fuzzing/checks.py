@@ -6,10 +6,10 @@ Start at ``difference``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -190,15 +190,20 @@ def nudged(y: Any, rng: np.random.Generator, low: bool) -> Any:
 
 
 def explained(one: Any, two: Any, others: Sequence[Any], low: bool) -> bool:
-    """Whether small changes of the arguments change the result as much."""
+    """Whether small changes of the arguments change the result as much, and at the same places."""
     others = [o for o in others if o.shape == two.shape]
     if two.dtype.kind not in "fc":
-        return any(not np.array_equal(o, two) for o in others)
-    if any(not np.array_equal(np.isfinite(o), np.isfinite(two)) for o in others):
-        return True
+        return bool(np.all((one == two) | _anywhere(o != two for o in others)))
+    steady = ~_anywhere(np.isfinite(o) != np.isfinite(two) for o in others) & np.ones(two.shape, bool)
+    one, two, others = one[steady], two[steady], [o[steady] for o in others]
     finite = np.isfinite(two)
     moved = max((float(np.max(np.abs(o[finite] - two[finite]), initial=0.0)) for o in others), default=0.0)
     return close(one, two, 100 * moved, low)
+
+
+def _anywhere(masks: Iterable[Any]) -> Any:
+    """Where one of the masks is true."""
+    return reduce(np.logical_or, masks, np.False_)
 
 
 # -- derivatives ------------------------------------------------------------------------------------------------------

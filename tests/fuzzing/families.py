@@ -83,6 +83,8 @@ def fourier(d: Draw, s: Scope) -> list[str]:
         x = f"np.where(abs({x}) < 1e9, {x}, 1)"
     f = d.choice(["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"])
     g = d.choice(["fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn"])
+    if not np.size(v):  # NumPy reads memory of others
+        f, g = f.replace("irfft", "ifft").replace("hfft", "fft"), g.replace("irfft", "ifft")
     norm = d.options(0.3, norm=d.pick("'ortho'", "'forward'", "'backward'", "'bad'"))
     return [
         "{new} = "

@@ -148,7 +148,7 @@ def decisions(d: Draw, s: Scope) -> list[str]:
         [f"{{new}} = {x} if {x}.any() else {x} + 1"],
         [f"{{new}} = [{x}, -{x}, {x} * 2, {x} + 1][{whole}]"],
         [f"{{new}} = np.zeros({whole}) + np.max({x})"],
-        [f"{{new}} = {x} * 1", "while 1 < np.sum({new}.real) < inf: {new} = {new} / 2 - 1"],
+        [f"{{new}} = {x} * 1", "while 1 < np.sum({new}.real) < 1e9: {new} = {new} / 2 - 1"],
         [f"{{new}} = {x}.copy()", f"if {x}.ravel()[-1] > 0: {{new}}[...] = 3"],
         [f"{{new}} = sum({x} * k for k in range({whole}) if {x}.ravel()[0] > k) + {x}"],
         [f"{{new}} = np.float64(round(float({x}.ravel()[0].real))) * {x}"],
