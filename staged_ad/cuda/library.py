@@ -24,10 +24,10 @@ _cupyx: Any = Late("cupyx")
 _special_functions: Any = Late("cupyx.scipy.special")
 
 _SPECIAL = (
-    "beta", "betaln", "betainc", "betaincinv", "binom", "boxcox", "boxcox1p", "chdtr", "chdtrc", "chdtri", "cosdg",
-    "cotdg", "digamma", "entr", "exp1", "expi", "ellipk", "ellipkm1", "gammainc", "gammaincc", "gammaincinv",
-    "gammainccinv", "gdtr", "gdtrc", "huber", "i0e", "i1e", "inv_boxcox", "inv_boxcox1p", "k0", "k0e", "k1", "k1e",
-    "kl_div", "log_ndtr", "pdtr", "pdtrc", "pseudo_huber", "radian", "rel_entr", "rgamma", "sindg", "tandg",
+    "beta", "betaln", "betainc", "binom", "boxcox", "boxcox1p", "chdtr", "chdtrc", "chdtri", "cotdg", "digamma", "entr",
+    "exp1", "expi", "ellipk", "ellipkm1", "gammainc", "gammaincc", "gammaincinv", "gammainccinv", "gdtr", "gdtrc",
+    "huber", "i0e", "i1e", "inv_boxcox", "inv_boxcox1p", "k0", "k0e", "k1", "k1e", "kl_div", "log_ndtr", "pdtr",
+    "pdtrc", "pseudo_huber", "radian", "rel_entr", "tandg",
 )  # fmt: skip
 """Functions of cupyx.scipy.special that have the names and the operands of primitives."""
 
