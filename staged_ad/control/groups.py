@@ -11,6 +11,7 @@ Start at ``run_mapped``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from staged_ad.ir.lowerings import (
     Alias,
     ArgFold,
     Branch,
+    Entries,
     Fold,
     Gather,
     Index,
@@ -32,6 +34,7 @@ from staged_ad.ir.lowerings import (
     Product,
     View,
 )
+from staged_ad.ir.types import RAGGED
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, concatenate, reshape, slice_
 from staged_ad.tracing import compiling, on_device, run
@@ -121,10 +124,10 @@ def fits_a_thread(program: Program) -> bool:
 
 
 def _little(program: Program) -> bool:
-    kinds = Map | View | Alias | Index | Fold | ArgFold | Product | Pieces | Gather | Inlined | Loop | Branch
+    kinds = Map | View | Alias | Index | Fold | ArgFold | Product | Pieces | Gather | Inlined | Loop | Branch | Entries
     return all(
         isinstance(equation.primitive.lower, kinds)
-        and all(not var.type.ragged and var.type.size <= THREAD for var in equation.outputs)
+        and all(math.prod(n for n in var.type.shape if n != RAGGED) <= THREAD for var in equation.outputs)
         and all(map(_little, equation.programs))
         for equation in program.equations
     )

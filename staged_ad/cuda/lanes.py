@@ -17,18 +17,20 @@ from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.rewriting import Substitution
 from staged_ad.transforms.vmap import vmap_program
 
+DEEPEST = 3
+"""Batches of batches that are made."""
 LARGEST = 1 << 28
 """Elements of all values of a batch up to which it is made: a loop takes less memory."""
 
 
-def in_step(program: Program) -> Program:
+def in_step(program: Program, depth: int = DEEPEST) -> Program:
     """A traced program whose loops over independent items are batches, unless one thread can run an item."""
     program = inline_calls(program)
     substitution = Substitution()
     equations: list[Equation] = []
     for equation in program.equations:
         inputs = substitution.atoms(equation.inputs)
-        mapped = _batch(equation)
+        mapped = _batch(equation, depth)
         if mapped is None:
             equations.append(replace(equation, inputs=inputs))
             continue
@@ -38,15 +40,16 @@ def in_step(program: Program) -> Program:
     return Program(program.inputs, tuple(equations), substitution.atoms(program.outputs), program.name)
 
 
-def _batch(equation: Equation) -> Program | None:
-    """What is to be done instead of a loop; None where it stays, also where its batch would be such a loop again."""
-    if not _is_batch(equation):
+def _batch(equation: Equation, depth: int) -> Program | None:
+    """What is to be done instead of a loop; None where it stays.
+
+    Lanes that cannot run in step are such a loop again, so that there must be an end.
+    """
+    if not depth or not _is_batch(equation):
         return None
     body, fixed, length = equation.params["body"], equation.params["consts"], equation.params["length"]
     flags = [k >= fixed for k in range(len(equation.inputs))]
-    mapped = inline_calls(vmap_program(body, flags, length, [True] * len(body.outputs))[0])
-    again = any(inside.params.get("length") == length and _is_batch(inside) for inside in mapped.equations)
-    return None if again else in_step(mapped)
+    return in_step(vmap_program(body, flags, length, [True] * len(body.outputs))[0], depth - 1)
 
 
 def _is_batch(equation: Equation) -> bool:

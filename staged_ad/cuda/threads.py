@@ -42,12 +42,14 @@ class Threads(Schedule):
     """A nest whose dimensions `spread` are shared out to threads, the last to neighbours; each runs through `loops`.
 
     Where `split`, one of `loops`, is given, `parts` teams of `team` threads take turns at its iterations; a reduced one
-    is the last of `loops`. A dimension of both `spread` and `loops` is shared out by blocks of `each` iterations.
+    is the last of `loops`. Where `cut` is given too, another reduced dimension, each part has `each` of its iterations
+    instead. A dimension of both `spread` and `loops` is shared out by blocks of `each` iterations.
     """
 
     spread: tuple[int, ...] = ()
     split: int | None = None
     team: int = 1
+    cut: int | None = None
     parts: int = 1
     each: int = 1
 
@@ -109,7 +111,11 @@ def _threads(nest: Nest, geometry: Geometry) -> Threads:
         free.remove(near)
         free.append(near)
     inner = [dim for dim in range(len(nest.domain)) if dim in nest.reduced]
-    split, team, parts = _teams(nest, near, math.prod(nest.domain[dim] for dim in free), geometry)
+    points = math.prod(nest.domain[dim] for dim in free)
+    split, team = _team(nest, near, points, geometry)
+    cut, parts, each = _parts(nest, split, team, points, geometry)
+    if team * parts == 1:
+        split = None
     if split is not None:
         inner.remove(split)
         inner.append(split)
@@ -117,32 +123,45 @@ def _threads(nest: Nest, geometry: Geometry) -> Threads:
     lanes = 1 if near is None or near in ordered else _lanes(nest, near, geometry)
     vector = near if lanes > 1 else None
     plan = Threads(nest, loops, vector, lanes, 1, vector, None, 1, 0, False)
-    plan.spread, plan.split, plan.team, plan.parts = tuple(free), split, team, parts
+    plan.spread, plan.split, plan.team = tuple(free), split, team
+    plan.cut, plan.parts, plan.each = cut, parts, each
     return plan
 
 
-def _teams(nest: Nest, near: int | None, points: int, geometry: Geometry) -> tuple[int | None, int, int]:
-    """The reduced dimension that threads share, in teams of how many, and how many teams."""
+def _team(nest: Nest, near: int | None, points: int, geometry: Geometry) -> tuple[int | None, int]:
+    """The reduced dimension that threads share, and how many take turns at it."""
     if not nest.reduced or 0 in nest.domain:
-        return None, 1, 1
-    whole = any(isinstance(fold.rule, ArgFold) for fold in nest.reduces) or bool(nest.stores)
-    split = near if near in nest.reduced else max(nest.reduced, key=lambda dim: nest.domain[dim])
+        return None, 1
+    if near not in nest.reduced:
+        return max(nest.reduced, key=lambda dim: nest.domain[dim]), 1
     terms = math.prod(nest.domain[dim] for dim in nest.reduced)
-    if points >= geometry.full or (near not in nest.reduced and terms <= WARP):
-        limit = WARP if near in nest.reduced and terms >= WARP else 1  # a warp reads a row side by side
-    else:
-        limit = geometry.team if near in nest.reduced else 1
+    most = geometry.team
+    if points >= geometry.full:
+        most = WARP if terms >= WARP else 1  # a warp reads a row side by side
     team = 1
-    while team < min(limit, geometry.team, WARP) and 2 * team <= nest.domain[split]:
+    while team < min(most, geometry.team, WARP) and 2 * team <= nest.domain[near]:
         team *= 2
-    if team == WARP and limit > WARP and nest.domain[split] >= 2 * geometry.team:
+    if team == WARP and most > WARP and nest.domain[near] >= 2 * geometry.team:
         team = geometry.team
-    parts = 1
-    if not whole:
-        missing = geometry.full // max(1, points * team)
-        parts = max(1, min(missing, nest.domain[split] // team, terms // (team * TERMS)))
-        parts = parts if parts >= WORTH else 1
-    return (split if team * parts > 1 else None), team, parts
+    return near, team
+
+
+def _parts(nest: Nest, split: int | None, team: int, points: int, geometry: Geometry) -> tuple[int | None, int, int]:
+    """How many teams share a sum, and the dimension that is cut for them into pieces of what length."""
+    if split is None or any(isinstance(fold.rule, ArgFold) for fold in nest.reduces):
+        return None, 1, 1  # positions have no partial results
+    terms = math.prod(nest.domain[dim] for dim in nest.reduced)
+    wanted = min(geometry.full // max(1, points * team), terms // (team * TERMS))
+    if wanted < WORTH:
+        return None, 1, 1
+    others = nest.reduced - {split}
+    cut = max(others, key=lambda dim: nest.domain[dim], default=split)
+    if cut == split or nest.domain[cut] < min(wanted, nest.domain[split] // team):
+        parts = min(wanted, nest.domain[split] // team)
+        return (None, parts, 1) if parts >= WORTH else (None, 1, 1)
+    each = -(-nest.domain[cut] // wanted)
+    parts = -(-nest.domain[cut] // each)
+    return (cut, parts, each) if parts >= WORTH else (None, 1, 1)
 
 
 def _lanes(nest: Nest, near: int, geometry: Geometry) -> int:

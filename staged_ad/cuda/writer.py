@@ -104,10 +104,14 @@ class ThreadWriter(NestWriter):
             if dim == plan.vector:
                 position = self.code.mul(position, self.code.constant(plan.lanes, INT64))
             memory.positions[dim] = position
+        if plan.cut is not None:
+            start = self.code.mul(part, self.code.constant(plan.each, INT64))
+            end, limit = self.code.add(start, self.code.constant(plan.each, INT64)), plan.nest.domain[plan.cut]
+            self.bounds[plan.cut] = start, self.code.minimum(end, self.code.constant(limit, INT64))
         if plan.split is None:
             return
         first = member
-        if plan.parts > 1:
+        if plan.parts > 1 and plan.cut is None:
             first = self.code.add(self.code.mul(part, self.code.constant(plan.team, INT64)), member)
         if plan.split == plan.vector:
             first = self.code.mul(first, self.code.constant(plan.lanes, INT64))
@@ -131,7 +135,8 @@ class ThreadWriter(NestWriter):
 
     def _step(self, dim: int) -> int:
         plan = self.schedule
-        return super()._step(dim) * (plan.team * plan.parts if dim == plan.split else 1)
+        turns = plan.team * (plan.parts if plan.cut is None else 1)
+        return super()._step(dim) * (turns if dim == plan.split else 1)
 
     # -- sums of a team -------------------------------------------------------------------------------------------
 

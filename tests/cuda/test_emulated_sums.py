@@ -54,6 +54,7 @@ def normalised(x: Any) -> Any:
         lambda x: np.sum(x, axis=0),
         lambda x: np.sum(x * x, axis=1),
         lambda x: np.argmax(x, axis=1),
+        lambda x: np.sum(x[:, :-1] * x[:, 1:]),
         lambda x: np.prod(x.astype(np.float32), axis=1),
     ],
 )
@@ -79,6 +80,20 @@ def test_a_row_is_read_once_by_one_kernel(f: Callable[..., Any]):
         actions = emit(traced(g, x), Geometry()).actions
         assert [type(action) for action in actions] == [Launch]
         assert actions[0].total == 10000 * WARP
+
+
+def test_values_and_their_sum_are_one_pass():
+    check(lambda x: np.sum(np.sin(x)) * np.sin(x), LONG)
+    program = traced(lambda x: (np.sin(x), np.sum(np.sin(x))), np.ones((1000, 1000)))
+    first, second = emit(program, Geometry()).actions
+    assert first.total > Geometry().full // 2
+    assert second.total == WARP
+
+
+def test_a_sum_over_part_of_an_array_is_shared_by_the_device():
+    x = np.ones((1000, 1000))
+    first, _ = emit(traced(lambda x: np.sum(x[:, :-1] * x[:, 1:]), x), Geometry()).actions
+    assert first.total > Geometry().full // 2
 
 
 def test_few_long_rows_are_not_left_to_few_threads():
