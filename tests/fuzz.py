@@ -44,6 +44,9 @@ PRODUCTS = re.compile(r"prod\(|einsum\(|multiply\.(reduce|accumulate)")
 SIGNS = re.compile("signbit|copysign")
 """They may ask for the sign of NaN, which means nothing."""
 
+ORDERED = re.compile("quantile|percentile")
+"""Of NaN in single precision they are in single precision, and else in double precision."""
+
 OF_NUMBERS = re.compile(
     "is not subscriptable|does not support item assignment|integer modulo by zero|define __round__|"
     "Cannot cast scalar.*'safe'|must be a numpy.ndarray, not|return arrays must be|"
@@ -114,6 +117,14 @@ def judge(case: Case) -> tuple[str, str]:
         expected, wrong = _attempt(case.expected, numbers, list(map(checks.as_number, args)), [])
         if wrong is None and difference(found, expected, list, low, slack) is None:
             return "same", ""
+    if said is not None and "**" in case.source:  # negative numbers of Python have complex powers, those of NumPy none
+        scalars = [np.asarray(x)[()] if isinstance(x, int | float) else x for x in args]
+        again, wrong = _attempt(case.expected, space, scalars, [])
+        if wrong is None and difference(found, again, list, low, slack) is None:
+            return "same", ""
+    wide = checks.widened(expected, found) if said is not None and ORDERED.search(case.source) else None
+    if wide is not None and difference(found, wide, list, low) is None:
+        return "same", ""
     if said is not None and case.in_order() != case:
         return judge(case.in_order())
     return ("same", "") if said is None else ("failed", said)

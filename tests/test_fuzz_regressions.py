@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import linalg, special
 
 import staged_ad as sad
 from staged_ad.errors import InvalidValueError, ShapeError, ZeroWeightsError
+from staged_ad.scipy.linalg import BATCHED
 from tests.backends import through_program
 from tests.fuzzing.found import CALLS, MASK, K, N, V, Z
 from tests.numerics import assert_same
@@ -110,6 +111,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.float_power.accumulate(x, dtype="float32"), V),
     (lambda x: np.float_power.reduce(x, dtype="float32"), V),
     (lambda x: np.quantile(x, np.zeros((0, 3))), V),
+    (lambda x: np.put(x[:0].copy(), [0, -1], x[:0]), V),
+    *([(lambda x: linalg.toeplitz(x[:0, None]), V)] if BATCHED else []),
     *[(lambda x, f=f: 1.0 in f(x), V) for f in (np.sum, lambda x: x[0], lambda x: np.sqrt(np.array(x[2])))],
 ]
 
@@ -119,7 +122,7 @@ def test_calls_that_numpy_refuses_are_refused(k: int):
     call, x = REFUSED[k]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises((OverflowError, TypeError, ValueError)):
+        with pytest.raises((IndexError, OverflowError, TypeError, ValueError)):
             call(x)
         with pytest.raises(sad.errors.StagedADError):
             sad.jit(call)(x)

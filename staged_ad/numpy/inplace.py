@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ArgumentError, DTypeError, ShapeError
+from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from staged_ad.numpy import assignment
 from staged_ad.numpy.attributes import parts
 from staged_ad.numpy.promotion import as_value, to_dtype
@@ -54,6 +54,8 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
     value = as_value(a)
     positions = np.asarray(ind).reshape(-1) if not hasattr(ind, "atom") else ravel(ind)
     size = typeof(value).size
+    if not size and np.size(positions):
+        raise IndexingError(f"np.put: cannot replace elements of an empty array (at {location(user_source())})")
     if mode != "raise" and size:
         positions = np.mod(positions, size) if mode == "wrap" else np.clip(positions, 0, size - 1)
     v = array(v) if isinstance(v, list | tuple) else v

@@ -276,13 +276,14 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     if weights is None:
         found = mean(a, axis=axis, keepdims=keepdims)
         return (found, np.full(found.shape, float(_count(as_value(a), axis)), found.dtype)) if returned else found
-    a, weights = to_float(a), to_float(weights)
+    a, weights = to_float(a), as_value(weights)
+    dtype = np.result_type(typeof(a).dtype, typeof(weights).dtype)
+    weights = to_dtype(weights, dtype)
     axes = normalize_axes(axis, typeof(a).ndim)
     if typeof(weights).shape != typeof(a).shape:
         if axis is None or typeof(weights).shape != tuple(typeof(a).shape[k] for k in axes):
             raise ShapeError("np.average: weights need the shape of the array, or that of its axes which are averaged")
         weights = broadcast(weights, shape=typeof(a).shape, dims=axes)
-    dtype = np.result_type(typeof(a).dtype, typeof(weights).dtype)
     total = sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
     total = require(total, not_equal(total, 0), error="weights")
     found = true_divide(sum(multiply(a, weights), axis=axis, keepdims=keepdims), total)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from staged_ad.errors import UnsupportedError
+from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.numpy import linalg as numpy_linalg
 from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
@@ -34,6 +34,7 @@ from staged_ad.primitives.makers import add, typeof
 from staged_ad.primitives.shaping import iota, pad, reshape
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.operations import OPERATIONS
+from staged_ad.tracing.source import location, user_source
 
 BATCHED = np.lib.NumpyVersion(scipy.__version__) >= "1.17.0"
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
@@ -331,6 +332,8 @@ def toeplitz(c: Any, r: Any = None) -> Any:
     column, row = promote_dtypes(*[_rows(x) for x in (c, asarray(c).conj() if r is None else r)])
     m, n = column.shape[-1], row.shape[-1]
     lead = np.broadcast_shapes(column.shape[:-1], row.shape[:-1])
+    if 0 in lead:
+        raise ShapeError(f"toeplitz: there are no rows to make matrices of (at {location(user_source())})")
     if not m:
         return np.zeros((*lead, 0, n), column.dtype)
     column, row = broadcast_to(column, (*lead, m)), broadcast_to(row, (*lead, n))

@@ -73,6 +73,13 @@ def each(f: Callable[..., Any], args: Sequence[Any], axes: Sequence[int | None])
     return [np.stack(parts) for parts in zip(*results, strict=True)]
 
 
+def widened(y: Any, found: Any) -> list[Any]:
+    """The arrays of a result, NaN of single precision in double precision where it was found so."""
+    parts, others = leaves(y), leaves(found)
+    wide = [np.any(np.isnan(x)) and (x.dtype, z.dtype) == ("f4", "f8") for x, z in zip(parts, others, strict=False)]
+    return [x.astype(float) if is_wide else x for x, is_wide in zip(parts, wide, strict=False)]
+
+
 def as_number(x: Any) -> Any:
     """An array without axes as the number that NumPy would have."""
     return x[()] if isinstance(x, np.ndarray) else x

@@ -180,4 +180,8 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.einsum("ij->j", x[:, None] < [0, 2]), V),
     (lambda x: 1 / special.round(np.append(x / 9, [0.0, -0.0])), V),
     *[(lambda x, f=f: (f(x) + f(x)) * f(x).real, 1.5) for f in (np.isnan, np.isinf, np.isfinite)],
+    *[
+        (lambda x, t=t: np.average(x, weights=K[::2].astype(t), returned=True)[0], V[:2].astype("f4"))
+        for t in ("i1", "i8")
+    ],
 ]

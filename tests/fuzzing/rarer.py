@@ -18,6 +18,9 @@ def rarer(d: Draw, s: Scope) -> list[str]:
     axis, one = d.options(0.7, axis=d.axis(v)), d.axis(v, none=False)
     y, few = other(d, s, v), np.size(v)
     places = d.integers(max(few, 1), d.pick((), (2,), (2, 1)))
+    with np.errstate(all="ignore"):
+        small = np.all(abs(np.asarray(v, complex)) < 1e9)
+    bounded = x if small else f"np.where(abs({x}) < 1e9, {x}, 1)"  # infinite matrices have no inverse
     return [
         "{new} = "
         + d.pick(
@@ -61,7 +64,7 @@ def rarer(d: Draw, s: Scope) -> list[str]:
             f"np.unwrap({x}, axis={one})",
             f"np.linalg.svdvals(np.atleast_2d({x}))" if np.all(np.isfinite(v)) else f"np.iscomplexobj({x})",
             f"np.linalg.vector_norm({x}{axis}{d.options(ord=d.choice(NORMS[:6]), keepdims='True')})",
-            f"np.linalg.tensorinv({x} + np.zeros((2, 2)) + 2 * np.eye(2), ind=1)",
+            f"np.linalg.tensorinv({bounded} + np.zeros((2, 2)) + 2 * np.eye(2), ind=1)",
             f"np.linalg.tensorsolve(np.eye(4).reshape(2, 2, 2, 2) * 2, np.zeros((2, 2)) + {y})",
             f"np.nanpercentile({x}, {d.pick('50', '[0, 30.0]')}{axis})",
             f"np.quantile({x}, abs({y}) % 1{axis})",
