@@ -12,6 +12,7 @@ from staged_ad.control.scan import SCAN
 from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import fits_a_thread
 from staged_ad.ir import Equation, Program
+from staged_ad.ir.lowerings import Sweep
 from staged_ad.passes import optimize
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.rewriting import Substitution
@@ -56,6 +57,16 @@ def _is_batch(equation: Equation) -> bool:
     params = equation.params
     if equation.primitive is not SCAN or params["carries"] or not params["length"]:
         return False
-    body = outside(optimize(params["body"]))
+    optimized = optimize(params["body"])
+    if _holds_sweep(optimized):
+        return False  # a batch keeps nothing for the other half of a checkpointed loop
+    body = outside(optimized)
     work = sum(var.type.size for inside in body.equations for var in inside.outputs if not var.type.ragged)
     return not fits_a_thread(body) and work * params["length"] <= LARGEST
+
+
+def _holds_sweep(program: Program) -> bool:
+    return any(
+        isinstance(equation.primitive.lower, Sweep) or any(map(_holds_sweep, equation.programs))
+        for equation in program.equations
+    )
