@@ -17,9 +17,10 @@ from staged_ad.tracing.libraries import Late
 llvm: Any = Late("llvmlite.binding")
 
 TRIPLE = "nvptx64-nvidia-cuda"
-VERSIONS = {80: 70, 86: 71, 89: 78, 90: 78, 100: 86, 103: 86, 110: 90, 120: 87}
-"""The version of PTX that each compute capability came with."""
-OLDEST = 70
+OLDEST = 81
+"""The version of PTX from which on kernels may have several thousand arguments."""
+VERSIONS = {100: 86, 103: 86, 110: 90, 120: 87}
+"""The version that later compute capabilities came with."""
 
 PROLOGUE = f"""\
 @exchange.cells = internal addrspace(3) global [1024 x i64] undef, align 16
