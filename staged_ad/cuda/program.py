@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
+from staged_ad.cuda.interleaving import interleave
 from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
 from staged_ad.cuda.outside import outside
@@ -49,6 +50,7 @@ class DeviceModule:
 def emit(program: Program, geometry: Geometry) -> DeviceModule:
     """The kernels of a traced program."""
     block = make_block(outside(optimize(in_step(program))), DevicePlanner(geometry))
+    interleave(block)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals(precise=True, library=Libdevice()), nest_text, opaque_text, asks=False, room=64)
     writer = _Writer(functions, geometry)

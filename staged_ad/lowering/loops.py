@@ -196,7 +196,7 @@ class _LoopWriter:
         for k, ((_, atom), type) in enumerate(zip(self.plan.xs, self.plan.x_types, strict=True)):
             size = nbytes(type)
             base = self._pointer(f"%xs{k}", self.resolve(atom))
-            step = str(size)
+            step = str(self.plan.distances.get(f"%x{k}", size))
             if self.plan.length is None:
                 zeros = self._zeros(size)
                 self.entry += [
@@ -231,7 +231,7 @@ class _LoopWriter:
             if plan.length is None:
                 base = self._ragged(k, base, size)
             self.start += [
-                f"  %y{k}.at = mul i64 %i, {size}",
+                f"  %y{k}.at = mul i64 %i, {self.plan.distances.get(f'%y{k}', size)}",
                 f"  %y{k} = getelementptr i8, ptr {base}, i64 %y{k}.at",
             ]
 

@@ -18,6 +18,7 @@ from staged_ad.api.calling import trace_prepared
 from staged_ad.cuda.actions import Launch, Repeat
 from staged_ad.cuda.program import emit
 from staged_ad.ir import Program, type_of
+from staged_ad.lowering.regions import Opaque
 from staged_ad.tracing import Trace
 from staged_ad.tracing.trees import flatten
 from tests.cuda.emulation import GEOMETRY, emulated
@@ -85,6 +86,15 @@ def test_so_it_has_in_reverse_mode():
 @pytest.mark.parametrize("f", [systems, sad.grad(systems, (0, 1)), sad.vmap(sad.jacfwd(lorenz))])
 def test_loops_of_known_length_by_lanes(f: Callable[..., Any]):
     check(f, STATES, PARAMETERS)
+
+
+def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps():
+    steps = emit(traced(sad.grad(systems), STATES, PARAMETERS), GEOMETRY).block.steps
+    first, *_, last = [step.region.plan for step in steps if isinstance(step.region, Opaque)]
+    assert set(first.distances.values()) == set(last.distances.values()) == {8}
+    for plan in (first, last):
+        (inner,) = [step.region.plan for step in plan.body.steps if isinstance(step.region, Opaque)]
+        assert set(inner.distances.values()) == {8 * len(STATES)}
 
 
 @pytest.mark.parametrize("f", [roots, sad.grad(roots), sad.vmap(sad.grad(sad.grad(newton)))])
