@@ -16,24 +16,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from staged_ad.control.layout import chosen, others
-from staged_ad.control.masked import simple
+from staged_ad.control.masked import PLAIN, simple
 from staged_ad.control.scan import scan
 from staged_ad.ir import Equation, Program
-from staged_ad.ir.lowerings import (
-    Alias,
-    ArgFold,
-    Branch,
-    Entries,
-    Fold,
-    Gather,
-    Index,
-    Inlined,
-    Loop,
-    Map,
-    Pieces,
-    Product,
-    View,
-)
+from staged_ad.ir.lowerings import Branch, Entries, Gather, Loop
 from staged_ad.ir.types import RAGGED
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, concatenate, reshape, slice_
@@ -43,7 +29,7 @@ from staged_ad.transforms.vmap import vmap_program
 COUNTED = (128, 160, 200, 96, 80, 64, 256)
 """Lanes of a group for loops of one length for all lanes, by preference; the carry of a group stays in cache."""
 THREAD = 64
-"""Elements of an array up to which one thread of a device works on it."""
+"""Elements of an array up to which one thread of a device works on it: a launch takes as long as 1000 instructions."""
 SMALL = 16
 """Elements of the arrays of one lane up to which its loop is run for a group of lanes at a time."""
 
@@ -52,7 +38,7 @@ def run_mapped(
     program: Program, values: Sequence[Any], batched: Sequence[int], size: int
 ) -> tuple[list[Any], list[Any]]:
     """The outputs of the batch of `program`, and which of them are batched."""
-    if on_device() and size > 1 and fits_a_thread(program):
+    if on_device() and size > 1 and _by_threads(program):
         along = list(map(bool, batched))
         inputs = (*others(program.inputs, along), *chosen(program.inputs, along))
         body = Program(inputs, program.equations, program.outputs, program.name)
@@ -118,19 +104,22 @@ def _loops(program: Program) -> Iterator[Equation]:
             yield from inner
 
 
-def fits_a_thread(program: Program) -> bool:
-    """Whether one thread of a device may run a program, and whether it holds a loop, so that this pays."""
-    return any(True for _ in _loops(program)) and _little(program)
+def _by_threads(program: Program) -> bool:
+    """Whether a thread of a device may run each lane of a program that holds loops, so that this pays."""
+    return any(True for _ in _loops(program)) and _plain(program)
 
 
-def _little(program: Program) -> bool:
-    kinds = Map | View | Alias | Index | Fold | ArgFold | Product | Pieces | Gather | Inlined | Loop | Branch | Entries
+def _plain(program: Program) -> bool:
+    kinds = PLAIN | Gather | Loop | Branch | Entries
     return all(
-        isinstance(equation.primitive.lower, kinds)
-        and all(math.prod(n for n in var.type.shape if n != RAGGED) <= THREAD for var in equation.outputs)
-        and all(map(_little, equation.programs))
+        isinstance(equation.primitive.lower, kinds) and is_little(equation) and all(map(_plain, equation.programs))
         for equation in program.equations
     )
+
+
+def is_little(equation: Equation) -> bool:
+    """Whether what an operation gives, of a ragged array one entry, is little enough for a thread of a device."""
+    return all(math.prod(n for n in var.type.shape if n != RAGGED) <= THREAD for var in equation.outputs)
 
 
 def _data_dependent(equation: Equation) -> bool:

@@ -25,6 +25,9 @@ from staged_ad.tracing import Trace, bind, building, run
 from staged_ad.tracing.trace import inline
 from staged_ad.transforms.vmap import BEHIND, vmap_program
 
+PLAIN = Map | View | Alias | Index | Fold | ArgFold | Product | Pieces | Inlined
+"""The ways of operations on arrays that end whatever they are applied to."""
+
 
 def in_step(*programs: Program) -> bool:
     """Whether loops with these programs may run with a mask."""
@@ -41,8 +44,7 @@ def _ends(equation: Equation) -> bool:
         return equation.params["length"] is not None
     if "cond" in equation.params:
         return False
-    kinds = Map | View | Alias | Index | Fold | ArgFold | Product | Pieces | Inlined
-    return isinstance(equation.primitive.lower, kinds)
+    return isinstance(equation.primitive.lower, PLAIN)
 
 
 def _kept(trace: Trace, active: Any, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:

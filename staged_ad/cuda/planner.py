@@ -8,20 +8,16 @@ Start at ``DevicePlanner``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from staged_ad.control.groups import is_little
 from staged_ad.cuda.row_threads import row_local, row_step
 from staged_ad.cuda.threads import Geometry, alone, spread
 from staged_ad.ir import Atom, Equation, Program
 from staged_ad.ir.lowerings import Outside
-from staged_ad.ir.types import RAGGED
 from staged_ad.lowering.blocks import Planner, Step
 from staged_ad.lowering.matrices import wants_blas
 from staged_ad.lowering.regions import Nest, Region, Rows
-
-FEW = 64
-"""Elements of an array up to which one thread may work on it: to launch a kernel takes as long as 1000 instructions."""
 
 
 class DevicePlanner:
@@ -83,11 +79,6 @@ def fits_a_thread(program: Program) -> bool:
         is_small(equation)
         and not isinstance(equation.primitive.lower, Outside)
         and not wants_blas(equation)
-        and all(_entry(var.type.shape) <= FEW for var in equation.outputs)
+        and is_little(equation)
         for equation in program.equations
     )
-
-
-def _entry(shape: tuple[int, ...]) -> int:
-    """Elements, of a ragged array those of one entry."""
-    return math.prod(n for n in shape if n != RAGGED)

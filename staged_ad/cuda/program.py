@@ -20,7 +20,7 @@ from staged_ad.cuda.threads import Geometry, Threads
 from staged_ad.cuda.writer import ThreadWriter
 from staged_ad.ir import UNKNOWN, ArrayType, Atom, Equation, Program, lowerings
 from staged_ad.lowering.blocks import Block, Step, make_block
-from staged_ad.lowering.calls import STATUS, Functions, RegionText
+from staged_ad.lowering.calls import STATUS, Functions, RegionText, guard_lines
 from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.opaque import opaque_text
@@ -28,7 +28,7 @@ from staged_ad.lowering.plan import BranchPlan, LoopPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
 from staged_ad.lowering.tape import GROW, RELEASE
-from staged_ad.lowering.values import Externals, memory_type
+from staged_ad.lowering.values import Externals
 from staged_ad.passes import optimize
 
 
@@ -195,21 +195,13 @@ class _Writer:
 
 
 def _guard_text(equation: Equation, storage: Places) -> RegionText:
-    """Its number + 1 becomes the status when the value is not what it was while tracing, if it fails first."""
-    (atom,), params = equation.inputs, equation.params
-    kind = memory_type(atom.type.dtype)
+    (atom,) = equation.inputs
     lines = [
         f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{",
         "  %value = load ptr, ptr %arrays",
         "  %cell = getelementptr ptr, ptr %arrays, i64 1",
         "  %status = load ptr, ptr %cell",
-        f"  %found = load {kind}, ptr %value",
-        f"  %same = icmp eq {kind} %found, {int(params['expected'])}",
-        "  %before = load i64, ptr %status",
-        "  %none = icmp eq i64 %before, 0",
-        f"  %own = select i1 %same, i64 0, i64 {params['number'] + 1}",
-        "  %state = select i1 %none, i64 %own, i64 %before",
-        "  store i64 %state, ptr %status",
+        *guard_lines(equation, "%value", "%status"),
         "  ret void",
         "}",
     ]

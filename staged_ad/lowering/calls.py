@@ -171,21 +171,12 @@ class Calls:
 
     def _guard(self, equation: Equation, storage: Places) -> None:
         """Its number + 1 becomes the status when the value is not what it was while tracing, if it fails first."""
-        (atom,), params, serial = equation.inputs, equation.params, self._serial
+        (atom,), serial = equation.inputs, self._serial
         self._serial += 1
         self._guarded = True
         self.bases.setdefault(STATUS.base)
         source = self._pointer(f"%at{serial}", storage.place(atom))
-        kind = memory_type(atom.type.dtype)
-        self.lines += [
-            f"  %found{serial} = load {kind}, ptr {source}",
-            f"  %same{serial} = icmp eq {kind} %found{serial}, {int(params['expected'])}",
-            f"  %before{serial} = load i64, ptr {STATUS.base}",
-            f"  %none{serial} = icmp eq i64 %before{serial}, 0",
-            f"  %own{serial} = select i1 %same{serial}, i64 0, i64 {params['number'] + 1}",
-            f"  %state{serial} = select i1 %none{serial}, i64 %own{serial}, i64 %before{serial}",
-            f"  store i64 %state{serial}, ptr {STATUS.base}",
-        ]
+        self.lines += guard_lines(equation, source, STATUS.base, str(serial))
 
     def check(self) -> None:
         """Leave the function when something has failed."""
@@ -200,6 +191,21 @@ class Calls:
             f"  br i1 %fine{serial}, label %go{serial}, label %fail",
             f"go{serial}:",
         ]
+
+
+def guard_lines(equation: Equation, value: str, status: str, serial: str = "") -> list[str]:
+    """A guard's number + 1 becomes the status where `value` is not what it was while tracing, if it fails first."""
+    (atom,), params = equation.inputs, equation.params
+    kind = memory_type(atom.type.dtype)
+    return [
+        f"  %found{serial} = load {kind}, ptr {value}",
+        f"  %same{serial} = icmp eq {kind} %found{serial}, {int(params['expected'])}",
+        f"  %before{serial} = load i64, ptr {status}",
+        f"  %none{serial} = icmp eq i64 %before{serial}, 0",
+        f"  %own{serial} = select i1 %same{serial}, i64 0, i64 {params['number'] + 1}",
+        f"  %state{serial} = select i1 %none{serial}, i64 %own{serial}, i64 %before{serial}",
+        f"  store i64 %state{serial}, ptr {status}",
+    ]
 
 
 def nest_text(step: Step, storage: Places, functions: Functions, nested: bool) -> RegionText:
