@@ -21,14 +21,14 @@ from staged_ad.cuda.writer import ThreadWriter
 from staged_ad.ir import UNKNOWN, ArrayType, Atom, Equation, Program, lowerings
 from staged_ad.lowering.blocks import Block, Step, make_block
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, guard_lines
-from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
-from staged_ad.lowering.tape import GROW, RELEASE
 from staged_ad.lowering.values import Externals
+from staged_ad.native.failures import Failure
+from staged_ad.native.tape import GROW, RELEASE
 from staged_ad.passes import optimize
 
 
