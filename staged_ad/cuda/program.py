@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.interleaving import interleave
 from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
@@ -16,7 +17,7 @@ from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import DevicePlanner, is_small
 from staged_ad.cuda.row_threads import rows_text
 from staged_ad.cuda.tape import TAPE
-from staged_ad.cuda.threads import Geometry, Threads
+from staged_ad.cuda.threads import Threads
 from staged_ad.cuda.writer import ThreadWriter
 from staged_ad.ir import UNKNOWN, ArrayType, Atom, Equation, Program, lowerings
 from staged_ad.lowering.blocks import Block, Step, make_block

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from staged_ad.cuda.executor import Executor
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.libdevice import RENAMED
 from staged_ad.cuda.program import DeviceModule, emit
-from staged_ad.cuda.threads import WARP, Geometry
+from staged_ad.cuda.threads import WARP
 from staged_ad.ir import Program
 from staged_ad.lowering.regions import Matrix, MatrixProduct
 from staged_ad.native import llvm, vecmath
