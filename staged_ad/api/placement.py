@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from staged_ad.lowering.compiled import Compiled
 
 _INLINE = frozenset(
-    [float, complex, int, bool, np.float64, np.float32, np.complex128, np.complex64, np.bool_]
+    [float, complex, int, bool, np.float64, np.float32, np.float16, np.complex128, np.complex64, np.bool_]
     + [np.dtype(name).type for name in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]]
 )
 

@@ -30,6 +30,7 @@ DTYPES: dict[np.dtype[Any], str] = {
         ("uint16", "u16"),
         ("uint32", "u32"),
         ("uint64", "u64"),
+        ("float16", "f16"),
         ("float32", "f32"),
         ("float64", "f64"),
         ("complex64", "c64"),
@@ -40,6 +41,7 @@ _SINGLETONS = {dtype: dtype for dtype in DTYPES}  # NumPy's own objects, which c
 RAGGED = -1
 """Length of an axis that is known only when the program runs: the iterations of a loop, one entry each."""
 BOOL, INT64, FLOAT64, COMPLEX128 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64"), np.dtype("complex128")
+FLOAT16, FLOAT32 = np.dtype("float16"), np.dtype("float32")
 _CUDA = (2, 13)
 """What DLPack calls memory of a GPU: CUDA's own, and managed."""
 _PARTS: dict[np.dtype[Any], np.dtype[Any]] = {np.dtype("complex64"): np.dtype("float32"), COMPLEX128: FLOAT64}
@@ -113,7 +115,9 @@ def real_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def complex_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of complex numbers whose parts have the floating-point `dtype`."""
+    """The dtype of complex numbers whose parts have the floating-point `dtype`; of float16 that of float32."""
+    if dtype == FLOAT16:
+        dtype = FLOAT32
     return next((whole for whole, part in _PARTS.items() if part == dtype), dtype)
 
 
@@ -123,8 +127,8 @@ def canonical_dtype(dtype: Any) -> np.dtype[Any]:
     known = _SINGLETONS.get(found) or _SINGLETONS.get(found.newbyteorder("="))
     if known is None:
         raise DTypeError(
-            f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float32, "
-            f"float64, complex64 and complex128{_dtype_advice(found)}"
+            f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float16, "
+            f"float32, float64, complex64 and complex128{_dtype_advice(found)}"
         )
     return known
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import LoweringError
-from staged_ad.ir.types import BOOL
-from staged_ad.lowering import vecmath
+from staged_ad.ir.types import BOOL, FLOAT16
+from staged_ad.lowering import halves, vecmath
 from staged_ad.lowering.values import (
     Externals,
     Instruction,
@@ -318,6 +318,8 @@ class Code:
         if a.literal is not None:
             with np.errstate(all="ignore"):
                 return self.constant(np.asarray(a.literal).astype(dtype)[()], dtype)
+        if FLOAT16 in (source, dtype):
+            return halves.of_half(self, a, dtype) if source == FLOAT16 else halves.to_half(self, a)
         if kind == "b":
             return self.compare("ne", a, self.constant(0, source))
         target = vector_type(element_type(dtype), a.lanes)
