@@ -97,13 +97,14 @@ def test_functions_are_within_one_unit_of_numpy_for_all_numbers(mode: str):
         assert_bits(found, wanted, units=1)
 
 
+def chain(x: Any, y: Any, z: Any) -> Any:
+    return ((x + y) * z - x) / (y * 3.3 + np.float16(0.1)) - z
+
+
 @by_mode
 @settings(max_examples=30)
 @given(x=HALVES, y=HALVES, z=HALVES)
 def test_each_operation_of_a_chain_rounds(mode: str, x: Any, y: Any, z: Any):
-    def chain(x: Any, y: Any, z: Any) -> Any:
-        return ((x + y) * z - x) / (y * 3.3 + np.float16(0.1)) - z
-
     assert_bits(called(mode, chain, x, y, z)[0], expected(chain, x, y, z)[0])
 
 
@@ -348,10 +349,7 @@ def test_programs_are_pickled():
 
 @pytest.mark.skipif(not native.has_feature("f16c"), reason="this processor has no instructions for float16")
 def test_a_chain_is_one_loop_over_vectors():
-    def chain(x: Any, y: Any) -> Any:
-        return (x * y + x) * y - x / y
-
-    lowered = sad.jit(chain).lower(np.ones(4000, HALF), np.ones(4000, HALF))
+    lowered = sad.jit(lambda x, y: (x * y + x) * y - x / y).lower(np.ones(4000, HALF), np.ones(4000, HALF))
     code = lowered.text("asm")
     assert code.count("vcvtps2ph") == 5  # one for each operation
     assert "__" not in code.replace("__unnamed", "")  # nothing is called

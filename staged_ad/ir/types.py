@@ -1,6 +1,7 @@
 """Array types: shape, dtype and whether the value was born from a Python scalar.
 
-Invariant: a type is immutable and hashable, and its dtype is one of ``DTYPES`` in native byte order.
+Invariant: a type is immutable and hashable, and its dtype is one of ``DTYPES`` in native byte order, or bfloat16, which
+only inputs have.
 Start at ``ArrayType`` and ``type_of``.
 """
 
@@ -106,7 +107,7 @@ class ArrayType:
 
     def __str__(self) -> str:
         shape = f"[{','.join('?' if n == RAGGED else str(n) for n in self.shape)}]" if self.shape else ""
-        return f"{DTYPES[self.dtype]}{shape}{'~' if self.weak else ''}"
+        return f"{DTYPES.get(self.dtype) or self.dtype.name}{shape}{'~' if self.weak else ''}"
 
 
 def real_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -119,6 +120,17 @@ def complex_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype == FLOAT16:
         dtype = FLOAT32
     return next((whole for whole, part in _PARTS.items() if part == dtype), dtype)
+
+
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is the bfloat16 of the package ml_dtypes."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
+def stored_type(value: Any) -> ArrayType:
+    """The type of an array as it lies in memory: that of ``type_of``, save for bfloat16, which only casts read."""
+    dtype: np.dtype[Any] = value.dtype
+    return ArrayType(tuple(value.shape), dtype if is_bfloat16(dtype) else canonical_dtype(dtype))
 
 
 def canonical_dtype(dtype: Any) -> np.dtype[Any]:
@@ -139,6 +151,8 @@ def _dtype_advice(dtype: np.dtype[Any]) -> str:
             return ". Object arrays often come from ragged nested lists or from None inside np.array(...)"
         case "c":
             return "; cast with x.astype(np.complex64) or x.astype(np.complex128)"
+        case "V" if is_bfloat16(dtype):
+            return "; arrays of bfloat16 are read as float32, and results are: write x.astype(np.float32)"
         case "f":
             return "; cast with x.astype(np.float32) or x.astype(np.float64)"
         case _:
@@ -146,9 +160,13 @@ def _dtype_advice(dtype: np.dtype[Any]) -> str:
 
 
 def type_of(value: Any) -> ArrayType:
-    """The type of a NumPy array, NumPy scalar or Python scalar. Raises DTypeError on anything else."""
+    """The type of a NumPy array, NumPy scalar or Python scalar; bfloat16 is read as float32.
+
+    Raises DTypeError on anything else.
+    """
     if isinstance(value, np.ndarray | np.generic):
-        return ArrayType(value.shape, canonical_dtype(value.dtype))
+        dtype = value.dtype
+        return ArrayType(value.shape, FLOAT32 if is_bfloat16(dtype) else canonical_dtype(dtype))
     if isinstance(value, bool):
         return ArrayType((), BOOL, weak=True)
     if isinstance(value, int):

@@ -8,6 +8,8 @@ neighbouring operations stay: a value that is float16 in NumPy has been rounded 
 Rules for derivatives and batches see the three, so that they compute in float32 as well, and nothing below them has to
 know another kind of numbers: in machine code a value of float16 is 16 bits that are loaded, chosen, stored and cast.
 
+bfloat16, of the package ml_dtypes, is what inputs may be: the first thing that happens to one is its cast to float32.
+
 Invariant: no equation whose lowering ``computes`` has an operand or a result of float16.
 Start at ``in_single``.
 """
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import PRIMITIVES, ArrayType, Literal, Primitive
-from staged_ad.ir.types import FLOAT16, FLOAT32
+from staged_ad.ir.types import FLOAT16, FLOAT32, is_bfloat16
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.tracer import Tracer
 
@@ -37,6 +39,12 @@ def in_single(bind: Callable[..., Any], primitive: Primitive, values: Sequence[A
     if primitive.multiple_results:
         return [_narrowed(bind, y, type) for y, type in zip(found, types, strict=True)]
     return _narrowed(bind, found, types)
+
+
+def read(bind: Callable[..., Any], x: Tracer) -> Tracer:
+    """What a function is given for an input: of bfloat16, the float32 that it is."""
+    wide: Tracer = bind(PRIMITIVES["cast"], x, dtype=FLOAT32, weak=False) if is_bfloat16(x.dtype) else x
+    return wide
 
 
 def _narrowed(bind: Callable[..., Any], y: Any, type: ArrayType) -> Any:

@@ -23,7 +23,7 @@ from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.tracing.advice import hidden_in
 from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
-from staged_ad.tracing.halves import in_single
+from staged_ad.tracing.halves import in_single, read
 from staged_ad.tracing.records import missing_attribute
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source
@@ -273,8 +273,10 @@ def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
 
     Operations compute with float16 as NumPy's do: in float32, and what is float16 of the result is rounded once.
     """
-    if primitive.lower.computes and any(_dtype(value) is FLOAT16 for value in values):
-        return in_single(bind, primitive, values, params)
+    if primitive.lower.computes:
+        for value in values:
+            if getattr(value, "dtype", None) is FLOAT16:
+                return in_single(bind, primitive, values, params)
     trace = _recorder(values)
     if trace is not None:
         known = None if trace.rewriting else _known(primitive, values)
@@ -283,10 +285,6 @@ def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
     primitive.abstract_eval(*[a.type if isinstance(a, Stack) else type_of(a) for a in arrays], **params)
     with np.errstate(all="ignore"):
         return primitive.evaluate(*arrays, **params)
-
-
-def _dtype(value: Any) -> Any:
-    return value.type.dtype if isinstance(value, Tracer | Literal) else getattr(value, "dtype", None)
 
 
 def _known(primitive: Primitive, values: Sequence[Any]) -> list[Literal] | None:
@@ -385,7 +383,7 @@ def trace_flat(
     trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
     opened = OPEN.set((*OPEN.get(), trace))
     try:
-        tracers = trace.add_inputs(types)
+        tracers = [read(bind, tracer) for tracer in trace.add_inputs(types)]
         if lent:
             for tracer in tracers:
                 tracer.home = None
