@@ -21,7 +21,7 @@ from hypothesis.extra.numpy import arrays
 import staged_ad as sad
 from staged_ad.errors import ArgumentError, DTypeError
 from staged_ad.ir import Program
-from staged_ad.lowering import native
+from staged_ad.native import llvm
 from tests.backends import MODES, in_mode, run, through_program
 
 by_mode = pytest.mark.parametrize("mode", MODES)
@@ -347,7 +347,7 @@ def test_programs_are_pickled():
         assert_bits(found, wanted, units=1)
 
 
-@pytest.mark.skipif(not native.has_feature("f16c"), reason="this processor has no instructions for float16")
+@pytest.mark.skipif(not llvm.has_feature("f16c"), reason="this processor has no instructions for float16")
 def test_a_chain_is_one_loop_over_vectors():
     lowered = sad.jit(lambda x, y: (x * y + x) * y - x / y).lower(np.ones(4000, HALF), np.ones(4000, HALF))
     code = lowered.text("asm")
