@@ -14,6 +14,7 @@ import numpy as np
 
 from staged_ad.ir import Atom, Equation, Literal, Primitive, Program, Var, filled
 from staged_ad.ir.rewriting import Substitution
+from staged_ad.ir.types import FLOAT16
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import makers as m
 from staged_ad.primitives import products as d
@@ -136,8 +137,12 @@ def _selection(equation: Equation, definitions: Definitions) -> Rewritten:
 
 
 def _cast(equation: Equation, definitions: Definitions) -> Rewritten:
-    (x,) = equation.inputs
-    return x if x.type.dtype == equation.params["dtype"] else None
+    """A float16 that was float32 in between is itself."""
+    (x,), dtype = equation.inputs, equation.params["dtype"]
+    if x.type.dtype == dtype:
+        return x
+    inner = _made_by(x, s.cast, definitions) if dtype == FLOAT16 else None
+    return inner.inputs[0] if inner is not None and inner.inputs[0].type.dtype == dtype else None
 
 
 def _integer_pow(equation: Equation, definitions: Definitions) -> Rewritten:
