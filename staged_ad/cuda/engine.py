@@ -68,16 +68,16 @@ class DeviceEngine:
     def outside(self, equation: Equation, operands: Sequence[Any], results: Sequence[Any]) -> None:
         of, params = equation.params["of"], dict(equation.params["params"])
         function = functions.find(of, params, operands)
-        if function is not None:
-            values = function(self._library, *operands, **params)
-            for result, value in zip(results, values, strict=True):
+        values = None if function is None else function(self._library, *operands, **params)
+        if values is None:
+            found = of.evaluate(*[self._fetched(operand) for operand in operands], **params)
+            values = found if of.multiple_results else [found]
+        for result, value in zip(results, values, strict=True):
+            if isinstance(value, self._library.ndarray):
                 result[...] = value
-            return
-        fetched = [self._fetched(operand) for operand in operands]
-        found = of.evaluate(*fetched, **params)
-        for result, value in zip(results, found if of.multiple_results else [found], strict=True):
-            source = np.array(value, result.dtype, order="C")
-            self._copy(result.data.ptr, source.ctypes.data, source.nbytes, TO_DEVICE)
+            else:
+                source = np.array(value, result.dtype, order="C")
+                self._copy(result.data.ptr, source.ctypes.data, source.nbytes, TO_DEVICE)
 
     def _fetched(self, view: Any) -> np.ndarray[Any, Any]:
         array = np.empty(view.shape, view.dtype)
