@@ -14,6 +14,7 @@ from staged_ad.ir.program import Source
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
 from staged_ad.lowering.regions import MatrixProduct
 from staged_ad.lowering.storage import Place
+from staged_ad.lowering.sweep_plan import SweepPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +89,13 @@ class Choose:
     blocks: Sequence[Sequence[Action]]
 
 
-Action = Launch | Product | Move | Ask | Outside | Count | Repeat | Choose
+@dataclass(frozen=True, slots=True)
+class Retrace:
+    """A run of a checkpointed loop: its programs by name run in the order of a table; `places` as those of a loop."""
+
+    plan: SweepPlan
+    places: Mapping[str, Place]
+    blocks: Mapping[str, Sequence[Action]]
+
+
+Action = Launch | Product | Move | Ask | Outside | Count | Repeat | Choose | Retrace

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.cuda import devices, libdevice, target
-from staged_ad.cuda.actions import Action, Choose, Repeat
+from staged_ad.cuda.actions import Action, Choose, Repeat, Retrace
 from staged_ad.cuda.device import Device
 from staged_ad.cuda.loaded import Loaded
 from staged_ad.cuda.program import emit
@@ -144,6 +144,9 @@ def _loops(actions: Sequence[Action]) -> Iterator[Repeat]:
                 yield from _loops([*action.test, *action.body])
             case Choose():
                 for block in action.blocks:
+                    yield from _loops(block)
+            case Retrace():
+                for block in action.blocks.values():
                     yield from _loops(block)
             case _:
                 pass

@@ -16,7 +16,7 @@ from staged_ad.cuda.libdevice import Libdevice
 from staged_ad.cuda.library import is_long
 from staged_ad.errors import LoweringError
 from staged_ad.ir import Equation, Program
-from staged_ad.ir.lowerings import Kernel, Map, Sweep
+from staged_ad.ir.lowerings import Kernel, Map
 from staged_ad.lowering.calls import Functions
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.kernels import KernelWriter
@@ -54,8 +54,6 @@ def _has_code(equation: Equation) -> bool:
                 rule.emit(kernel, **equation.params)
             except LoweringError:
                 return False
-        case Sweep():
-            return False
     return all(name.startswith(("llvm.", "__nv_")) for name in externals.declarations)
 
 

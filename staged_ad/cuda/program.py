@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
+from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat, Retrace
 from staged_ad.cuda.interleaving import interleave
 from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
@@ -27,6 +27,7 @@ from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
+from staged_ad.lowering.sweep_plan import SweepPlan
 from staged_ad.lowering.tape import GROW, RELEASE
 from staged_ad.lowering.values import Externals
 from staged_ad.passes import optimize
@@ -126,6 +127,8 @@ class _Writer:
                 return [self._repeat(region, storage)]
             case lowerings.Branch() if not is_small(equation):
                 return [self._choose(region, storage)]
+            case lowerings.Sweep() if not is_small(equation):
+                return [self._retrace(region, storage)]
             case _:
                 text = self.functions.opaque(step, storage.place, self.functions)
                 self.guarded = self.guarded or text.may_fail
@@ -151,6 +154,13 @@ class _Writer:
             test,
             body,
         )
+
+    def _retrace(self, region: Opaque, storage: Places) -> Retrace:
+        plan = region.plan
+        assert isinstance(plan, SweepPlan)
+        places = {name: storage.place(atom) for name, atom in plan.atoms(region).items()}
+        blocks = {name: [*self.block(block, plan.scopes[name]), *self.asked()] for name, block in plan.blocks.items()}
+        return Retrace(plan, places, blocks)
 
     def _choose(self, region: Opaque, storage: Places) -> Choose:
         plan, equation = region.plan, region.equation

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from staged_ad.cuda.actions import Action, Ask, Launch, Move, Product, Repeat
+from staged_ad.cuda.actions import Action, Ask, Launch, Move, Product, Repeat, Retrace
 from staged_ad.cuda.executor import Engine, Executor
 from staged_ad.cuda.program import DeviceModule
+from staged_ad.cuda.retracing import retraced
 
 KEPT = 8
 """Sets of addresses that one program has recordings for; that used longest ago goes first."""
@@ -106,6 +107,11 @@ def _steps(actions: Sequence[Action]) -> int | None:
                 if inside is None or plan.length is None or not counted:
                     return None
                 total += plan.length * inside + len(plan.carry)
+            case Retrace(plan, _, blocks):
+                inner = {name: _steps(block) for name, block in blocks.items()}
+                if plan.length is None or any(steps is None for steps in inner.values()):
+                    return None
+                total += retraced(plan, {name: steps or 0 for name, steps in inner.items()})
             case _:
                 return None
     return total

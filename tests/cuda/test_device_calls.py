@@ -297,7 +297,14 @@ def with_a_loop(x: Any) -> Any:
     return sad.scan(lambda c, row: (np.sin(c) + row, np.sum(c)), x, np.ones((5, 100)))
 
 
-@pytest.mark.parametrize("f", [in_a_row, with_products, with_a_guard, with_a_loop])
+def with_a_checkpointed_loop(x: Any) -> Any:
+    def total(x: Any) -> Any:
+        return np.sum(sad.scan(lambda c, row: (np.sin(c) * row, c), x, np.ones((9, 100)), checkpoint=2)[0])
+
+    return sad.grad(total)(x)
+
+
+@pytest.mark.parametrize("f", [in_a_row, with_products, with_a_guard, with_a_loop, with_a_checkpointed_loop])
 def test_programs_are_recorded_at_addresses_that_are_met_again(
     f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch
 ):
