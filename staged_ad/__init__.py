@@ -39,8 +39,8 @@ from staged_ad.api.mapping import vmap as vmap
 from staged_ad.api.numba_functions import numba_function as numba_function
 from staged_ad.control.budget import get_tape_limit as get_tape_limit
 from staged_ad.control.budget import set_tape_limit as set_tape_limit
-from staged_ad.lowering.disk import configure_cache as configure_cache
-from staged_ad.lowering.threads import get_num_threads as get_num_threads
-from staged_ad.lowering.threads import set_num_threads as set_num_threads
+from staged_ad.native.disk import configure_cache as configure_cache
+from staged_ad.native.threads import get_num_threads as get_num_threads
+from staged_ad.native.threads import set_num_threads as set_num_threads
 
 __version__ = "0.1.0"

@@ -17,7 +17,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from staged_ad.diagnostics import coverage
-from staged_ad.lowering import disk
+from staged_ad.native import disk
 
 USAGE_EXAMPLES = "Without a command, the demonstration runs: three learning tasks on real data, checked and timed."
 

@@ -22,6 +22,7 @@ LAYERS = [
     ["transforms"],
     ["control"],
     ["passes"],
+    ["native"],
     ["lowering"],
     ["cuda"],
     ["api"],

@@ -21,7 +21,7 @@ from bench.libraries.python_loops import scan_with, vmap_with
 from bench.library import Library
 from bench.problems import ROWS, determinant, helmholtz, kmeans, rosenbrock
 from bench.table import Result, means
-from staged_ad.lowering import disk
+from staged_ad.native import disk
 
 
 def this_project() -> Library:

@@ -33,7 +33,7 @@ from bench.problems import black_scholes, chains, kepler, lorenz, perceptron
 from bench.problems.on_device import ROWS_ON_DEVICE, DeviceRow
 from bench.sides import Side, SideError, asked
 from staged_ad.cuda import devices
-from staged_ad.lowering import disk
+from staged_ad.native import disk
 from tests.cuda import cupy_stand_in
 
 GPU = {"name": "emulated", "memory": 2**30, "driver": 0, "runtime": 0, "copy": 1e9}

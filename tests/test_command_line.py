@@ -8,7 +8,7 @@ import pytest
 
 import staged_ad as sad
 from staged_ad.__main__ import main
-from staged_ad.lowering import disk
+from staged_ad.native import disk
 
 
 @pytest.mark.skipif(not disk._POSSIBLE, reason="this system has no owners of files")

@@ -30,6 +30,10 @@ sad.vmap(sad.grad(lambda x: np.exp(np.sin(x))))(np.ones(3))
 sad.random.normal(sad.random.key(0), (3,))
 sad.set_num_threads(sad.get_num_threads())
 assert not loaded(), loaded()
+
+import sys
+
+assert not [name for name in sys.modules if name.startswith("staged_ad.lowering.")], "the compiler is loaded"
 """
 
 COMPILED = """

@@ -32,8 +32,8 @@ from staged_ad.api.transformed import name_of
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals, unrolled
 from staged_ad.errors import ArgumentError, CompileTimeWarning, VariantsWarning
 from staged_ad.ir import Source
-from staged_ad.lowering.buffers import clear_buffers
-from staged_ad.lowering.once import LOCK
+from staged_ad.native.buffers import clear_buffers
+from staged_ad.native.once import LOCK
 from staged_ad.tracing import Trace, Tracer, on_device
 from staged_ad.tracing.source import user_source
 from staged_ad.tracing.trees import unflatten

@@ -16,14 +16,14 @@ from staged_ad.api.bodies import named, structure_text
 from staged_ad.api.calling import Traced, argument_name, function_name, leaf_type, trace_prepared
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
-from staged_ad.lowering.failures import FAILED
+from staged_ad.native.failures import FAILED
 from staged_ad.tracing import Trace, Tracer
 from staged_ad.tracing.libraries import numba
 from staged_ad.tracing.trees import flatten
 
 if TYPE_CHECKING:
-    from staged_ad.lowering.linking import NativeCode
     from staged_ad.lowering.module import Module
+    from staged_ad.native.linking import NativeCode
 
 _kept: list[tuple[NativeCode, Module]] = []
 """The machine code of every function made here: the user's Numba code holds its address, and nobody knows how long."""
@@ -67,10 +67,10 @@ def numba_function(f: Callable[..., Any], *args: Any) -> Any:
     """
     # LLVM, and what writes code for it, are loaded by the first function that is compiled
     from staged_ad.lowering.compiling import outside_names  # see above
-    from staged_ad.lowering.linking import load_object  # see above
     from staged_ad.lowering.module import emit  # see above
-    from staged_ad.lowering.native import object_code  # see above
-    from staged_ad.lowering.symbols import addresses  # see above
+    from staged_ad.native.linking import load_object  # see above
+    from staged_ad.native.llvm import object_code  # see above
+    from staged_ad.native.symbols import addresses  # see above
     from staged_ad.passes import optimize  # see above
 
     traced = _traced(f, args)

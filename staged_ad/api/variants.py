@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from staged_ad.api.calling import Traced
 from staged_ad.api.routes import Reader, make_builder
 from staged_ad.ir import ArrayType, Program, Source
-from staged_ad.lowering.failures import FAILED, raise_status
+from staged_ad.native.failures import FAILED, raise_status
 from staged_ad.tracing.source import location
 from staged_ad.transforms.call import CALL
 

@@ -18,8 +18,8 @@ from staged_ad.cuda.device import Device
 from staged_ad.cuda.loaded import Loaded
 from staged_ad.cuda.program import emit
 from staged_ad.ir import ArrayType, Program
-from staged_ad.lowering.failures import raise_status
 from staged_ad.lowering.report import loops_text
+from staged_ad.native.failures import raise_status
 from staged_ad.passes import optimize
 
 NUMBERS = (int, float, complex, np.generic)

@@ -16,10 +16,11 @@ import numpy as np
 
 from staged_ad.cuda import target
 from staged_ad.cuda.engine import TO_DEVICE, TO_HOST, DeviceEngine
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.program import DeviceModule
-from staged_ad.cuda.threads import MEMORY_BYTES, Geometry
+from staged_ad.cuda.threads import MEMORY_BYTES
 from staged_ad.errors import ArgumentError, DeviceError
-from staged_ad.lowering.once import once
+from staged_ad.native.once import once
 
 _INSTALL = "python -m pip install 'staged-ad[cuda]'"
 _INSTEAD = "device='cuda' runs on an NVIDIA GPU; without one, leave device away"

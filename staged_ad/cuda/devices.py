@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from staged_ad.cuda.threads import Geometry
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.errors import DeviceError
 
 if TYPE_CHECKING:

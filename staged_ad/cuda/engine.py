@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.cuda import library as functions
-from staged_ad.cuda.threads import Geometry
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.ir import Equation
 from staged_ad.lowering.regions import Matrix, MatrixProduct
 from staged_ad.lowering.storage import ALIGNMENT

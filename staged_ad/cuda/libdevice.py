@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from staged_ad.errors import LoweringError
-from staged_ad.lowering.once import once
-from staged_ad.lowering.vecmath import Symbol
+from staged_ad.native.once import once
+from staged_ad.native.vecmath import Symbol
 from staged_ad.tracing.libraries import Late
 
 llvm: Any = Late("llvmlite.binding")

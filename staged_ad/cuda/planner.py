@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from staged_ad.control.groups import is_little
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.row_threads import row_local, row_step
-from staged_ad.cuda.threads import Geometry, alone, spread
+from staged_ad.cuda.threads import alone, spread
 from staged_ad.ir import Atom, Equation, Program
 from staged_ad.ir.lowerings import Outside, Sweep
 from staged_ad.lowering.blocks import Planner, Step

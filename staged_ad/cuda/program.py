@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat, Retrace
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.interleaving import interleave
 from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
@@ -16,20 +17,20 @@ from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import DevicePlanner, is_small
 from staged_ad.cuda.row_threads import rows_text
 from staged_ad.cuda.tape import TAPE
-from staged_ad.cuda.threads import Geometry, Threads
+from staged_ad.cuda.threads import Threads
 from staged_ad.cuda.writer import ThreadWriter
 from staged_ad.ir import UNKNOWN, ArrayType, Atom, Equation, Program, lowerings
 from staged_ad.lowering.blocks import Block, Step, make_block
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, guard_lines
-from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
 from staged_ad.lowering.sweep_plan import SweepPlan
-from staged_ad.lowering.tape import GROW, RELEASE
 from staged_ad.lowering.values import Externals
+from staged_ad.native.failures import Failure
+from staged_ad.native.tape import GROW, RELEASE
 from staged_ad.passes import optimize
 
 

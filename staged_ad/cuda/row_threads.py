@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from staged_ad.cuda.threads import WARP, Geometry, Threads
+from staged_ad.cuda.geometry import Geometry
+from staged_ad.cuda.threads import WARP, Threads
 from staged_ad.cuda.writer import ThreadWriter
 from staged_ad.ir import Atom
 from staged_ad.lowering.blocks import Step

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from staged_ad.lowering.tape import GROW, RELEASE
+from staged_ad.native.tape import GROW, RELEASE
 
 EXHAUSTED: Final = -1
 """The status that asks for a larger pool."""

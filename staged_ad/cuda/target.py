@@ -11,7 +11,7 @@ from typing import Any
 
 from staged_ad.cuda import libdevice
 from staged_ad.cuda.threads import WARP
-from staged_ad.lowering.once import LOCK, once
+from staged_ad.native.once import LOCK, once
 from staged_ad.tracing.libraries import Late
 
 llvm: Any = Late("llvmlite.binding")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.ir import ArrayType, Var
 from staged_ad.ir.lowerings import ArgFold
 from staged_ad.lowering.blocks import Step, joining
@@ -27,15 +28,6 @@ WORTH = 8
 """Teams of a sum from which a further kernel for their results pays."""
 MEMORY_BYTES = 16
 """Bytes that a thread loads and stores at once, where they lie side by side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """`threads` in a block; `full` of them fill the device; `team` may share a sum: up to a warp, or a block."""
-
-    threads: int = 256
-    full: int = 1 << 17
-    team: int = 256
 
 
 @dataclass(slots=True)

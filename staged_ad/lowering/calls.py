@@ -14,13 +14,13 @@ from typing import Any
 from staged_ad.ir import Atom, Equation
 from staged_ad.ir.lowerings import Check
 from staged_ad.lowering.blocks import Step
-from staged_ad.lowering.failures import FAILED, Failure
 from staged_ad.lowering.matrices import product_text
 from staged_ad.lowering.nest import REGION, NestWriter
 from staged_ad.lowering.plan import KernelPlan
 from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
 from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Externals, memory_type
+from staged_ad.native.failures import FAILED, Failure
 
 INLINED = 30000
 """Characters of text up to which a region becomes part of the loop around it, so that its scalars stay in registers."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from staged_ad.errors import LoweringError
 from staged_ad.ir.types import BOOL
-from staged_ad.lowering import vecmath
 from staged_ad.lowering.values import (
     Externals,
     Instruction,
@@ -25,6 +24,7 @@ from staged_ad.lowering.values import (
     lanewise_text,
     vector_type,
 )
+from staged_ad.native import vecmath
 
 _COMPARE_FLOAT = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 

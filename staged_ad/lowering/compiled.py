@@ -14,10 +14,10 @@ import numpy as np
 
 from staged_ad.errors import StagedADError
 from staged_ad.ir import ArrayType, Program
-from staged_ad.lowering.entry import InputSpec, make_entry
-from staged_ad.lowering.failures import raise_status
 from staged_ad.lowering.machine import machine_code
-from staged_ad.lowering.tape import GROW
+from staged_ad.native.entry import InputSpec, make_entry
+from staged_ad.native.failures import raise_status
+from staged_ad.native.tape import GROW
 
 if TYPE_CHECKING:
     from staged_ad.lowering.module import Module
@@ -118,7 +118,8 @@ class Compiled:
 
     def text(self, stage: str) -> str:
         """``program``, ``loops``, ``llvm`` or ``asm``."""
-        from staged_ad.lowering import native, report  # the compiler, which stored code does without
+        from staged_ad.lowering import report  # the compiler, which stored code does without
+        from staged_ad.native import llvm  # the compiler, which stored code does without
 
         match stage:
             case "program":
@@ -126,9 +127,9 @@ class Compiled:
             case "loops":
                 return report.loops_text(self.module.block, self.module.storage.workspace)
             case "llvm":
-                return native.optimised_ir(self.module.text)
+                return llvm.optimised_ir(self.module.text)
             case "asm":
-                return native.assembly(self.module.text)
+                return llvm.assembly(self.module.text)
             case _:
                 raise ValueError(f"no stage {stage!r}; there are 'program', 'loops', 'llvm' and 'asm'")
 

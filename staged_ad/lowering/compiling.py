@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 
 from staged_ad.ir import Program
-from staged_ad.lowering import native
-from staged_ad.lowering.artifact import Artifact
 from staged_ad.lowering.blocks import Block
 from staged_ad.lowering.donation import successions
 from staged_ad.lowering.module import Module, emit
 from staged_ad.lowering.regions import MatrixProduct, Nest, Opaque, Rows
+from staged_ad.native import llvm
+from staged_ad.native.artifact import Artifact
 from staged_ad.passes import optimize
 
 QUICK = 2000
@@ -24,7 +24,7 @@ QUICK = 2000
 def compiled_artifact(program: Program, precise: bool) -> Artifact:
     """The object code of a program and what is needed to call it."""
     module = emit(optimize(program), precise)
-    code = native.object_code(module.text)
+    code = llvm.object_code(module.text)
     storage = module.storage
     return Artifact(
         code,
@@ -40,7 +40,7 @@ def compiled_artifact(program: Program, precise: bool) -> Artifact:
 
 def outside_names(module: Module, code: bytes) -> list[str]:
     """What the code of a module calls, save what only this process knows."""
-    return [name for name in native.declared(module.text) if name not in module.symbols and name.encode() in code]
+    return [name for name in llvm.declared(module.text) if name not in module.symbols and name.encode() in code]
 
 
 def _slow(block: Block) -> bool:

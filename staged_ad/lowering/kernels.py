@@ -17,12 +17,12 @@ from typing import Any
 from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.lowerings import Kernel
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, Resolve
-from staged_ad.lowering.failures import FOUND
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import KernelPlan
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.values import memory_type
-from staged_ad.lowering.vecmath import ufunc_loop, ufunc_symbol
+from staged_ad.native.failures import FOUND
+from staged_ad.native.vecmath import ufunc_loop, ufunc_symbol
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from staged_ad.control.budget import tape_overflow
 from staged_ad.ir import UNKNOWN
 from staged_ad.lowering.blocks import Block
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
-from staged_ad.lowering.interrupts import DECLARATION, INTERRUPTED, every
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.plan import LoopPlan
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.scope import aligned, cell_type, freed, is_cell
 from staged_ad.lowering.storage import Place, nbytes
-from staged_ad.lowering.tape import GROW, RELEASE
+from staged_ad.native.interrupts import DECLARATION, INTERRUPTED, every
+from staged_ad.native.tape import GROW, RELEASE
 
 
 def loop_text(region: Opaque, resolve: Resolve, functions: Functions) -> RegionText:

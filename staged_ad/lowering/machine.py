@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from staged_ad.ir import Program
-from staged_ad.lowering import disk
-from staged_ad.lowering.artifact import Artifact, decode, encode
-from staged_ad.lowering.identity import Identity, identity
-from staged_ad.lowering.linking import NativeCode, load_object
-from staged_ad.lowering.objects import disk_key
-from staged_ad.lowering.once import LOCK
-from staged_ad.lowering.symbols import addresses
+from staged_ad.native import disk
+from staged_ad.native.artifact import Artifact, decode, encode
+from staged_ad.native.identity import Identity, identity
+from staged_ad.native.linking import NativeCode, load_object
+from staged_ad.native.objects import disk_key
+from staged_ad.native.once import LOCK
+from staged_ad.native.symbols import addresses
 
 
 @dataclass(frozen=True)

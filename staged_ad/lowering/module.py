@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from staged_ad.ir import Program
-from staged_ad.lowering import native
 from staged_ad.lowering.blocks import Block, make_block
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, nest_text
-from staged_ad.lowering.failures import Failure
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.speculation import UNLIKELY
 from staged_ad.lowering.storage import Storage, assign
-from staged_ad.lowering.tape import ARENA_WORDS, CLEAR
 from staged_ad.lowering.values import Externals
+from staged_ad.native import llvm
+from staged_ad.native.failures import Failure
+from staged_ad.native.tape import ARENA_WORDS, CLEAR
 
 LONG = 1000
 """Lines of a body from which it is cut into parts, so that compiling it takes linear time."""
@@ -71,7 +71,7 @@ def _text(calls: Calls, functions: Functions) -> str:
     else:
         body += ["  ret i64 0", "}"]
     helpers = [*externals.declarations.values(), *externals.helpers.values()]
-    return "\n".join([native.header(), *helpers, *functions.texts, *parts, *body, UNLIKELY, ""])
+    return "\n".join([llvm.header(), *helpers, *functions.texts, *parts, *body, UNLIKELY, ""])
 
 
 def _bases(lines: Sequence[str]) -> list[str]:

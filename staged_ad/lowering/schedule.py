@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from staged_ad.ir.lowerings import ArgFold, Map
-from staged_ad.lowering import native
 from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Nest, Node, OfIndex, Reduce, Times
+from staged_ad.native import llvm
 
 PARALLEL_NS = 60_000
 """Estimated time from which a nest is worth several threads; starting them takes about 60 us after a pause."""
@@ -182,7 +182,7 @@ def _native_lanes(nest: Nest) -> int:
     """Elements in one register."""
     sizes = [node.dtype.itemsize for node in nest.nodes if node.dtype.kind != "b"]
     sizes += [8 for r in nest.reduces if isinstance(r.rule, ArgFold)]
-    return max(1, min(16, native.simd_bytes() // max(sizes, default=4)))
+    return max(1, min(16, llvm.simd_bytes() // max(sizes, default=4)))
 
 
 def _registers(nest: Nest, lanes: int) -> int:

@@ -16,11 +16,11 @@ from collections.abc import Container, Iterable, Sequence
 from itertools import zip_longest
 
 from staged_ad.ir.lowerings import Map
-from staged_ad.lowering import native
 from staged_ad.lowering.code import Code
-from staged_ad.lowering.once import once
 from staged_ad.lowering.regions import Apply, Nest
 from staged_ad.lowering.values import Instruction, Value, vector_type
+from staged_ad.native import llvm
+from staged_ad.native.once import once
 
 LONGEST, LONGEST_SCALAR = 200, 500
 """Nodes up to which a body is also written without masks."""
@@ -38,7 +38,7 @@ _PASSING = re.compile(
 @once
 def available() -> bool:
     """Whether a multiply-add is one instruction here."""
-    return native.has_feature("fma") or platform.machine() in ("aarch64", "arm64")
+    return llvm.has_feature("fma") or platform.machine() in ("aarch64", "arm64")
 
 
 def pays(nest: Nest, repeated: bool) -> bool:

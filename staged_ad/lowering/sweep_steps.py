@@ -16,7 +16,7 @@ from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.scope import freed
 from staged_ad.lowering.storage import Place, nbytes
 from staged_ad.lowering.sweep_plan import SweepPlan
-from staged_ad.lowering.tape import RELEASE
+from staged_ad.native.tape import RELEASE
 
 
 class StepWriter:

@@ -20,7 +20,7 @@ from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.storage import nbytes
 from staged_ad.lowering.sweep_calls import FILL, ROWS
 from staged_ad.lowering.sweep_steps import StepWriter
-from staged_ad.lowering.tape import GROW
+from staged_ad.native.tape import GROW
 
 
 def sweep_text(region: Opaque, resolve: Resolve, functions: Functions) -> RegionText:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from staged_ad.lowering import vecmath
+from staged_ad.native import vecmath
 
 _TYPES = {"f8": "double", "f4": "float", "b1": "i1"}
 _MEMORY = {"b1": "i8", "c8": "<2 x float>", "c16": "<2 x double>"}  # complex only in kernels

@@ -21,7 +21,7 @@ import scipy.special
 
 from staged_ad.cuda import devices
 from staged_ad.cuda.device import Device
-from staged_ad.cuda.threads import Geometry
+from staged_ad.cuda.geometry import Geometry
 from tests.cuda.emulation import GEOMETRY, Emulator, aligned
 from tests.cuda.solver_stand_in import BLAS, LINALG, SOLVER, SORTING, errstate, solve_triangular
 

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from staged_ad.cuda.executor import Executor
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.libdevice import RENAMED
 from staged_ad.cuda.program import DeviceModule, emit
-from staged_ad.cuda.threads import WARP, Geometry
+from staged_ad.cuda.threads import WARP
 from staged_ad.ir import Program
-from staged_ad.lowering import native, vecmath
-from staged_ad.lowering.failures import raise_status
 from staged_ad.lowering.regions import Matrix, MatrixProduct
+from staged_ad.native import llvm, vecmath
+from staged_ad.native.failures import raise_status
 
 GEOMETRY = Geometry(threads=WARP, full=64, team=1)
 """Small, so that small arrays fill it; no thread waits for another."""
@@ -54,9 +55,9 @@ class Emulator:
         lines = [_host(module.text), *(_task(name) for name in kernels), "define i64 @body(ptr %table) {"]
         for k, name in enumerate(kernels):
             lines += [f"  %at{k} = getelementptr ptr, ptr %table, i64 {k}", f"  store ptr @{name}.task, ptr %at{k}"]
-        text = "\n".join([native.header(), _EXCHANGE, *lines, "  ret i64 0", "}", ""])
+        text = "\n".join([llvm.header(), _EXCHANGE, *lines, "  ret i64 0", "}", ""])
         self._block = _Block()
-        self._code = native.compile_ir(text, self._symbols(text))
+        self._code = llvm.compile_ir(text, self._symbols(text))
         table = (ctypes.c_int64 * max(len(kernels), 1))()
         ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(self._code.address)(ctypes.addressof(table))
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
@@ -79,7 +80,7 @@ class Emulator:
 
     def _symbols(self, text: str) -> dict[str, int]:
         symbols = self._block.symbols
-        for name in native.declared(text):
+        for name in llvm.declared(text):
             if name.startswith("__nv_"):
                 item = "float" if re.search(rf"declare float @{name}\(", text) else "double"
                 symbols[name] = _address(name.removeprefix("__nv_"), item)

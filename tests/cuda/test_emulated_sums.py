@@ -15,8 +15,9 @@ import scipy.special
 
 import staged_ad as sad
 from staged_ad.cuda.actions import Launch
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.program import emit
-from staged_ad.cuda.threads import WARP, Geometry
+from staged_ad.cuda.threads import WARP
 from tests.cuda.emulation import GEOMETRY, TOGETHER, emulated
 from tests.cuda.test_emulated_loops import traced
 from tests.numerics import assert_close

@@ -17,8 +17,8 @@ import pytest
 
 import staged_ad as sad
 from staged_ad.cuda import libdevice, target
+from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.program import emit
-from staged_ad.cuda.threads import Geometry
 from tests.primitives.examples import ROWS
 from tests.primitives.row import Row
 from tests.primitives.test_compiled_rules import Variant, linearised, together, transposed

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from staged_ad.lowering.linking import ENTRY, NativeCode, load_object
-from staged_ad.lowering.once import LOCK, once
+from staged_ad.native.linking import ENTRY, NativeCode, load_object
+from staged_ad.native.once import LOCK, once
 from staged_ad.tracing.libraries import Late
 
 llvm: Any = Late("llvmlite.binding")

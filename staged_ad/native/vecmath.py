@@ -14,10 +14,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from staged_ad.lowering import native
-from staged_ad.lowering.linking import ENTRY, NativeCode
-from staged_ad.lowering.objects import shared_code
-from staged_ad.lowering.once import once
+from staged_ad.native import llvm
+from staged_ad.native.linking import ENTRY, NativeCode
+from staged_ad.native.objects import shared_code
+from staged_ad.native.once import once
 from staged_ad.tracing.libraries import scipy_special
 
 Item = Literal["float", "double"]
@@ -41,7 +41,7 @@ def vector_function(name: str, item: Item, lanes: int) -> Symbol | None:
     """Symbol and address of `name` on `lanes` elements at once, or None where libmvec has no such function."""
     letter, feature = _LETTER.get(lanes * _ITEM_BYTES[item], ("", ""))
     library = _libmvec()
-    if library is None or not letter or name in EXCLUDED or not native.has_feature(feature):
+    if library is None or not letter or name in EXCLUDED or not llvm.has_feature(feature):
         return None
     arguments = "vv" if name in _BINARY else "v"
     symbol = f"_ZGV{letter}N{lanes}{arguments}_{_c_name(name, item)}"

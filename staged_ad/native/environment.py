@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from staged_ad.lowering.once import once
+from staged_ad.native.once import once
 
 _VERSIONS: Final = {"llvmlite": "_version.py", "numba": "_version.py", "scipy": "version.py"}
 """The file in which each of these packages says its version."""
@@ -46,9 +46,9 @@ def processor() -> str:
         with open("/proc/cpuinfo", "rb") as file:
             first = file.read(8192).decode("ascii", "replace").partition("\n\n")[0]
     except OSError:
-        from staged_ad.lowering import native  # elsewhere LLVM has to say it, which takes long to load
+        from staged_ad.native import llvm  # elsewhere LLVM has to say it, which takes long to load
 
-        return native.processor()
+        return llvm.processor()
     fields = (line.partition(":") for line in first.splitlines())
     return "\n".join(
         f"{name.strip()}: {value.strip()}" for name, _, value in fields if _PROCESSOR.fullmatch(name.strip())

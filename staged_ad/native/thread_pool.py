@@ -16,10 +16,10 @@ from importlib.util import module_from_spec
 from typing import Any, Final
 
 from staged_ad.frames import package_folder
-from staged_ad.lowering import threads
-from staged_ad.lowering.linking import NativeCode
-from staged_ad.lowering.objects import shared_code
-from staged_ad.lowering.once import once
+from staged_ad.native import threads
+from staged_ad.native.linking import NativeCode
+from staged_ad.native.objects import shared_code
+from staged_ad.native.once import once
 from staged_ad.tracing.libraries import Late, numba
 
 

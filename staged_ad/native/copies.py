@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from staged_ad.lowering import disk
-from staged_ad.lowering.objects import disk_key
+from staged_ad.native import disk
+from staged_ad.native.objects import disk_key
 
 SHARE = 4
 """A copy takes at most the limit of the cache divided by this."""

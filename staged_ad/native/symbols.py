@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from staged_ad.lowering import blas, linking, runtime, vecmath
-from staged_ad.lowering.interrupts import interrupt_symbols
-from staged_ad.lowering.tape import tape_symbols
+from staged_ad.native import blas, linking, thread_pool, vecmath
+from staged_ad.native.interrupts import interrupt_symbols
+from staged_ad.native.tape import tape_symbols
 from staged_ad.tracing.libraries import Late
 
 _sweep_calls: Any = Late("staged_ad.lowering.sweep_calls")
@@ -36,7 +36,7 @@ def address(name: str, serial: bool = False) -> int | None:
         case "ufunc":
             return vecmath.ufunc_address(rest)
         case "staged_parallel":
-            return (runtime.serial_symbols() if serial else runtime.runtime_symbols())[name]
+            return (thread_pool.serial_symbols() if serial else thread_pool.runtime_symbols())[name]
         case "staged_gemm_f32" | "staged_gemm_f64" | "staged_gemv_f32" | "staged_gemv_f64":
             return blas.product_address(name, serial)
         case "staged_interrupted":

@@ -16,7 +16,7 @@ import pytest
 from numpy._core.multiarray import get_handler_name
 
 import staged_ad as sad
-from staged_ad.lowering.buffers import COUNT, LARGE, LIMIT, WORTH, clear_buffers, numpy_api, result_handler
+from staged_ad.native.buffers import COUNT, LARGE, LIMIT, WORTH, clear_buffers, numpy_api, result_handler
 
 N = WORTH // 8
 double = sad.jit(lambda x: 2 * x)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from staged_ad.lowering import native
-from staged_ad.lowering.entry import InputSpec, make_entry
+from staged_ad.native import llvm
+from staged_ad.native.entry import InputSpec, make_entry
 
 F64 = np.dtype(np.float64)
 PAIR = InputSpec(np.ndarray, F64, (2,))
 
 
-def body(lines: str, declarations: str = "") -> native.NativeCode:
-    return native.compile_ir(f"{native.header()}{declarations}\ndefine i64 @body(ptr %slots) {{\n{lines}\n}}\n", {})
+def body(lines: str, declarations: str = "") -> llvm.NativeCode:
+    return llvm.compile_ir(f"{llvm.header()}{declarations}\ndefine i64 @body(ptr %slots) {{\n{lines}\n}}\n", {})
 
 
 def slot(name: str, k: int) -> str:

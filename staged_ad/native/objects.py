@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 
-from staged_ad.lowering import disk, native
-from staged_ad.lowering.environment import environment
-from staged_ad.lowering.linking import NativeCode, load_object
+from staged_ad.native import disk, llvm
+from staged_ad.native.environment import environment
+from staged_ad.native.linking import NativeCode, load_object
 
 
 def shared_code(name: str, text: Callable[[], str], symbols: Mapping[str, int]) -> NativeCode:
@@ -19,7 +19,7 @@ def shared_code(name: str, text: Callable[[], str], symbols: Mapping[str, int]) 
     key = disk_key("code", name)
     code = disk.read(key) if key else None
     if code is None:
-        code = native.object_code(native.header() + text())
+        code = llvm.object_code(llvm.header() + text())
         if key:
             disk.write(key, code)
     return load_object(code, symbols)

@@ -15,9 +15,9 @@ import pytest
 
 import staged_ad as sad
 from staged_ad.errors import CacheWarning, IndexingError
-from staged_ad.lowering import disk, environment, objects
-from staged_ad.lowering.artifact import Artifact, decode, encode
-from staged_ad.lowering.identity import identity
+from staged_ad.native import disk, environment, objects
+from staged_ad.native.artifact import Artifact, decode, encode
+from staged_ad.native.identity import identity
 
 ROOT = Path(__file__).parent.parent.parent
 

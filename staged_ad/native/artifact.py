@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from staged_ad.ir import Source
-from staged_ad.lowering.failures import Failure
-from staged_ad.lowering.identity import Identity, content_of
+from staged_ad.native.failures import Failure
+from staged_ad.native.identity import Identity, content_of
 
 INLINE: Final = 1 << 20
 """Bytes of constants, computed while compiling, up to which they are kept with the code."""

@@ -12,10 +12,10 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from staged_ad.lowering import native
-from staged_ad.lowering.linking import NativeCode
-from staged_ad.lowering.objects import shared_code
-from staged_ad.lowering.once import once
+from staged_ad.native import llvm
+from staged_ad.native.linking import NativeCode
+from staged_ad.native.objects import shared_code
+from staged_ad.native.once import once
 
 INTERRUPTED: Final = "staged_interrupted"
 DECLARATION: Final = (
@@ -50,9 +50,9 @@ def question(time: int) -> int:
 
 def _text() -> str:
     # LLVM 22 clears the upper halves of vector registers before functions return: those just restored, too
-    if not native.has_feature("avx"):
+    if not llvm.has_feature("avx"):
         return _ASK
-    features = f'"target-features"="{native.features()},-vzeroupper"'
+    features = f'"target-features"="{llvm.features()},-vzeroupper"'
     return _ASK.replace("@ask() nounwind", f"@ask() nounwind {features}")
 
 

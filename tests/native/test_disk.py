@@ -19,7 +19,8 @@ import pytest
 
 import staged_ad as sad
 from staged_ad.errors import ArgumentError, CacheWarning
-from staged_ad.lowering import copies, disk, linking, machine
+from staged_ad.lowering import machine
+from staged_ad.native import copies, disk, linking
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -214,7 +215,7 @@ def test_processes_at_the_same_time_and_after_agree(tmp_path: Path) -> None:
 KILLED = """
 import os, signal
 import staged_ad as sad
-from staged_ad.lowering import disk
+from staged_ad.native import disk
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 os.rename = die

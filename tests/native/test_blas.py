@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from staged_ad.lowering import blas, threads
+from staged_ad.native import blas, threads
 
 Array = npt.NDArray[Any]
 KINDS = {"f32": np.float32, "f64": np.float64}

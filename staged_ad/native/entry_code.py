@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from staged_ad.lowering.buffers import ARRAY, array_symbols, numpy_api
-from staged_ad.lowering.linking import NativeCode
-from staged_ad.lowering.objects import shared_code
-from staged_ad.lowering.once import once
+from staged_ad.native.buffers import ARRAY, array_symbols, numpy_api
+from staged_ad.native.linking import NativeCode
+from staged_ad.native.objects import shared_code
+from staged_ad.native.once import once
 
 PyArray_Scalar: Final = 60
 """Its index in NumPy's C API table, from numpy/__multiarray_api.h: part of the stable ABI."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from staged_ad.lowering.artifact import Artifact, decode, encode
-from staged_ad.lowering.identity import Identity
+from staged_ad.native.artifact import Artifact, decode, encode
+from staged_ad.native.identity import Identity
 from tests.numerics import assert_same
 
 CONSTANTS = [

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from staged_ad.frames import package_folder
-from staged_ad.lowering import blas_code, runtime
-from staged_ad.lowering.copies import copied
-from staged_ad.lowering.linking import NativeCode
-from staged_ad.lowering.objects import shared_code
-from staged_ad.lowering.once import once
+from staged_ad.native import blas_code, thread_pool
+from staged_ad.native.copies import copied
+from staged_ad.native.linking import NativeCode
+from staged_ad.native.objects import shared_code
+from staged_ad.native.once import once
 from staged_ad.tracing.libraries import Late, numba
 
 NAMES: Final = ("sgemm_", "dgemm_", "sgemv_", "dgemv_")
@@ -44,7 +44,7 @@ def product_address(name: str, serial: bool = False) -> int:
 
     A `serial` one computes the same bits in the calling thread alone.
     """
-    threads = runtime.serial_symbols() if serial else runtime.runtime_symbols()
+    threads = thread_pool.serial_symbols() if serial else thread_pool.runtime_symbols()
     # SciPy's own OpenBLAS has threads of its own, which a second split would only disturb.
     split = _private_openblas() is not None
     kind: blas_code.Kind = "f32" if name.endswith("f32") else "f64"

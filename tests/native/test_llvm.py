@@ -12,61 +12,61 @@ import numpy as np
 import pytest
 import scipy.special
 
-from staged_ad.lowering import linking, native, vecmath
+from staged_ad.native import linking, llvm, vecmath
 
 
 def returning(value: int) -> str:
-    return f"{native.header()}define i64 @body(ptr %slots) {{\n  ret i64 {value}\n}}\n"
+    return f"{llvm.header()}define i64 @body(ptr %slots) {{\n  ret i64 {value}\n}}\n"
 
 
-def call(code: native.NativeCode, *pointers: int) -> int:
+def call(code: llvm.NativeCode, *pointers: int) -> int:
     slots = (ctypes.c_int64 * max(1, len(pointers)))(*pointers)
     return int(ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.address)(ctypes.addressof(slots)))
 
 
 def test_a_module_compiles_and_runs() -> None:
-    assert call(native.compile_ir(returning(42), {})) == 42
+    assert call(llvm.compile_ir(returning(42), {})) == 42
 
 
 def test_object_code_links_again_without_its_text() -> None:
-    assert call(linking.load_object(native.object_code(returning(7)), {})) == 7
+    assert call(linking.load_object(llvm.object_code(returning(7)), {})) == 7
 
 
 def test_the_optimised_module_and_assembly_are_given_on_demand() -> None:
-    assert "ret i64 1234" in native.optimised_ir(returning(1234))
-    assert "1234" in native.assembly(returning(1234))
-    assert "body" in native.assembly(returning(1234))
+    assert "ret i64 1234" in llvm.optimised_ir(returning(1234))
+    assert "1234" in llvm.assembly(returning(1234))
+    assert "body" in llvm.assembly(returning(1234))
 
 
 def test_text_that_does_not_parse_raises() -> None:
     with pytest.raises(RuntimeError, match="parsing"):
-        native.compile_ir("define i64 @body(ptr %slots) { ret double 0.0 }", {})
+        llvm.compile_ir("define i64 @body(ptr %slots) { ret double 0.0 }", {})
 
 
 def test_a_missing_symbol_raises() -> None:
-    text = native.header() + "declare i64 @nowhere(ptr)\ndefine i64 @body(ptr %slots) {\n"
+    text = llvm.header() + "declare i64 @nowhere(ptr)\ndefine i64 @body(ptr %slots) {\n"
     with pytest.raises(RuntimeError, match="nowhere"):
-        native.compile_ir(text + "  %r = call i64 @nowhere(ptr %slots)\n  ret i64 %r\n}\n", {})
+        llvm.compile_ir(text + "  %r = call i64 @nowhere(ptr %slots)\n  ret i64 %r\n}\n", {})
 
 
 def test_code_generation_may_call_the_c_library_by_itself() -> None:
-    text = native.header() + (
+    text = llvm.header() + (
         "define i64 @body(ptr %slots) {\n  %p = load ptr, ptr %slots\n  %x = load double, ptr %p\n"
         "  %y = frem double %x, 3.0\n  store double %y, ptr %p\n  ret i64 0\n}\n"
     )
     cell = ctypes.c_double(7.5)
-    assert call(native.compile_ir(text, {}), ctypes.addressof(cell)) == 0
+    assert call(llvm.compile_ir(text, {}), ctypes.addressof(cell)) == 0
     assert cell.value == 1.5
 
 
 def test_repeated_calls_of_a_pure_function_are_merged() -> None:
-    text = native.header() + (
+    text = llvm.header() + (
         "declare double @sin(double) nounwind willreturn memory(none)\n"
         "define i64 @body(ptr %slots) {\n  %x = load double, ptr %slots\n"
         "  %a = call double @sin(double %x)\n  %b = call double @sin(double %x)\n"
         "  %c = fadd double %a, %b\n  store double %c, ptr %slots\n  ret i64 0\n}\n"
     )
-    assert native.optimised_ir(text).count("call double @sin") == 1
+    assert llvm.optimised_ir(text).count("call double @sin") == 1
 
 
 def test_dropped_code_returns_its_memory() -> None:
@@ -79,11 +79,11 @@ def test_dropped_code_returns_its_memory() -> None:
     large = ", ".join(["double 1.5"] * 4000)
     text = returning(1) + f"@table = global [4000 x double] [{large}]\n"
     for _ in range(50):
-        native.compile_ir(text, {})
+        llvm.compile_ir(text, {})
     gc.collect()
     before = resident()
     for _ in range(400):
-        native.compile_ir(text, {})
+        llvm.compile_ir(text, {})
     gc.collect()
     # The JIT keeps the name and the tables of each library, about 9 kB; code and constants are returned.
     assert resident() - before < 400 * 15_000
@@ -93,7 +93,7 @@ def test_threads_may_compile_at_the_same_time() -> None:
     found: list[bool] = []
 
     def work(first: int) -> None:
-        found.extend(call(native.compile_ir(returning(k), {})) == k for k in range(first, first + 20))
+        found.extend(call(llvm.compile_ir(returning(k), {})) == k for k in range(first, first + 20))
 
     threads = [threading.Thread(target=work, args=(100 * k,)) for k in range(4)]
     for thread in threads:
@@ -113,12 +113,12 @@ def test_vector_functions_agree_with_numpy_at_edges(name: str, lanes: int) -> No
     if symbol is None:
         pytest.skip("this machine has no such function")
     kind = f"<{lanes} x double>"
-    text = native.header() + (
+    text = llvm.header() + (
         f"declare {kind} @{symbol[0]}({kind}) nounwind willreturn memory(none)\n"
         f"define i64 @body(ptr %slots) {{\n  %p = load ptr, ptr %slots\n  %x = load {kind}, ptr %p, align 8\n"
         f"  %y = call {kind} @{symbol[0]}({kind} %x)\n  store {kind} %y, ptr %p, align 8\n  ret i64 0\n}}\n"
     )
-    code = native.compile_ir(text, dict([symbol]))
+    code = llvm.compile_ir(text, dict([symbol]))
     with np.errstate(all="ignore"):
         function = getattr(np, {"atan": "arctan"}.get(name, name))
         for start in range(0, len(EDGES), lanes):

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from staged_ad.control.budget import LIMIT
-from staged_ad.lowering.linking import NativeCode
-from staged_ad.lowering.objects import shared_code
-from staged_ad.lowering.once import once
+from staged_ad.native.linking import NativeCode
+from staged_ad.native.objects import shared_code
+from staged_ad.native.once import once
 
 GROW, RELEASE, CLEAR = "staged_tape_grow", "staged_tape_release", "staged_tape_clear"
 ARENA_WORDS: Final = 4

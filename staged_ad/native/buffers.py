@@ -15,8 +15,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from staged_ad.lowering.objects import shared_code
-from staged_ad.lowering.once import once
+from staged_ad.native.objects import shared_code
+from staged_ad.native.once import once
 
 LARGE: Final = 1 << 17
 """Bytes of an array from which its memory is kept; what is smaller, the C library keeps by itself."""

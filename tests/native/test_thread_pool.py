@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from staged_ad.lowering import native, runtime
-from staged_ad.lowering import threads as pool
+from staged_ad.native import llvm, thread_pool
+from staged_ad.native import threads as pool
 
 COUNTING = """
 declare void @staged_parallel(ptr, i64, ptr)
@@ -58,11 +58,11 @@ define i64 @body(ptr %slots) {
 """
 
 
-def compiled(task: str) -> native.NativeCode:
-    return native.compile_ir(native.header() + COUNTING.replace("@TASK", f"@{task}"), runtime.runtime_symbols())
+def compiled(task: str) -> llvm.NativeCode:
+    return llvm.compile_ir(llvm.header() + COUNTING.replace("@TASK", f"@{task}"), thread_pool.runtime_symbols())
 
 
-def run(code: native.NativeCode, counts: npt.NDArray[np.int64], chunks: int) -> None:
+def run(code: llvm.NativeCode, counts: npt.NDArray[np.int64], chunks: int) -> None:
     slots = (ctypes.c_int64 * 2)(counts.ctypes.data, chunks)
     ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.address)(ctypes.addressof(slots))
 
@@ -125,7 +125,7 @@ print("done")
 FORK = """
 import os
 import numpy as np
-from staged_ad.lowering import threads as pool
+from staged_ad.native import threads as pool
 from tests.lowering.test_runtime import compiled, run
 
 code = compiled("count")

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from staged_ad.lowering.once import LOCK, once
+from staged_ad.native.once import LOCK, once
 
 ENTRY: Final = "body"
 """Name of the one exported function: ``i64 body(ptr slots)``."""
@@ -55,9 +55,9 @@ def load_object(code: bytes, symbols: Mapping[str, int]) -> NativeCode:
         try:
             return _placed(_Object(code), symbols)
         except UnsupportedObjectError:
-            from staged_ad.lowering import native  # it needs llvmlite, which code that is placed here does not
+            from staged_ad.native import llvm  # it needs llvmlite, which code that is placed here does not
 
-            return native.link(code, symbols)
+            return llvm.link(code, symbols)
 
 
 def address_of(name: str) -> int | None:

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
-from staged_ad.lowering import native
-from staged_ad.lowering.interrupts import DECLARATION, INTERRUPTED, MOST, every, question
+from staged_ad.native import llvm
+from staged_ad.native.interrupts import DECLARATION, INTERRUPTED, MOST, every, question
 
 
 class Alarm(Exception):  # noqa: N818  # raised by a handler
@@ -90,7 +90,7 @@ def test_the_question_keeps_all_registers(lanes: int) -> None:
     seconds = itertools.count(1)
     clock = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(lambda _: next(seconds))  # Python is asked each time
     address = question(ctypes.cast(clock, ctypes.c_void_p).value or 0)
-    code = native.compile_ir(native.header() + "\n".join(body), {INTERRUPTED: address})
+    code = llvm.compile_ir(llvm.header() + "\n".join(body), {INTERRUPTED: address})
     data = np.random.default_rng(0).normal(size=(LIVE, lanes))
     before = data.copy()
     assert ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(code.address)(data.ctypes.data) == 0

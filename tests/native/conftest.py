@@ -8,8 +8,9 @@ import pytest
 
 import staged_ad as sad
 from staged_ad.ir import Program
-from staged_ad.lowering import disk, machine
-from staged_ad.lowering.artifact import Artifact
+from staged_ad.lowering import machine
+from staged_ad.native import disk
+from staged_ad.native.artifact import Artifact
 
 
 @pytest.fixture

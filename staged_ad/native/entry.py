@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from staged_ad.lowering.buffers import LARGE, WORTH
-from staged_ad.lowering.entry_code import entry_code
-from staged_ad.lowering.once import once
+from staged_ad.native.buffers import LARGE, WORTH
+from staged_ad.native.entry_code import entry_code
+from staged_ad.native.once import once
 
 
 @dataclass(frozen=True)
