@@ -6,7 +6,7 @@ Start at ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from staged_ad.ir import Equation
@@ -99,3 +99,18 @@ class Retrace:
 
 
 Action = Launch | Product | Move | Ask | Outside | Count | Repeat | Choose | Retrace
+
+
+def all_actions(actions: Sequence[Action]) -> Iterator[Action]:
+    """These, and those inside of loops and branches."""
+    for action in actions:
+        yield action
+        match action:
+            case Repeat():
+                yield from all_actions([*action.test, *action.body])
+            case Choose():
+                yield from all_actions([inner for block in action.blocks for inner in block])
+            case Retrace():
+                yield from all_actions([inner for block in action.blocks.values() for inner in block])
+            case _:
+                pass

@@ -25,6 +25,7 @@ class DevicePlanner:
     """Points of nests, and items of kernels, are spread over threads; the host runs the steps."""
 
     stack = False
+    goes_on = True  # kernels have been asked for when the one before has failed
 
     def __init__(self, geometry: Geometry, nested: bool = False) -> None:
         self.geometry = geometry
@@ -50,6 +51,7 @@ class Alone:
     """All of a loop or branch in one thread."""
 
     stack = True
+    goes_on = False
 
     def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
         return list(regions)

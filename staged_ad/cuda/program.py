@@ -25,7 +25,7 @@ from staged_ad.lowering.calls import STATUS, Functions, RegionText, guard_lines
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
-from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
+from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Rows, Store
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
 from staged_ad.lowering.sweep_plan import SweepPlan
 from staged_ad.lowering.values import Externals
@@ -91,7 +91,8 @@ class _Writer:
         region = step.region
         match region:
             case Nest():
-                return self._launched(nest_text(step, storage, self.functions, False))
+                asked = self.asked() if _picks_from_nothing(region) else []  # no index is inside
+                return [*asked, *self._launched(nest_text(step, storage, self.functions, False))]
             case Rows():
                 return self._launched(rows_text(step, region, storage.place, self.functions))
             case MatrixProduct():
@@ -203,6 +204,12 @@ class _Writer:
             "}",
         ]
         return "\n".join(lines)
+
+
+def _picks_from_nothing(nest: Nest) -> bool:
+    """Whether elements of an array that has none are read or written, at computed places."""
+    accesses = [node for node in (*nest.nodes, *nest.stores) if isinstance(node, Load | Store)]
+    return any(access.address.nodes and not access.array.type.size for access in accesses)
 
 
 def _guard_text(equation: Equation, storage: Places) -> RegionText:

@@ -36,10 +36,12 @@ class ndarray:  # noqa: N801  # as CuPy names it
         assert strides is None
         assert order == "C"
         self.data = memptr
-        kept = np.empty(max(np.dtype(dtype).itemsize * int(np.prod(shape)), 1), np.uint8)
         if memptr is None:
-            self.host = aligned(kept)[: np.dtype(dtype).itemsize * int(np.prod(shape))].view(dtype).reshape(shape)
-            self.data = MemoryPointer(UnownedMemory(self.host.ctypes.data, self.host.nbytes, self.host, current()), 0)
+            size = np.dtype(dtype).itemsize * int(np.prod(shape))
+            kept = aligned(np.full(max(size, 1), 0xA5, np.uint8))  # nobody has written there
+            self.host = kept[:size].view(dtype).reshape(shape)
+            place = self.host.ctypes.data if size else 0
+            self.data = MemoryPointer(UnownedMemory(place, size, self.host, current()), 0)
         else:
             size = np.dtype(dtype).itemsize * int(np.prod(shape))
             memory = (ctypes.c_char * size).from_address(memptr.ptr)
