@@ -7,7 +7,6 @@ Start at ``DeviceEngine``; the protocol is in executor.py.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +33,6 @@ class DeviceEngine:
         self._module = library.cuda.Module()
         self._module.load(image)
         self._kernels: dict[str, Any] = {}
-        self._recording = threading.Lock()
 
     def launch(self, kernel: str, total: int, addresses: Sequence[int]) -> None:
         function = self._kernels.get(kernel)
@@ -111,7 +109,7 @@ class DeviceEngine:
         """What asks the device for all of `work` at once, a CUDA graph; None where it cannot be recorded."""
         cuda = self._library.cuda
         stream = cuda.Stream(non_blocking=True)
-        with self._recording, stream:
+        with stream:
             stream.begin_capture()
             try:
                 work()

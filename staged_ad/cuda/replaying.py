@@ -10,6 +10,7 @@ Start at ``Replaying.__call__``.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -46,11 +47,13 @@ class Replaying:
         self._executor = Executor(module, engine)
         self._parts = [] if module.grows else _parts(module, engine)
         self._seen: OrderedDict[Slots, list[Replay | None] | None] = OrderedDict()
+        self._one = threading.Lock()  # threads that call one program record one after another
 
     def __call__(self, slots: Sequence[int], status: int) -> int:
         """Run with these addresses; returns the status at the end."""
         parts = self._parts
-        replays = self._replays(parts, slots, status) if parts else None
+        with self._one:
+            replays = self._replays(parts, slots, status) if parts else None
         if replays is None:
             return self._executor.run(slots, status)
         for part, replay in zip(parts, replays, strict=True):
