@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat, Retrace
 from staged_ad.cuda.geometry import Geometry
+from staged_ad.cuda.halves import halved
 from staged_ad.cuda.interleaving import interleave
 from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
@@ -52,7 +53,7 @@ class DeviceModule:
 
 def emit(program: Program, geometry: Geometry) -> DeviceModule:
     """The kernels of a traced program."""
-    block = make_block(outside(shared(optimize(in_step(program)))), DevicePlanner(geometry))
+    block = make_block(halved(outside(shared(optimize(in_step(program))))), DevicePlanner(geometry))
     interleave(block)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals(precise=True, library=Libdevice()), nest_text, opaque_text, asks=False, room=64)

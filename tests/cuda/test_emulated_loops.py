@@ -77,13 +77,26 @@ def test_so_it_has_in_reverse_mode_however_long_the_loop():
     assert launches(sad.grad(roots), NUMBERS) == [100]
 
 
-def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps():
-    steps = emit(traced(sad.grad(systems), STATES, PARAMETERS), GEOMETRY).block.steps
+@pytest.mark.parametrize("f", [sad.grad(systems), sad.vmap(sad.grad(lambda s, p: np.sum(lorenz(s, p) ** 2)))])
+def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps(f: Callable[..., Any]):
+    steps = emit(traced(f, STATES, PARAMETERS), GEOMETRY).block.steps
     first, *_, last = [step.region.plan for step in steps if isinstance(step.region, Opaque)]
     assert set(first.distances.values()) == set(last.distances.values()) == {8}
     for plan in (first, last):
         (inner,) = [step.region.plan for step in plan.body.steps if isinstance(step.region, Opaque)]
         assert set(inner.distances.values()) == {8 * len(STATES)}
+
+
+def test_lanes_that_go_back_and_forth_several_times_are_cut_where_they_turn_back():
+    def f(x: Any) -> Any:
+        y = sad.scan(lambda c, _: (np.sin(c) * x, c), x, None, length=30)[1]
+        z = sad.scan(lambda c, v: (c * 0.5 + v, np.cos(c)), x, y, reverse=True)[1]
+        w, t = sad.scan(lambda c, v: (c * v, c + v), 1.0, z)
+        return w, x * 2, y[0], w + z[3], t
+
+    assert launches(sad.vmap(f), NUMBERS) == [100, 100, 100]
+    check(sad.vmap(f), NUMBERS)
+    check(sad.vmap(sad.grad(lambda x: np.sum(f(x)[3]))), NUMBERS, tolerance=1e-9)
 
 
 def test_a_pool_that_is_too_small_is_replaced_by_a_larger_one():
