@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from staged_ad.control.regions import stacked_results
 from staged_ad.control.scan import SCAN
@@ -42,10 +41,10 @@ def _halves(loop: Equation) -> list[Equation]:
     doubled = len(set(body.outputs)) < len(body.outputs)
     if not cut or doubled or any(var.type.ragged for var in crossing):
         return [loop]
-    outside = dict(zip(body.inputs, loop.inputs, strict=True))
-    results = dict(zip(body.outputs, loop.outputs, strict=True))
-    handed = {var: results.get(var) or Var(var.type.stacked(params["length"])) for var in crossing}
-    sooner = {var: result for var, result in results.items() if var in made}
+    outside: dict[Atom, Atom] = dict(zip(body.inputs, loop.inputs, strict=True))
+    results: dict[Atom, Var] = dict(zip(body.outputs, loop.outputs, strict=True))
+    handed: dict[Atom, Var] = {var: results.get(var) or Var(var.type.stacked(params["length"])) for var in crossing}
+    sooner: dict[Atom, Var] = {var: result for var, result in results.items() if var in made}
     later = {var: result for var, result in results.items() if var not in made}
     fixed = body.inputs[: params["consts"]]
     before = _over_lanes(loop, fixed, outside, body.equations[:cut], {**sooner, **handed})
@@ -56,7 +55,7 @@ def _halves(loop: Equation) -> list[Equation]:
 def _over_lanes(
     loop: Equation,
     fixed: Sequence[Var],
-    outside: Mapping[Any, Atom],
+    outside: Mapping[Atom, Atom],
     equations: Sequence[Equation],
     results: Mapping[Atom, Var],
 ) -> Equation:
@@ -64,7 +63,7 @@ def _over_lanes(
     outputs = tuple(results)
     read = {*_read(equations), *outputs}
     consts = [var for var in fixed if var in read]
-    xs = [var for var in outside if var in read and var not in fixed]
+    xs = [var for var in outside if isinstance(var, Var) and var in read and var not in fixed]
     body: Program = loop.params["body"]
     program = Program((*consts, *xs), tuple(equations), outputs, body.name)
     operands = tuple([outside[var] for var in program.inputs])

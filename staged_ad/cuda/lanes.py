@@ -13,9 +13,9 @@ from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import fits_a_thread
 from staged_ad.ir import Equation, Program
 from staged_ad.ir.lowerings import Sweep
+from staged_ad.ir.rewriting import Substitution
 from staged_ad.passes import optimize
 from staged_ad.passes.inline import inline_calls
-from staged_ad.passes.rewriting import Substitution
 from staged_ad.transforms.vmap import vmap_program
 
 DEEPEST = 3

@@ -19,8 +19,8 @@ import numpy as np
 
 from staged_ad.control.scan import scan
 from staged_ad.ir import ArrayType, Equation, Program, filled
+from staged_ad.ir.rewriting import Substitution
 from staged_ad.ir.types import INT64
-from staged_ad.passes.rewriting import Substitution
 from staged_ad.primitives.arithmetic import floor_div, maximum, minimum
 from staged_ad.primitives.indexing import gather
 from staged_ad.primitives.makers import add, mul, sub, typeof

@@ -113,14 +113,21 @@ class Equation:
             if isinstance(value, Program):
                 return rewrite(value)
             if isinstance(value, tuple):
-                return tuple([changed(part) for part in value])
+                parts = [changed(part) for part in value]
+                return value if _are_same(parts, value) else tuple(parts)
             return value
 
         params = {key: changed(value) for key, value in self.params.items()}
+        if _are_same(params.values(), self.params.values()):
+            return self
         return Equation(self.primitive, self.inputs, params, self.outputs, self.source)
 
     def with_inputs(self, inputs: Iterable[Atom]) -> Equation:
         return Equation(self.primitive, tuple(inputs), self.params, self.outputs, self.source)
+
+
+def _are_same(new: Iterable[Any], old: Iterable[Any]) -> bool:
+    return all(one is other for one, other in zip(new, old, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +155,13 @@ class Program:
             digest.update(piece)
             digest.update(b"\0")
         return digest.hexdigest()
+
+    def with_programs(self, rewrite: Callable[[Program], Program]) -> Program:
+        """The program with every program that its equations hold rewritten."""
+        equations = tuple([equation.with_programs(rewrite) for equation in self.equations])
+        if _are_same(equations, self.equations):
+            return self
+        return Program(self.inputs, equations, self.outputs, self.name)
 
     @cached_property
     def memo(self) -> dict[Any, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from staged_ad.ir import Atom, Equation, Program, Var, filled
 from staged_ad.ir.lowerings import Bounded
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 from staged_ad.primitives.arithmetic import lt, maximum, minimum
 from staged_ad.primitives.bounds import fits
 from staged_ad.primitives.makers import add, select, zeros

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from staged_ad.ir import Program
+from staged_ad.ir.cse import cse
 from staged_ad.passes.accumulate import accumulate
 from staged_ad.passes.assemble import assemble
 from staged_ad.passes.carries import carries
 from staged_ad.passes.complexes import complexes
-from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.factors import factors
 from staged_ad.passes.fission import fission
@@ -36,19 +36,12 @@ def optimize(program: Program) -> Program:
 
 def inner(program: Program) -> Program:
     """Bodies of loops and branches after every pass."""
-    return _inside(program, optimize)
+    return program.with_programs(optimize)
 
 
 def tidy(program: Program) -> Program:
     """Bodies after what the passes between `inner` and this one did to them."""
-    return _inside(program, lambda body: dce(cse(simplify(fold(body)))))
-
-
-def _inside(program: Program, rewrite: Callable[[Program], Program]) -> Program:
-    if not any(True for equation in program.equations for _ in equation.programs):
-        return program
-    equations = tuple([equation.with_programs(rewrite) for equation in program.equations])
-    return Program(program.inputs, equations, program.outputs, program.name)
+    return program.with_programs(lambda body: dce(cse(simplify(fold(body)))))
 
 
 PIPELINE: tuple[Callable[[Program], Program], ...] = (

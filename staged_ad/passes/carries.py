@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from staged_ad.control.regions import doubled, settled
 from staged_ad.ir import Equation, Program
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 
 
 def carries(program: Program) -> Program:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from staged_ad.control.layout import groups
 from staged_ad.control.scan import SCAN
 from staged_ad.ir import Atom, Equation, Program, Var
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 from staged_ad.primitives.makers import add
 from staged_ad.primitives.products import dot_general
 from staged_ad.tracing import building

@@ -10,7 +10,7 @@ import numpy as np
 
 from staged_ad.ir import Equation, Literal, Program
 from staged_ad.ir.lowerings import Alias, Map, View
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 
 LARGEST = 1024
 """Elements up to which a result is kept as a literal."""

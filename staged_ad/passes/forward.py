@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from staged_ad.ir import Atom, Equation, Literal, Primitive, Program, Source, Var
+from staged_ad.ir.rewriting import Substitution
 from staged_ad.ir.types import Shape
 from staged_ad.passes.dce import dce
-from staged_ad.passes.rewriting import Substitution
 from staged_ad.primitives.indexing import update
 from staged_ad.primitives.makers import add
 from staged_ad.primitives.shaping import _pad, _reshape, concatenate, slice_

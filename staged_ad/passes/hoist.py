@@ -10,7 +10,7 @@ from __future__ import annotations
 from staged_ad.control.regions import fixed_inputs, with_fixed
 from staged_ad.ir import Atom, Equation, Program, Var
 from staged_ad.ir.lowerings import Alias, Bounded, Index, Loop, Map, Sweep, View
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 
 
 def hoist(program: Program) -> Program:

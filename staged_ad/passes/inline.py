@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from staged_ad.ir import Equation, Program, Source, Var
 from staged_ad.ir.lowerings import Inlined
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 
 
 def inline_calls(program: Program) -> Program:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from staged_ad.control.regions import filled_xs, fixed_inputs
 from staged_ad.ir import Equation, Literal, Program
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 
 
 def propagate(program: Program) -> Program:

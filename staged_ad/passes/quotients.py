@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable
 
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var, filled
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 from staged_ad.primitives.arithmetic import div
 from staged_ad.primitives.makers import mul, neg
 

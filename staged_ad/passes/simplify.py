@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from staged_ad.ir import Atom, Equation, Literal, Primitive, Program, Var, filled
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.rewriting import Substitution
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import makers as m
 from staged_ad.primitives import products as d

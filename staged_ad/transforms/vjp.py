@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from staged_ad.ir import Program, filled
+from staged_ad.ir.cse import cse
 from staged_ad.tracing import building
 from staged_ad.tracing.trace import inline
 from staged_ad.transforms.jvp import jvp_program
@@ -18,12 +19,14 @@ from staged_ad.transforms.transpose import transpose_program
 
 
 def linearize_program(program: Program, active: Sequence[bool]) -> Split:
-    """``x -> y`` becomes ``x -> (y, r)`` and ``(r, x_dot) -> y_dot``.
+    """``x -> y`` becomes ``x -> (y, r)`` and ``(r, x_dot) -> y_dot``; what is equal is computed, and transposed, once.
+
+    Bodies of loops stay as they are: the halves of a checkpointed one have to fit (control/sweep.py).
 
     The outputs of the first half are all primal outputs, then the residuals; the second half gives the tangents
     of the floating-point outputs.
     """
-    both = jvp_program(program, active)
+    both = jvp_program(cse(program), active)
     split = partial_eval(both, [True] * len(program.inputs) + [False] * sum(active))
     return _tangents_unknown(split, len(program.outputs))
 

@@ -11,8 +11,8 @@ import numpy as np
 
 import staged_ad as sad
 from staged_ad.ir import Program, evaluate, verify
+from staged_ad.ir.cse import cse
 from staged_ad.passes.assemble import assemble
-from staged_ad.passes.cse import cse
 from staged_ad.passes.dce import dce
 from staged_ad.passes.factors import factors
 from staged_ad.passes.fold import fold

@@ -267,3 +267,21 @@ def test_inputs_and_results_share_no_memory():
         sad.linear_transpose(lambda x: x, x)(x)[0],
     ):
         assert not np.shares_memory(found, x)
+
+
+def test_reverse_mode_differentiates_once_what_is_computed_twice():
+    def minor(A: Any, row: int, columns: tuple[int, ...]) -> Any:
+        parts = [columns[:k] + columns[k + 1 :] for k in range(len(columns))]
+        rest = [minor(A, row + 1, part) if part else 1.0 for part in parts]
+        return sum((-1) ** k * A[row, c] * r for k, (c, r) in enumerate(zip(columns, rest, strict=True)))
+
+    def slopes(A: Any) -> Any:
+        return sad.grad(lambda A: minor(A, 0, tuple(range(len(A)))))(A)
+
+    def products(n: int) -> int:
+        program = sad.trace(slopes)(np.eye(n))
+        return sum(equation.primitive.name in ("mul", "scale") for equation in program.equations)
+
+    A = np.array([[2.0, 1.0, 0.5], [0.3, 1.0, -1.0], [1.0, 4.0, 2.0]])
+    assert_close(slopes(A), np.linalg.det(A) * np.linalg.inv(A).T)
+    assert products(6) < 3 * products(5)  # there are n 2**(n - 1) of them, and not n! e

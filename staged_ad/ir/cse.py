@@ -1,4 +1,4 @@
-"""cse: computes equal expressions once.
+"""cse: computes equal expressions once. A pass, and the first step of reverse mode: what is equal has one cotangent.
 
 Invariant: equations are equal when primitive, operands and parameters are; all primitives are pure.
 Start at ``cse``.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from staged_ad.ir import Atom, Literal, Program, Var
-from staged_ad.passes.rewriting import Substitution
+from staged_ad.ir.program import Atom, Literal, Program, Var
+from staged_ad.ir.rewriting import Substitution
 
 
 def cse(program: Program) -> Program:
@@ -25,6 +25,8 @@ def cse(program: Program) -> Program:
             continue
         seen[key] = equation.outputs
         kept.append(equation.with_inputs(inputs) if inputs != equation.inputs else equation)
+    if len(kept) == len(program.equations):
+        return program
     return Program(program.inputs, tuple(kept), substitution.atoms(program.outputs), program.name)
 
 

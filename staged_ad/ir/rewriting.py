@@ -1,4 +1,4 @@
-"""What passes share: replacing variables.
+"""Replacing variables, as passes do.
 
 Invariant: a substitution maps variables of the old program to atoms of the new one.
 Start at ``Substitution``.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from staged_ad.ir import Atom, Var
+from staged_ad.ir.program import Atom, Var
 
 
 class Substitution(dict[Var, Atom]):
