@@ -185,15 +185,17 @@ def close(one: Any, two: Any, slack: Any, low: bool) -> bool:
     return bool(np.all(np.abs(one - two) <= tolerance * (np.abs(two) + 1e-2 * scale) + slack + tiny))
 
 
-def nudged(y: Any, rng: np.random.Generator, low: bool) -> Any:
-    """`y` with other last digits."""
+def nudged(y: Any, rng: np.random.Generator, low: bool, computed: bool = False) -> Any:
+    """`y` with other last digits; of what is `computed`, zeros may be differences of large numbers."""
     if isinstance(y, tuple):
-        return tuple(nudged(part, rng, low) for part in y)
+        return tuple(nudged(part, rng, low, computed) for part in y)
     if getattr(y, "dtype", np.dtype(int)).kind not in "fc":
         return y
     eps = 2e-7 if low else 1e-15
     with np.errstate(all="ignore"):
-        return (y * (1 + eps * rng.integers(-2, 3, np.shape(y)))).astype(y.dtype)
+        largest = np.max(np.abs(y[np.isfinite(y)]), initial=1.0) if computed else 0.0
+        moved = y * (1 + eps * rng.integers(-2, 3, np.shape(y))) + eps / 4 * largest * rng.integers(-1, 2, np.shape(y))
+        return moved.astype(y.dtype)
 
 
 def in_order(y: Any) -> Any:
