@@ -208,7 +208,9 @@ def explained(one: Any, two: Any, others: Sequence[Any], low: bool) -> bool:
     others = [o for o in others if o.shape == two.shape]
     if two.dtype.kind not in "fc":
         return bool(np.all((one == two) | _anywhere(o != two for o in others)))
-    steady = ~_anywhere(np.isfinite(o) != np.isfinite(two) for o in others) & np.ones(two.shape, bool)
+    with np.errstate(all="ignore"):
+        jumps = [(np.isfinite(o) != np.isfinite(two)) | (abs(o - two) > 1e-3 * (1 + abs(two))) for o in others]
+    steady = ~_anywhere(jumps) & np.ones(two.shape, bool)
     one, two, others = one[steady], two[steady], [o[steady] for o in others]
     finite = np.isfinite(two)
     moved = max((float(np.max(np.abs(o[finite] - two[finite]), initial=0.0)) for o in others), default=0.0)
