@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import scipy.linalg
@@ -160,6 +161,8 @@ PROMOTIONS: dict[str, Callable[[Any], Any]] = {
     "erf": lambda x: scipy.special.erf(x),
     "logsumexp": lambda x: scipy.special.logsumexp(x),
     "rfft": np.fft.rfft,
+    "irfft": np.fft.irfft,
+    "hfft": np.fft.hfft,
     "matmul": lambda x: np.outer(x, x) @ x,
     "astype": lambda x: np.arange(37).astype(np.float16) * x.astype("e"),
     "interp": lambda x: np.interp(x, np.arange(4.0), np.arange(4.0) ** 2),
@@ -337,6 +340,17 @@ def test_the_users_own_functions_are_given_float16():
     f = sad.jit(lambda x: sad.pure_callback(double, sad.ShapeDtypeStruct((37,), HALF), x) + x)
     assert_bits(f(X), X * 2 + X)
     assert set(seen) == {HALF}
+
+
+def test_numba_has_no_float16():
+    double = numba.njit(lambda x: x * 2)
+    for f in (
+        lambda: sad.numba_function(lambda x: x * 2, X),
+        lambda: sad.numba_call(double, sad.ShapeDtypeStruct((37,)), X),
+        lambda: sad.numba_call(double, np.float16, 1.0),
+    ):
+        with pytest.raises(DTypeError, match=r"Numba has no float16.*x.astype\(np.float32\)"):
+            f()
 
 
 def test_programs_are_pickled():
