@@ -17,6 +17,7 @@ from typing import Any
 
 from staged_ad.control.layout import chosen, others
 from staged_ad.control.masked import PLAIN, simple
+from staged_ad.control.regions import entries
 from staged_ad.control.scan import scan
 from staged_ad.ir import Equation, Program
 from staged_ad.ir.lowerings import Branch, Entries, Gather, Loop
@@ -118,8 +119,8 @@ def _plain(program: Program) -> bool:
 
 
 def is_little(equation: Equation) -> bool:
-    """Whether what an operation gives, of a ragged array one entry, is little enough for a thread of a device."""
-    return all(math.prod(n for n in var.type.shape if n != RAGGED) <= THREAD for var in equation.outputs)
+    """Whether what an operation gives, a loop in one step, is little enough for a thread of a device."""
+    return all(math.prod(n for n in type.shape if n != RAGGED) <= THREAD for type in entries(equation))
 
 
 def _data_dependent(equation: Equation) -> bool:

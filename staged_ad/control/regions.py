@@ -13,7 +13,7 @@ from staged_ad.control.scan import SCAN
 from staged_ad.control.sweep_run import fixed_operands, with_consts
 from staged_ad.control.switch import SWITCH
 from staged_ad.control.while_loop import WHILE
-from staged_ad.ir import Atom, Equation, Literal, Program, Var
+from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
 from staged_ad.ir.lowerings import Sweep
 
 
@@ -133,6 +133,16 @@ def stacked_results(equation: Equation) -> list[tuple[Atom, Var]]:
     else:
         return []
     return list(zip(params["body"].outputs[carries:], equation.outputs[first:], strict=True))
+
+
+def entries(equation: Equation) -> list[ArrayType]:
+    """The types of what an operation gives, of a loop those of one step; without what a checkpointed one stores."""
+    if isinstance(equation.primitive.lower, Sweep):
+        params = equation.params
+        program: Program = params["adjoint"] if "adjoint" in params else params["advance"]
+        return program.output_types
+    stacked: dict[Atom, Atom] = {outside: inside for inside, outside in stacked_results(equation)}
+    return [stacked.get(var, var).type for var in equation.outputs]
 
 
 def doubled(equation: Equation) -> list[tuple[Var, Atom]]:

@@ -6,7 +6,7 @@ Start at ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from staged_ad.ir import Equation
@@ -14,6 +14,7 @@ from staged_ad.ir.program import Source
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
 from staged_ad.lowering.regions import MatrixProduct
 from staged_ad.lowering.storage import Place
+from staged_ad.lowering.sweep_plan import SweepPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +89,28 @@ class Choose:
     blocks: Sequence[Sequence[Action]]
 
 
-Action = Launch | Product | Move | Ask | Outside | Count | Repeat | Choose
+@dataclass(frozen=True, slots=True)
+class Retrace:
+    """A run of a checkpointed loop: its programs by name run in the order of a table; `places` as those of a loop."""
+
+    plan: SweepPlan
+    places: Mapping[str, Place]
+    blocks: Mapping[str, Sequence[Action]]
+
+
+Action = Launch | Product | Move | Ask | Outside | Count | Repeat | Choose | Retrace
+
+
+def all_actions(actions: Sequence[Action]) -> Iterator[Action]:
+    """These, and those inside of loops and branches."""
+    for action in actions:
+        yield action
+        match action:
+            case Repeat():
+                yield from all_actions([*action.test, *action.body])
+            case Choose():
+                yield from all_actions([inner for block in action.blocks for inner in block])
+            case Retrace():
+                yield from all_actions([inner for block in action.blocks.values() for inner in block])
+            case _:
+                pass

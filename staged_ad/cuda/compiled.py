@@ -6,14 +6,14 @@ Start at ``DeviceCompiled.run``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from staged_ad.cuda import devices, libdevice, target
-from staged_ad.cuda.actions import Action, Choose, Repeat
+from staged_ad.cuda.actions import Repeat, all_actions
 from staged_ad.cuda.device import Device
 from staged_ad.cuda.loaded import Loaded
 from staged_ad.cuda.program import emit
@@ -62,7 +62,8 @@ class DeviceCompiled:
     def grows(self) -> bool:
         """Whether loops keep values whose number is known only when they have run."""
         return self.module.grows or any(
-            loop.plan.length is None and loop.plan.ys for loop in _loops(self.module.actions)
+            isinstance(action, Repeat) and action.plan.length is None and action.plan.ys
+            for action in all_actions(self.module.actions)
         )
 
     def donors(self, donated: Collection[int]) -> dict[int, int]:
@@ -97,7 +98,9 @@ class DeviceCompiled:
             if loaded is None:
                 loaded = self._loaded[key] = Loaded(self.module, device)
             return loaded(values)
-        except device.errors as error:
+        except Exception as error:
+            if not device.caused(error):
+                raise
             raise device.explained(error) from error
 
     def __call__(self, *values: Any) -> list[Any]:
@@ -133,17 +136,3 @@ def _taken(leaf: Any, expected: ArrayType, device: Device) -> Any:
         return np.asarray(leaf, expected.dtype)
     array = leaf if isinstance(leaf, np.ndarray) else device.adopted(leaf)
     return array if array.shape == expected.shape and array.dtype == expected.dtype else NotImplemented
-
-
-def _loops(actions: Sequence[Action]) -> Iterator[Repeat]:
-    """The loops among actions, those inside of others too."""
-    for action in actions:
-        match action:
-            case Repeat():
-                yield action
-                yield from _loops([*action.test, *action.body])
-            case Choose():
-                for block in action.blocks:
-                    yield from _loops(block)
-            case _:
-                pass

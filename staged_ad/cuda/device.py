@@ -128,16 +128,20 @@ class Device:
         """What the driver loads."""
         return target.ptx(module.text, self.capability).encode()
 
+    def caused(self, error: Exception) -> bool:
+        """Whether an error is CuPy's: of the runtime and the driver, or of a library such as cuSOLVER."""
+        return isinstance(error, self.errors) or type(error).__module__.startswith("cupy")
+
     def explained(self, error: Exception) -> DeviceError:
         """The error of this package for one of CuPy's."""
         said = f"{type(error).__name__}: {error}"
-        if isinstance(error, MemoryError):
+        if isinstance(error, MemoryError) or "ALLOC_FAILED" in said:
             return DeviceError(
                 f"the memory of the GPU is full ({said}): drop arrays that are of no use (del x), give the memory that "
                 "CuPy keeps back with cupy.get_default_memory_pool().free_all_blocks(), work on fewer items at once, "
                 "or let a scan keep less for reverse mode: scan(..., checkpoint=n)"
             )
-        if isinstance(error, ImportError):
+        if isinstance(error, ImportError) or said.startswith(("NVRTC", "CompileException")):
             return DeviceError(f"a library of CUDA lacks ({said}); write: {_INSTALL}")
         if any(word in said for word in ("PTX", "NO_BINARY", "INVALID_IMAGE", "InsufficientDriver")):
             return DeviceError(

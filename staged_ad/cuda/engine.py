@@ -7,7 +7,6 @@ Start at ``DeviceEngine``; the protocol is in executor.py.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +33,6 @@ class DeviceEngine:
         self._module = library.cuda.Module()
         self._module.load(image)
         self._kernels: dict[str, Any] = {}
-        self._recording = threading.Lock()
 
     def launch(self, kernel: str, total: int, addresses: Sequence[int]) -> None:
         function = self._kernels.get(kernel)
@@ -68,16 +66,16 @@ class DeviceEngine:
     def outside(self, equation: Equation, operands: Sequence[Any], results: Sequence[Any]) -> None:
         of, params = equation.params["of"], dict(equation.params["params"])
         function = functions.find(of, params, operands)
-        if function is not None:
-            values = function(self._library, *operands, **params)
-            for result, value in zip(results, values, strict=True):
+        values = None if function is None else function(self._library, *operands, **params)
+        if values is None:
+            found = of.evaluate(*[self._fetched(operand) for operand in operands], **params)
+            values = found if of.multiple_results else [found]
+        for result, value in zip(results, values, strict=True):
+            if isinstance(value, self._library.ndarray):
                 result[...] = value
-            return
-        fetched = [self._fetched(operand) for operand in operands]
-        found = of.evaluate(*fetched, **params)
-        for result, value in zip(results, found if of.multiple_results else [found], strict=True):
-            source = np.array(value, result.dtype, order="C")
-            self._copy(result.data.ptr, source.ctypes.data, source.nbytes, TO_DEVICE)
+            else:
+                source = np.array(value, result.dtype, order="C")
+                self._copy(result.data.ptr, source.ctypes.data, source.nbytes, TO_DEVICE)
 
     def _fetched(self, view: Any) -> np.ndarray[Any, Any]:
         array = np.empty(view.shape, view.dtype)
@@ -111,7 +109,7 @@ class DeviceEngine:
         """What asks the device for all of `work` at once, a CUDA graph; None where it cannot be recorded."""
         cuda = self._library.cuda
         stream = cuda.Stream(non_blocking=True)
-        with self._recording, stream:
+        with stream:
             stream.begin_capture()
             try:
                 work()

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from staged_ad.control.budget import LIMIT, tape_overflow
 from staged_ad.cuda import tape
-from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
+from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat, Retrace
 from staged_ad.cuda.program import DeviceModule
+from staged_ad.cuda.retracing import retrace
 from staged_ad.cuda.tape import EXHAUSTED, FIRST
 from staged_ad.ir import ArrayType, Equation
 from staged_ad.ir.program import Source
@@ -112,10 +114,14 @@ class Executor:
                 case Repeat():
                     if found := self._repeat(action, scope):
                         return found
+                case Retrace():
+                    inner = scope.inside({name: at(place) for name, place in action.places.items()})
+                    if found := retrace(action, inner.places, engine, partial(self._block, scope=inner)):
+                        return found
                 case Choose():
                     chosen = min(max(self._number(at(action.index)), 0), len(action.blocks) - 1)
-                    inner = {name: at(place) for name, place in action.places.items()}
-                    if found := self._block(action.blocks[chosen], scope.inside(inner)):
+                    inner = scope.inside({name: at(place) for name, place in action.places.items()})
+                    if found := self._block(action.blocks[chosen], inner):
                         return found
         return 0
 

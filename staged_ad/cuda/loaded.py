@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.cuda.actions import Ask
+from staged_ad.cuda.actions import Ask, all_actions
 from staged_ad.cuda.device import Device
 from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.replaying import Replaying
@@ -32,7 +32,7 @@ class Loaded:
         self._constants = [device.ready(device.sent(constant)) for constant in module.storage.constants]
         device.wait()  # the next call may be in the order of another stream
         self._room = aligned(module.storage.workspace)  # behind it is the status
-        self._asks = any(isinstance(action, Ask) for action in module.actions)
+        self._asks = any(isinstance(action, Ask) for action in all_actions(module.actions))
 
     def __call__(self, values: Sequence[Any]) -> Any:
         """A status, the output or a tuple of them."""

@@ -1,4 +1,5 @@
-"""Operations that have no code for the device: they are computed from whole arrays, outside of kernels.
+"""Operations that have no code for the device, or none that is good: they are computed from whole arrays, outside of
+kernels.
 
 Whether there is code is found out by writing it: a function that libdevice lacks, or a routine of LAPACK, has none.
 
@@ -12,9 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from staged_ad.cuda.libdevice import Libdevice
+from staged_ad.cuda.library import is_long
 from staged_ad.errors import LoweringError
 from staged_ad.ir import Equation, Program
-from staged_ad.ir.lowerings import Kernel, Map, Sweep
+from staged_ad.ir.lowerings import Kernel, Map
 from staged_ad.lowering.calls import Functions
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.kernels import KernelWriter
@@ -29,7 +31,7 @@ def outside(program: Program) -> Program:
 
 def _marked(equation: Equation) -> Equation:
     equation = equation.with_programs(outside)
-    if _has_code(equation):
+    if _has_code(equation) and not is_long(equation):
         return equation
     params = {"of": equation.primitive, "params": tuple(equation.params.items())}
     return replace(equation, primitive=primitives.outside, params=params)
@@ -52,8 +54,6 @@ def _has_code(equation: Equation) -> bool:
                 rule.emit(kernel, **equation.params)
             except LoweringError:
                 return False
-        case Sweep():
-            return False
     return all(name.startswith(("llvm.", "__nv_")) for name in externals.declarations)
 
 

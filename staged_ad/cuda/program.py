@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat
+from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat, Retrace
 from staged_ad.cuda.geometry import Geometry
+from staged_ad.cuda.halves import halved
 from staged_ad.cuda.interleaving import interleave
 from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
 from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import DevicePlanner, is_small
 from staged_ad.cuda.row_threads import rows_text
+from staged_ad.cuda.sharing import shared
 from staged_ad.cuda.tape import TAPE
 from staged_ad.cuda.threads import Threads
 from staged_ad.cuda.writer import ThreadWriter
@@ -25,8 +27,9 @@ from staged_ad.lowering.calls import STATUS, Functions, RegionText, guard_lines
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.opaque import opaque_text
 from staged_ad.lowering.plan import BranchPlan, LoopPlan
-from staged_ad.lowering.regions import Copy, MatrixProduct, Nest, Opaque, Rows
+from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Rows, Store
 from staged_ad.lowering.storage import Places, Storage, assign, nbytes
+from staged_ad.lowering.sweep_plan import SweepPlan
 from staged_ad.lowering.values import Externals
 from staged_ad.native.failures import Failure
 from staged_ad.native.tape import GROW, RELEASE
@@ -50,7 +53,7 @@ class DeviceModule:
 
 def emit(program: Program, geometry: Geometry) -> DeviceModule:
     """The kernels of a traced program."""
-    block = make_block(outside(optimize(in_step(program))), DevicePlanner(geometry))
+    block = make_block(halved(outside(shared(optimize(in_step(program))))), DevicePlanner(geometry))
     interleave(block)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals(precise=True, library=Libdevice()), nest_text, opaque_text, asks=False, room=64)
@@ -90,7 +93,8 @@ class _Writer:
         region = step.region
         match region:
             case Nest():
-                return self._launched(nest_text(step, storage, self.functions, False))
+                asked = self.asked() if _picks_from_nothing(region) else []  # no index is inside
+                return [*asked, *self._launched(nest_text(step, storage, self.functions, False))]
             case Rows():
                 return self._launched(rows_text(step, region, storage.place, self.functions))
             case MatrixProduct():
@@ -127,6 +131,8 @@ class _Writer:
                 return [self._repeat(region, storage)]
             case lowerings.Branch() if not is_small(equation):
                 return [self._choose(region, storage)]
+            case lowerings.Sweep() if not is_small(equation):
+                return [self._retrace(region, storage)]
             case _:
                 text = self.functions.opaque(step, storage.place, self.functions)
                 self.guarded = self.guarded or text.may_fail
@@ -152,6 +158,13 @@ class _Writer:
             test,
             body,
         )
+
+    def _retrace(self, region: Opaque, storage: Places) -> Retrace:
+        plan = region.plan
+        assert isinstance(plan, SweepPlan)
+        places = {name: storage.place(atom) for name, atom in plan.atoms(region).items()}
+        blocks = {name: [*self.block(block, plan.scopes[name]), *self.asked()] for name, block in plan.blocks.items()}
+        return Retrace(plan, places, blocks)
 
     def _choose(self, region: Opaque, storage: Places) -> Choose:
         plan, equation = region.plan, region.equation
@@ -193,6 +206,12 @@ class _Writer:
             "}",
         ]
         return "\n".join(lines)
+
+
+def _picks_from_nothing(nest: Nest) -> bool:
+    """Whether elements of an array that has none are read or written, at computed places."""
+    accesses = [node for node in (*nest.nodes, *nest.stores) if isinstance(node, Load | Store)]
+    return any(access.address.nodes and not access.array.type.size for access in accesses)
 
 
 def _guard_text(equation: Equation, storage: Places) -> RegionText:

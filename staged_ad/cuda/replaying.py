@@ -10,15 +10,17 @@ Start at ``Replaying.__call__``.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from staged_ad.cuda.actions import Action, Ask, Launch, Move, Product, Repeat
+from staged_ad.cuda.actions import Action, Ask, Launch, Move, Product, Repeat, Retrace
 from staged_ad.cuda.executor import Engine, Executor
 from staged_ad.cuda.program import DeviceModule
+from staged_ad.cuda.retracing import retraced
 
 KEPT = 8
 """Sets of addresses that one program has recordings for; that used longest ago goes first."""
@@ -45,11 +47,13 @@ class Replaying:
         self._executor = Executor(module, engine)
         self._parts = [] if module.grows else _parts(module, engine)
         self._seen: OrderedDict[Slots, list[Replay | None] | None] = OrderedDict()
+        self._one = threading.Lock()  # threads that call one program record one after another
 
     def __call__(self, slots: Sequence[int], status: int) -> int:
         """Run with these addresses; returns the status at the end."""
         parts = self._parts
-        replays = self._replays(parts, slots, status) if parts else None
+        with self._one:
+            replays = self._replays(parts, slots, status) if parts else None
         if replays is None:
             return self._executor.run(slots, status)
         for part, replay in zip(parts, replays, strict=True):
@@ -106,6 +110,11 @@ def _steps(actions: Sequence[Action]) -> int | None:
                 if inside is None or plan.length is None or not counted:
                     return None
                 total += plan.length * inside + len(plan.carry)
+            case Retrace(plan, _, blocks):
+                inner = {name: _steps(block) for name, block in blocks.items()}
+                if plan.length is None or any(steps is None for steps in inner.values()):
+                    return None
+                total += retraced(plan, {name: steps or 0 for name, steps in inner.items()})
             case _:
                 return None
     return total

@@ -18,8 +18,9 @@ from staged_ad.ir import ArrayType, Var
 from staged_ad.ir.lowerings import ArgFold
 from staged_ad.ir.types import FLOAT16
 from staged_ad.lowering.blocks import Step, joining
-from staged_ad.lowering.regions import Constant, Load, Nest
+from staged_ad.lowering.regions import Constant, Load, Nest, Store
 from staged_ad.lowering.schedule import Schedule, merged, ordered_dimensions, vector_dimension
+from staged_ad.lowering.storage import ALIGNMENT, nbytes
 
 WARP = 32
 TERMS = 8
@@ -74,9 +75,12 @@ class Threads(Schedule):
         return self.nest.domain[dim] // at_once
 
 
-def spread(nest: Nest, geometry: Geometry) -> list[Step]:
-    """What runs for a nest: itself, and where sums are cut into parts, the nests that add these up."""
-    plan = _threads(merged(nest), geometry)
+def spread(nest: Nest, geometry: Geometry, inside: bool = False) -> list[Step]:
+    """What runs for a nest: itself, and where sums are cut into parts, the nests that add these up.
+
+    `inside` of a loop an array may begin anywhere: it may be an entry of a stack, or lie in a slot.
+    """
+    plan = _threads(merged(nest), geometry, inside)
     step = Step(plan.nest, [plan])
     if not plan.partial:
         return [step]
@@ -84,7 +88,7 @@ def spread(nest: Nest, geometry: Geometry) -> list[Step]:
     for fold in plan.nest.reduces:
         partial = Var(ArrayType((plan.parts, fold.array.type.size), fold.array.type.dtype))
         step.partials[fold.array] = partial
-        steps += spread(joining(fold, partial), geometry)
+        steps += spread(joining(fold, partial), geometry, inside)
     return steps
 
 
@@ -96,7 +100,7 @@ def alone(nest: Nest) -> list[Step]:
     return [Step(nest, [Threads(nest, loops, None, 1, 1, None, None, 1, 0, False)])]
 
 
-def _threads(nest: Nest, geometry: Geometry) -> Threads:
+def _threads(nest: Nest, geometry: Geometry, inside: bool) -> Threads:
     ordered = ordered_dimensions(nest)
     near = vector_dimension(nest)
     free = [dim for dim in range(len(nest.domain)) if dim not in nest.reduced | ordered]
@@ -113,7 +117,7 @@ def _threads(nest: Nest, geometry: Geometry) -> Threads:
         inner.remove(split)
         inner.append(split)
     loops = (*sorted(ordered - nest.reduced), *inner)
-    lanes = 1 if near is None or near in ordered else _lanes(nest, near, geometry)
+    lanes = 1 if near is None or near in ordered else _lanes(nest, near, geometry, inside)
     vector = near if lanes > 1 else None
     plan = Threads(nest, loops, vector, lanes, 1, vector, None, 1, 0, False)
     plan.spread, plan.split, plan.team = tuple(free), split, team
@@ -157,7 +161,7 @@ def _parts(nest: Nest, split: int | None, team: int, points: int, geometry: Geom
     return (cut, parts, each) if parts >= WORTH else (None, 1, 1)
 
 
-def _lanes(nest: Nest, near: int, geometry: Geometry) -> int:
+def _lanes(nest: Nest, near: int, geometry: Geometry, inside: bool) -> int:
     """Elements that a thread handles at once: as many as it loads at once, where all of them lie side by side."""
     dtypes = [node.dtype for node in nest.nodes if not isinstance(node, Constant) and node.dtype.kind != "b"]
     if FLOAT16 in dtypes:  # the float32 between them is not in memory
@@ -172,14 +176,23 @@ def _lanes(nest: Nest, near: int, geometry: Geometry) -> int:
     affines = [node.address for node in nest.nodes if isinstance(node, Load)]
     affines += [store.address for store in nest.stores]
     steps = {affine.coefficient(near) for affine in affines}
-    while lanes > 1 and (nest.domain[near] % lanes or steps - {0, 1} or not _aligned(nest, near, lanes)):
+    while lanes > 1 and (nest.domain[near] % lanes or steps - {0, 1} or not _aligned(nest, near, lanes, inside)):
         lanes //= 2
     return lanes
 
 
-def _aligned(nest: Nest, near: int, lanes: int) -> bool:
+def _aligned(nest: Nest, near: int, lanes: int, inside: bool) -> bool:
     """Whether every vector begins at a multiple of its length."""
-    affines = [node.address for node in nest.nodes if isinstance(node, Load)]
-    affines += [store.address for store in nest.stores]
-    moving = [affine for affine in affines if affine.coefficient(near)]
-    return not any(affine.offset % lanes or any(c % lanes for d, c in affine.terms if d != near) for affine in moving)
+    moving = [
+        (access.array, access.address)
+        for access in (*nest.nodes, *nest.stores)
+        if isinstance(access, Load | Store) and access.address.coefficient(near)
+    ]
+    if inside and not all(_begins_well(array.type) for array, _ in moving):
+        return False
+    return not any(at.offset % lanes or any(c % lanes for d, c in at.terms if d != near) for _, at in moving)
+
+
+def _begins_well(type: ArrayType) -> bool:
+    """Whether one after the other of such arrays, or one between others in a slot, begins where threads can load."""
+    return nbytes(type) % MEMORY_BYTES == 0 and nbytes(type) >= ALIGNMENT

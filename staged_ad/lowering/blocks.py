@@ -109,6 +109,10 @@ class Planner(Protocol):
     def stack(self) -> bool:
         """Whether the values of a block inside of another may lie on the stack."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether what follows runs even where a check has failed."""
+
     def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom], /) -> list[Region]:
         """`regions`, some of which may have become one."""
 
@@ -129,6 +133,7 @@ class Host:
     """Chunks for threads, and blocks of rows that stay in the cache."""
 
     stack = True
+    goes_on = False
     grouped = staticmethod(grouped)
 
     def pieces(self, equation: Equation, items: int, cost: float) -> int:
@@ -149,7 +154,7 @@ HOST = Host()
 
 
 def make_block(program: Program, planner: Planner = HOST) -> Block:
-    fused = fuse(late(canonical(checked(program))))
+    fused = fuse(late(canonical(checked(program, planner.goes_on))))
     mine = _temporaries(fused)
     regions = planner.grouped(fused.regions, [*fused.program.outputs, *fused.copies.values()])
     steps = [step for region in regions for step in _steps(region, mine, planner)]

@@ -38,7 +38,7 @@ def plan_region(region: Opaque, dies: bool, pieces: Pieces, stack: bool) -> None
         region.plan = BranchPlan(region, Scope(stack=stack))
         region.scratch = scratch(region.plan.scope.work)
     elif isinstance(region.equation.primitive.lower, Sweep):
-        region.plan = SweepPlan(region)
+        region.plan = SweepPlan(region, stack)
         region.plan.overwrites = dies
         region.scratch = scratch(region.plan.bytes)
     elif isinstance(region.equation.primitive.lower, Kernel):

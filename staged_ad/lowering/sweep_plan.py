@@ -6,29 +6,33 @@ Start at ``SweepPlan``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from staged_ad.control.sweep_plan import Layout
 from staged_ad.control.sweep_run import Backward, Forward, backward_operands, forward_operands
-from staged_ad.ir import ArrayType, Literal, Program, Var
+from staged_ad.ir import ArrayType, Atom, Literal, Program, Var
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.scope import Scope, aligned, in_place
-from staged_ad.lowering.storage import Place, nbytes
+from staged_ad.lowering.storage import ALIGNMENT, Place, nbytes
 
 if TYPE_CHECKING:
     from staged_ad.lowering.blocks import Block
 
 
 class SweepPlan:
-    """A run forwards or backwards: its programs by name, their scopes, and where its working memory lies."""
+    """A run forwards or backwards: its programs by name, their scopes, and where its working memory lies.
 
-    def __init__(self, region: Opaque) -> None:
+    With `stack`, numbers and little arrays that live in one iteration lie on the stack.
+    """
+
+    def __init__(self, region: Opaque, stack: bool) -> None:
         params: dict[str, Any] = dict(region.equation.params)
         names = [key for key, value in params.items() if isinstance(value, Program)]
         self.params = params
         self.blocks: dict[str, Block] = dict(zip(names, region.blocks, strict=True))
-        self.scopes = {name: Scope() for name in names}
+        self.scopes = {name: Scope(stack=stack) for name in names}
+        self.stack = stack
         self.literals: list[Literal] = []
         self.layout: Layout = params["layout"]
         self.length: int | None = params["length"]
@@ -73,6 +77,18 @@ class SweepPlan:
         return [atom.type for atom in self.parts.back_carry]
 
     @property
+    def pairs(self) -> dict[str, tuple[int, int]]:
+        """Where the two buffers lie between which a state ``%cur0``, or a cotangent ``%back.cur0``, alternates."""
+        types = {f"%cur{k}": type for k, type in enumerate(self.state_types)}
+        types |= {f"%back.cur{k}": self.back_types[k] for k in self.turns}
+        found, offset = {}, self.work
+        for name, type in types.items():
+            size = aligned(nbytes(type))
+            found[name] = offset, offset + size
+            offset += 2 * size
+        return found
+
+    @property
     def buffers(self) -> int:
         """Bytes before the slots."""
         pairs = [*self.state_types, *(self.back_types[k] for k in self.turns)]
@@ -80,8 +96,45 @@ class SweepPlan:
 
     @property
     def bytes(self) -> int:
+        """The last of them say whether the loop goes on, where that has no cell."""
         copied = self.layout.bytes if self.backward and not self.overwrites else 0
-        return self.buffers + copied
+        test = ALIGNMENT if "cond" in self.blocks and not self.stack else 0
+        return aligned(self.buffers + copied) + test
+
+    # -- operands and results -----------------------------------------------------------------------------------
+
+    def atoms(self, region: Opaque) -> dict[str, Atom]:
+        """What the region reads and writes outside, by the names that it has inside."""
+        outputs, parts = region.equation.outputs, self.parts
+        found: dict[str, Atom | None] = {"%work": region.scratch}
+
+        def add(name: str, atoms: Iterable[Atom]) -> None:
+            found.update((f"{name}{k}", atom) for k, atom in enumerate(atoms))
+
+        add("%lit", self.literals)
+        add("%advance.const", parts.consts)
+        add("%tape.const", parts.tape_consts)
+        add("%xs", parts.xs)
+        add("%count.at", parts.trips)
+        found["%table"] = parts.table
+        if isinstance(parts, Forward):
+            carries, counted = len(parts.carry), int("cond" in self.blocks)
+            add("%init", parts.carry)
+            add("%result", outputs[:carries])
+            add("%trips", outputs[carries : carries + counted])
+            add("%ys", outputs[carries + counted : -1])
+            add("%test", parts.cond)
+            found["%slots"] = outputs[-1]
+        else:
+            carries = len(parts.back_carry)
+            add("%init", parts.state)
+            add("%back", parts.back_consts)
+            add("%back.xs", parts.back_xs)
+            add("%back.init", parts.back_carry)
+            add("%out", outputs[:carries])
+            add("%back.ys", outputs[carries:])
+            found["%cache"] = parts.cache
+        return {name: atom for name, atom in found.items() if atom is not None}
 
     # -- places -------------------------------------------------------------------------------------------------
 
@@ -102,7 +155,8 @@ class SweepPlan:
         _put(scope.places, inputs[:consts], "%test{}")
         _put(scope.places, inputs[consts:], "%cond.in{}")
         scope.places[block.outputs[0]] = Place("%going")
-        scope.add_cell("%going", block.outputs[0].type)
+        if self.stack:
+            scope.add_cell("%going", block.outputs[0].type)
 
     def _place_adjoint(self, parts: Backward) -> None:
         block, places = self.blocks["adjoint"], self.scopes["adjoint"].places

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from staged_ad.control.budget import tape_overflow
-from staged_ad.ir import UNKNOWN, Atom, Var
+from staged_ad.ir import UNKNOWN
 from staged_ad.lowering.calls import ARENA, STATUS, Calls, Functions, RegionText, Resolve
 from staged_ad.lowering.nest import REGION
 from staged_ad.lowering.regions import Opaque
-from staged_ad.lowering.scope import aligned, freed
+from staged_ad.lowering.scope import freed
 from staged_ad.lowering.storage import Place, nbytes
 from staged_ad.lowering.sweep_plan import SweepPlan
 from staged_ad.native.tape import RELEASE
@@ -37,40 +37,26 @@ class StepWriter:
 
     # -- operands -----------------------------------------------------------------------------------------------
 
-    def common(self, carry: Sequence[Atom], xs: Sequence[Atom], ys: Sequence[Var]) -> None:
-        """Pointers to operands and results, and the buffers between which states alternate."""
+    def common(self) -> None:
+        """Pointers to operands and results, and the buffers between which states and cotangents alternate."""
         plan = self.plan
-        for k, literal in enumerate(plan.literals):
-            self.pointer(f"%lit{k}", self.resolve(literal))
-        for k, atom in enumerate(plan.parts.consts):
-            self.pointer(f"%advance.const{k}", self.resolve(atom))
-        for k, atom in enumerate(plan.parts.tape_consts):
-            self.pointer(f"%tape.const{k}", self.resolve(atom))
-        for k, atom in enumerate(xs):
-            self.pointer(f"%xs{k}", self.resolve(atom))
-        for k, var in enumerate(ys):
-            self.pointer(f"%ys{k}", self.resolve(var))
-        if self.region.scratch is not None:
-            self.pointer("%work", self.resolve(self.region.scratch))
-        offset = plan.work
-        for k, atom in enumerate(carry):
-            first = self.pointer(f"%init{k}", self.resolve(atom))
-            offset = self.pair(f"%a{k}", f"%b{k}", offset, nbytes(atom.type))
-            self.allocas.append(f"  %cur{k} = alloca ptr, align 8")
-            self.entry.append(f"  store ptr {first}, ptr %cur{k}")
-        self.buffers = offset
-        trips = plan.parts.trips
-        if trips:
-            self.entry.append(f"  %count = load i64, ptr {self.pointer('%count.at', self.resolve(trips[0]))}")
+        for name, atom in plan.atoms(self.region).items():
+            self.pointer(name, self.resolve(atom))
+        for name, offsets in plan.pairs.items():
+            for buffer, offset in zip(("a", "b"), offsets, strict=True):
+                self.entry.append(f"  {self.buffer(name, buffer)} = getelementptr i8, ptr %work, i64 {offset}")
+            self.allocas.append(f"  {name} = alloca ptr, align 8")
+            self.entry.append(f"  store ptr {name.replace('cur', 'init')}, ptr {name}")
+        if plan.parts.trips:
+            self.entry.append("  %count = load i64, ptr %count.at0")
         elif plan.length is not None:
             self.entry.append(f"  %count = add i64 0, {plan.length}")
         self.cell("%now", "0")
 
-    def pair(self, a: str, b: str, offset: int, size: int) -> int:
-        for name in (a, b):
-            self.entry.append(f"  {name} = getelementptr i8, ptr %work, i64 {offset}")
-            offset += aligned(size)
-        return offset
+    @staticmethod
+    def buffer(current: str, which: str) -> str:
+        """The register of one of the two buffers of ``%cur0``."""
+        return current.replace("cur", f"{which}.")
 
     def pointer(self, name: str, place: Place) -> str:
         """A register with an address that comes through the table of the call."""
@@ -91,7 +77,7 @@ class StepWriter:
         """Iteration %{name}.k plain: the next state goes to the buffer that is not current."""
         self.index(name)
         for k in range(len(self.plan.state_types)):
-            self.lines += self.turned(f"%{name}.in{k}", f"%{name}.to{k}", f"%cur{k}", f"%a{k}", f"%b{k}")
+            self.lines += self.turned(f"%{name}.in{k}", f"%{name}.to{k}", f"%cur{k}")
         self.body(name)
         self.lines += [f"  store ptr %{name}.to{k}, ptr %cur{k}" for k in range(len(self.plan.state_types))]
         self.next(name)
@@ -99,7 +85,8 @@ class StepWriter:
     def next(self, name: str) -> None:
         self.lines += [f"  %{name}.next = add i64 %{name}.k, 1", f"  store i64 %{name}.next, ptr %now"]
 
-    def turned(self, current: str, other: str, cell: str, a: str, b: str) -> list[str]:
+    def turned(self, current: str, other: str, cell: str) -> list[str]:
+        a, b = self.buffer(cell, "a"), self.buffer(cell, "b")
         return [
             f"  {current} = load ptr, ptr {cell}",
             f"  {current}.is = icmp eq ptr {current}, {a}",

@@ -15,7 +15,6 @@ from typing import Any
 
 from staged_ad.control.sweep_plan import OP_BITS, SLOT_BITS
 from staged_ad.control.sweep_run import Backward, Forward
-from staged_ad.ir import Var
 from staged_ad.lowering.calls import Functions, RegionText, Resolve
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.storage import nbytes
@@ -34,72 +33,49 @@ class _SweepWriter(StepWriter):
     # -- the two runs -------------------------------------------------------------------------------------------
 
     def forward(self) -> RegionText:
-        plan, outputs = self.plan, self.region.equation.outputs
-        parts = plan.parts
-        assert isinstance(parts, Forward)
-        carries = len(parts.carry)
-        online = plan.length is None
-        counted = plan.params["cond"] is not None
-        self.common(parts.carry, parts.xs, outputs[carries + counted : -1])
-        self.pointer("%slots", self.resolve(outputs[-1]))
-        self.pointer("%table", self.resolve(parts.table))
-        if online:
-            self._online(parts, outputs)
+        plan = self.plan
+        assert isinstance(plan.parts, Forward)
+        self.common()
+        if plan.length is None:
+            self._online(len(plan.parts.carry))
         else:
-            self._actions(len(parts.table.value), ["advance", "save", "tape"])
-        for k, (atom, result) in enumerate(zip(parts.carry, outputs, strict=False)):
-            out = self.pointer(f"%result{k}", self.resolve(result))
-            self.exit += [f"  %last{k} = load ptr, ptr %cur{k}", self.copied(out, f"%last{k}", nbytes(atom.type))]
+            self._actions(len(plan.parts.table.value), ["advance", "save", "tape"])
+        for k, atom in enumerate(plan.parts.carry):
+            self._result(f"%result{k}", f"%cur{k}", nbytes(atom.type))
         return self.text()
 
     def backward(self) -> RegionText:
-        plan, outputs = self.plan, self.region.equation.outputs
+        plan = self.plan
         parts = plan.parts
         assert isinstance(parts, Backward)
-        cache = self.pointer("%cache", self.resolve(parts.cache))
-        self.common(parts.state, parts.xs, ())
+        self.common()
         if plan.overwrites:
-            self.entry.append(f"  %slots = getelementptr i8, ptr {cache}, i64 0")
+            self.entry.append("  %slots = getelementptr i8, ptr %cache, i64 0")
         else:
             self.entry += [
                 f"  %slots = getelementptr i8, ptr %work, i64 {plan.buffers}",
-                self.copied("%slots", cache, plan.layout.bytes),
+                self.copied("%slots", "%cache", plan.layout.bytes),
             ]
-        self._cotangents(parts, outputs)
+        for k, (atom, mode) in enumerate(zip(parts.back_carry, plan.modes, strict=True)):
+            if mode == "in place":
+                self.entry.append(self.copied(f"%out{k}", f"%back.init{k}", nbytes(atom.type)))
+            else:
+                self._result(f"%out{k}", f"%back.cur{k}", nbytes(atom.type))
+        self.cell("%left", "%count")
         if plan.length is None:
             self._ask()
             rows: Any = "%rows"
         else:
-            self.pointer("%table", self.resolve(parts.table))
             rows = len(parts.table.value)
         self._actions(rows, ["advance", "save", "restore", "tape", "adjoint"])
         if plan.length is None:
             self.release("%table")
         return self.text()
 
-    # -- operands -----------------------------------------------------------------------------------------------
-
-    def _cotangents(self, parts: Backward, outputs: Sequence[Var]) -> None:
-        """What the adjoint carries along, and what it gives for each iteration."""
-        plan, offset = self.plan, self.buffers
-        for k, atom in enumerate(parts.back_consts):
-            self.pointer(f"%back{k}", self.resolve(atom))
-        for k, atom in enumerate(parts.back_xs):
-            self.pointer(f"%back.xs{k}", self.resolve(atom))
-        for k, var in enumerate(outputs[len(parts.back_carry) :]):
-            self.pointer(f"%back.ys{k}", self.resolve(var))
-        for k, (atom, mode, result) in enumerate(zip(parts.back_carry, plan.modes, outputs, strict=False)):
-            size = nbytes(atom.type)
-            first = self.pointer(f"%back.init{k}", self.resolve(atom))
-            out = self.pointer(f"%out{k}", self.resolve(result))
-            if mode == "in place":
-                self.entry.append(self.copied(out, first, size))
-                continue
-            offset = self.pair(f"%back.a{k}", f"%back.b{k}", offset, size)
-            self.allocas.append(f"  %back.cur{k} = alloca ptr, align 8")
-            self.entry.append(f"  store ptr {first}, ptr %back.cur{k}")
-            self.exit += [f"  %back.last{k} = load ptr, ptr %back.cur{k}", self.copied(out, f"%back.last{k}", size)]
-        self.cell("%left", "%count")
+    def _result(self, target: str, current: str, size: int) -> None:
+        """What alternates goes to its result at the end."""
+        last = current.replace("cur", "last")
+        self.exit += [f"  {last} = load ptr, ptr {current}", self.copied(target, last, size)]
 
     # -- tables of actions --------------------------------------------------------------------------------------
 
@@ -196,7 +172,7 @@ class _SweepWriter(StepWriter):
         self.lines += ["  %kept = icmp sge i64 %step, 0", *self.state_slot("%tape.state", "%step")]
         for k in range(len(plan.state_types)):
             other = f"%tape.other{k}" if k in places else f"%tape.to{k}"
-            self.lines += self.turned(f"%tape.in{k}", other, f"%cur{k}", f"%a{k}", f"%b{k}")
+            self.lines += self.turned(f"%tape.in{k}", other, f"%cur{k}")
             if k in places:
                 self.lines += [
                     f"  %tape.slot{k} = getelementptr i8, ptr %tape.state.base, i64 {places[k]}",
@@ -233,30 +209,24 @@ class _SweepWriter(StepWriter):
                        [(f"%back.ys{k}", nbytes(t)) for k, t in enumerate(ys)])  # fmt: skip
         self._set("adjoint", range(len(plan.layout.residuals)))
         for k in plan.turns:
-            self.lines += self.turned(
-                f"%adjoint.in{k}", f"%adjoint.to{k}", f"%back.cur{k}", f"%back.a{k}", f"%back.b{k}"
-            )
+            self.lines += self.turned(f"%adjoint.in{k}", f"%adjoint.to{k}", f"%back.cur{k}")
         self.body("adjoint")
         self.lines += [f"  store ptr %adjoint.to{k}, ptr %back.cur{k}" for k in plan.turns]
         self.lines.append("  br label %head")
 
     # -- a loop whose length only the run knows -----------------------------------------------------------------
 
-    def _online(self, parts: Forward, outputs: Sequence[Var]) -> None:
+    def _online(self, carries: int) -> None:
         plan = self.plan
-        carries = len(parts.carry)
         self.cell("%row", "0")
         self.entry += ["  %target.first = load i64, ptr %table"]
         self.cell("%target", "%target.first")
         self.lines += ["head:", "  %advance.k = load i64, ptr %now"]
         if "cond" in plan.blocks:
-            for k, atom in enumerate(parts.cond):
-                self.pointer(f"%test{k}", self.resolve(atom))
             self.lines += [f"  %cond.in{k} = load ptr, ptr %cur{k}" for k in range(carries)]
             self.body("cond")
             self.lines += ["  %going.now = load i8, ptr %going", "  %going.on = icmp ne i8 %going.now, 0"]
-            trips = self.pointer("%trips", self.resolve(outputs[carries]))
-            self.exit += ["  %k.last = load i64, ptr %now", f"  store i64 %k.last, ptr {trips}"]
+            self.exit += ["  %k.last = load i64, ptr %now", "  store i64 %k.last, ptr %trips0"]
         else:
             self.lines.append("  %going.on = icmp slt i64 %advance.k, %count")
         self.lines += [

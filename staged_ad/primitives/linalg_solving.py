@@ -188,6 +188,17 @@ def _abstract_lu(a: ArrayType) -> list[ArrayType]:
     ]
 
 
+def exchanged(pivots: Any, rows: int) -> Any:
+    """The order of so many rows after row k has changed places with row ``pivots[..., k]``, for each k in turn."""
+    orders = []
+    for exchanges in pivots.reshape(math.prod(pivots.shape[:-1]), pivots.shape[-1]).tolist():
+        order = list(range(rows))
+        for k, pivot in enumerate(exchanges):
+            order[k], order[pivot] = order[pivot], order[k]
+        orders.append(order)
+    return np.array(orders, np.int64).reshape(*pivots.shape[:-1], rows)
+
+
 def _evaluate_lu(a: Any) -> list[Any]:
     a = np.asarray(a)
     m, n = a.shape[-2:]
@@ -195,10 +206,7 @@ def _evaluate_lu(a: Any) -> list[Any]:
 
     def one(a: Any) -> Any:
         factors, pivots, _ = getrf(a)
-        order = np.arange(m)
-        for k, pivot in enumerate(pivots):
-            order[[k, pivot]] = order[[pivot, k]]
-        return factors, pivots, order
+        return factors, pivots, exchanged(pivots, m)
 
     results = each(one, a, dtypes=[a.dtype, INT32, INT64], shapes=[(m, n), (min(m, n),), (m,)])
     if not a.size:
@@ -311,12 +319,7 @@ def _abstract_row_order(pivots: ArrayType) -> ArrayType:
 
 def _evaluate_row_order(pivots: Any) -> Any:
     pivots = np.asarray(pivots)
-    orders = np.broadcast_to(np.arange(pivots.shape[-1]), pivots.shape).copy()
-    for index in np.ndindex(*pivots.shape[:-1]):
-        order = orders[index]
-        for k, pivot in enumerate(pivots[index]):
-            order[[k, pivot]] = order[[pivot, k]]
-    return orders
+    return exchanged(pivots, pivots.shape[-1])
 
 
 row_order: Operation = Operation(

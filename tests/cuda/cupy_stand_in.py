@@ -9,7 +9,6 @@ Start at ``device``.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import sys
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from staged_ad.cuda import devices
 from staged_ad.cuda.device import Device
 from staged_ad.cuda.geometry import Geometry
 from tests.cuda.emulation import GEOMETRY, Emulator, aligned
+from tests.cuda.solver_stand_in import BLAS, LINALG, SOLVER, SORTING, errstate, solve_triangular
 
 
 class ndarray:  # noqa: N801  # as CuPy names it
@@ -36,10 +36,12 @@ class ndarray:  # noqa: N801  # as CuPy names it
         assert strides is None
         assert order == "C"
         self.data = memptr
-        kept = np.empty(max(np.dtype(dtype).itemsize * int(np.prod(shape)), 1), np.uint8)
         if memptr is None:
-            self.host = aligned(kept)[: np.dtype(dtype).itemsize * int(np.prod(shape))].view(dtype).reshape(shape)
-            self.data = MemoryPointer(UnownedMemory(self.host.ctypes.data, self.host.nbytes, self.host, current()), 0)
+            size = np.dtype(dtype).itemsize * int(np.prod(shape))
+            kept = aligned(np.full(max(size, 1), 0xA5, np.uint8))  # nobody has written there
+            self.host = kept[:size].view(dtype).reshape(shape)
+            place = self.host.ctypes.data if size else 0
+            self.data = MemoryPointer(UnownedMemory(place, size, self.host, current()), 0)
         else:
             size = np.dtype(dtype).itemsize * int(np.prod(shape))
             memory = (ctypes.c_char * size).from_address(memptr.ptr)
@@ -74,6 +76,24 @@ class ndarray:  # noqa: N801  # as CuPy names it
 
     def __getitem__(self, index: Any) -> ndarray:
         return ndarray.over(self.host[index], self.data.device_id)
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __bool__(self) -> bool:
+        return bool(self.host)
+
+    def __ne__(self, other: Any) -> Any:
+        return ndarray.over(self.host != other)
+
+    def all(self) -> ndarray:
+        return ndarray.over(np.asarray(self.host.all()))
+
+    def any(self) -> ndarray:
+        return ndarray.over(np.asarray(self.host.any()))
+
+    def swapaxes(self, axis1: int, axis2: int) -> ndarray:
+        return ndarray.over(self.host.swapaxes(axis1, axis2), self.data.device_id)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         assert isinstance(value, ndarray), "NumPy's arrays are not copied implicitly"
@@ -259,6 +279,30 @@ def zeros(shape: Any, dtype: Any) -> ndarray:
     return made
 
 
+def _wrapped(f: Any) -> Any:
+    """A function of NumPy's arrays as one of the stand-in's, which takes no others."""
+
+    def host(value: Any) -> Any:
+        assert not isinstance(value, np.ndarray), "NumPy's arrays are not copied implicitly"
+        return value.host if isinstance(value, ndarray) else value
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = f(*map(host, args), **kwargs)
+        return (
+            tuple(map(ndarray.over, found))
+            if isinstance(found, tuple)
+            else found
+            if found is None
+            else ndarray.over(found)
+        )
+
+    return call
+
+
+def _all_wrapped(functions: dict[str, Any]) -> dict[str, Any]:
+    return {name: _wrapped(f) for name, f in functions.items()}
+
+
 LIBRARY = SimpleNamespace(
     ndarray=ndarray,
     asarray=asarray,
@@ -272,15 +316,20 @@ LIBRARY = SimpleNamespace(
         rfft=lambda x: ndarray.over(np.fft.rfft(x.host)),
         irfft=lambda x, n, norm: ndarray.over(np.fft.irfft(x.host, n, norm=norm)),
     ),
-    linalg=SimpleNamespace(cholesky=lambda a: ndarray.over(np.linalg.cholesky(a.host))),
+    arange=_wrapped(lambda start, stop, step, dtype: np.arange(start, stop, step, dtype)),
+    stack=lambda arrays: ndarray.over(np.stack([x.host for x in arrays])),
+    linalg=SimpleNamespace(**_all_wrapped(vars(LINALG))),
+    **_all_wrapped(SORTING),
     cuda=SimpleNamespace(
         memory=SimpleNamespace(
             OutOfMemoryError=OutOfMemoryError, UnownedMemory=UnownedMemory, MemoryPointer=MemoryPointer
         ),
         driver=SimpleNamespace(CUDADriverError=CUDADriverError),
         runtime=SimpleNamespace(CUDARuntimeError=CUDARuntimeError, getDevice=current, memcpyAsync=_memcpy),
-        device=SimpleNamespace(get_cublas_handle=lambda: 1),
+        device=SimpleNamespace(get_cublas_handle=lambda: 1, get_cusolver_handle=lambda: 2),
+        cusolver=SimpleNamespace(**SOLVER),
         cublas=SimpleNamespace(
+            **BLAS,
             CUBLAS_OP_N=0,
             CUBLAS_OP_T=1,
             sgemmStridedBatched=lambda *args: _gemm(*args, np.float32),
@@ -301,7 +350,8 @@ class Special:
 
 
 CUPYX = {
-    "cupyx": SimpleNamespace(errstate=lambda *, linalg: contextlib.nullcontext()),
+    "cupyx": SimpleNamespace(errstate=errstate),
+    "cupyx.scipy.linalg": SimpleNamespace(solve_triangular=_wrapped(solve_triangular)),
     "cupyx.scipy.special": Special(),
 }
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import scipy.special
 
 import staged_ad as sad
 from staged_ad.tracing.trees import flatten
@@ -278,27 +277,6 @@ def test_products_of_matrices_are_asked_of_cublas(device: Standing):
             assert np.abs(found - f(a, b, s)).max() <= tolerance * np.abs(found).max()
 
 
-def test_operations_without_kernels_are_computed_by_cupy_where_it_has_them(device: Standing):
-    a = np.eye(90) * 100 + 1
-    same(on_device(np.linalg.cholesky)(device.sent(a)), np.linalg.cholesky(a))
-    same(on_device(scipy.special.digamma)(device.sent(X)), scipy.special.digamma(X))
-    same(on_device(scipy.special.gammainc)(device.sent(X), 2.0), scipy.special.gammainc(X, 2.0))
-    for f in (np.fft.fft, np.fft.ifft, np.fft.rfft, lambda x: np.fft.irfft(np.fft.rfft(x)), np.fft.fft2):
-        for x in (X.reshape(4, 25), X.reshape(10, 10).astype(np.float32)):
-            np.testing.assert_allclose(on_device(f)(x).get(), f(x), rtol=1e-6, atol=1e-6)
-    b = a + 1j * np.subtract.outer(np.arange(90.0), np.arange(90.0)) / 90
-    same(on_device(np.linalg.cholesky)(device.sent(b)), np.linalg.cholesky(b))
-
-
-def test_operations_without_kernels_are_computed_by_the_host(device: Standing):
-    a = np.eye(3) * 2 + 0.1
-
-    def f(a: Any) -> Any:
-        return np.linalg.eigh(a)[0] + np.linalg.svd(a)[1]
-
-    same(on_device(f)(device.sent(a)), f(a))
-
-
 # -- recordings -------------------------------------------------------------------------------------------------------
 
 
@@ -321,7 +299,14 @@ def with_a_loop(x: Any) -> Any:
     return sad.scan(lambda c, row: (np.sin(c) + row, np.sum(c)), x, np.ones((5, 100)))
 
 
-@pytest.mark.parametrize("f", [in_a_row, with_products, with_a_guard, with_a_loop])
+def with_a_checkpointed_loop(x: Any) -> Any:
+    def total(x: Any) -> Any:
+        return np.sum(sad.scan(lambda c, row: (np.sin(c) * row, c), x, np.ones((9, 100)), checkpoint=2)[0])
+
+    return sad.grad(total)(x)
+
+
+@pytest.mark.parametrize("f", [in_a_row, with_products, with_a_guard, with_a_loop, with_a_checkpointed_loop])
 def test_programs_are_recorded_at_addresses_that_are_met_again(
     f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch
 ):

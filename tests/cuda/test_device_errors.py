@@ -135,3 +135,58 @@ def test_a_missing_libdevice_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(libdevice, "FILE", "nowhere.bc")
     with pytest.raises(sad.errors.LoweringError, match=r"pip install 'staged-ad\[cuda\]'"):
         on_device(np.sin).lower(X)
+
+
+def written(a: Any, i: Any) -> Any:
+    a = a.copy()
+    a[i] = 1.0
+    return a
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, i: a[i] * 2,
+        lambda a, i: np.sum(a[np.arange(3) + i]),
+        written,
+        sad.grad(lambda a, i: a[i] ** 2),
+        lambda a, i: sad.cond(np.abs(i) > 5, lambda a: a[i], lambda a: a[0], a),
+        lambda a, i: sad.fori_loop(0, 2, lambda k, c: c + np.sum(np.outer(a, c)) * a[i + k], a),
+        lambda a, i: sad.vmap(lambda k: sad.fori_loop(0, 2, lambda _, c: c + a[i + k], 0.0))(np.arange(3)),
+    ],
+)
+@pytest.mark.parametrize("index", [104, -105, 2**37])
+def test_an_index_that_is_outside_is_said_and_nothing_outside_is_read_or_written(f: Any, index: int, device: Standing):
+    jitted = on_device(f)
+    jitted(X, 96)
+    with pytest.raises(sad.errors.IndexingError, match="is out of bounds for axis 0 with size 100"):
+        jitted(X, np.array(index))
+
+
+def test_of_an_array_without_elements_no_index_is_inside():
+    with pytest.raises(sad.errors.IndexingError, match="index 3 is out of bounds for axis 0 with size 0"):
+        on_device(lambda a, i: a[i] * 2)(np.zeros(0), np.array(3))
+
+
+def test_what_fails_inside_of_a_branch_alone_is_told_from_what_does_not(device: Standing):
+    f = on_device(lambda a, i: sad.cond(i > 5, lambda a: a[i] * a, lambda a: a + np.sum(a), a))
+    for i in (6, 2, 99):
+        np.testing.assert_allclose(f(X, i).get(), X[i] * X if i > 5 else X + np.sum(X))
+    with pytest.raises(sad.errors.IndexingError):
+        f(X, 100)
+
+
+class CUSOLVERError(RuntimeError):
+    __module__ = "cupy_backends.cuda.libs.cusolver"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("CUSOLVER_STATUS_ALLOC_FAILED", "memory of the GPU is full"), ("INTERNAL_ERROR", "has failed")]
+)
+def test_errors_of_libraries_are_explained(said: str, meant: str, monkeypatch: pytest.MonkeyPatch):
+    def fail(a: Any, **options: Any) -> Any:
+        raise CUSOLVERError(said)
+
+    monkeypatch.setattr(cupy.LIBRARY.linalg, "svd", fail)
+    with pytest.raises(sad.errors.DeviceError, match=meant):
+        on_device(np.linalg.svd)(np.eye(3))

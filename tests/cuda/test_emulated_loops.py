@@ -15,21 +15,30 @@ from hypothesis import given, settings
 
 import staged_ad as sad
 from staged_ad.api.calling import trace_prepared
-from staged_ad.cuda.actions import Launch, Repeat
+from staged_ad.cuda.actions import Launch, Outside, Repeat
 from staged_ad.cuda.program import emit
 from staged_ad.ir import Program, type_of
 from staged_ad.lowering.regions import Opaque
 from staged_ad.tracing import Trace
 from staged_ad.tracing.trees import flatten
 from tests.cuda.emulation import GEOMETRY, emulated
+from tests.cuda.loop_cases import (
+    CASES,
+    NUMBERS,
+    PARAMETERS,
+    STATES,
+    Case,
+    each_case,
+    lorenz,
+    lorenz_for,
+    newton,
+    newton_again,
+    roots,
+    summed,
+    systems,
+)
 from tests.numerics import assert_close
 from tests.test_random_nests import Nest, Point, lanes, nests, points, tolerance, total
-
-RANDOM = np.random.default_rng(5)
-STATES = RANDOM.normal(size=(40, 3))
-PARAMETERS = np.array([10.0, 28.0, 8 / 3]) + RANDOM.normal(size=(40, 3))
-NUMBERS = np.linspace(1.0, 9.0, 100)
-MATRIX = RANDOM.normal(size=(30, 30)) / 6
 
 
 def traced(f: Callable[..., Any], *args: Any) -> Program:
@@ -45,25 +54,9 @@ def check(f: Callable[..., Any], *args: Any, tolerance: float = 1e-11) -> None:
         assert_close(value, wanted, tolerance)
 
 
-def lorenz(state: Any, parameters: Any) -> Any:
-    def step(_: Any, s: Any) -> Any:
-        x, y, z = s
-        a, b, c = parameters
-        return s + 0.01 * np.stack([a * (y - x), x * (b - z) - y, x * y - c * z])
-
-    return sad.fori_loop(0, 20, step, state)
-
-
-def newton(a: Any) -> Any:
-    return sad.while_loop(lambda x: np.abs(x * x - a) > 1e-12 * a, lambda x: 0.5 * (x + a / x), a)
-
-
-def systems(states: Any, parameters: Any) -> Any:
-    return np.sum(sad.vmap(lorenz)(states, parameters) ** 2)
-
-
-def roots(numbers: Any) -> Any:
-    return np.sum(sad.vmap(newton)(numbers))
+@each_case
+def test_values_and_derivatives_are_those_of_numpy(case: Case):
+    check(case.f, *case.args, tolerance=case.tolerance)
 
 
 def launches(f: Callable[..., Any], *args: Any) -> list[int]:
@@ -78,18 +71,15 @@ def test_each_lane_of_a_loop_of_small_arrays_has_a_thread_that_runs_all_of_it():
     assert launches(sad.vmap(newton), NUMBERS) == [100]
 
 
-def test_so_it_has_in_reverse_mode():
+def test_so_it_has_in_reverse_mode_however_long_the_loop():
     assert launches(sad.grad(systems, (0, 1)), STATES, PARAMETERS) == [40, 120, 40]  # between them 2 s
+    assert launches(sad.grad(summed(lorenz_for(1000))), STATES, PARAMETERS) == [40, 120, 40]
     assert launches(sad.grad(roots), NUMBERS) == [100]
 
 
-@pytest.mark.parametrize("f", [systems, sad.grad(systems, (0, 1)), sad.vmap(sad.jacfwd(lorenz))])
-def test_loops_of_known_length_by_lanes(f: Callable[..., Any]):
-    check(f, STATES, PARAMETERS)
-
-
-def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps():
-    steps = emit(traced(sad.grad(systems), STATES, PARAMETERS), GEOMETRY).block.steps
+@pytest.mark.parametrize("f", [sad.grad(systems), sad.vmap(sad.grad(lambda s, p: np.sum(lorenz(s, p) ** 2)))])
+def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps(f: Callable[..., Any]):
+    steps = emit(traced(f, STATES, PARAMETERS), GEOMETRY).block.steps
     first, *_, last = [step.region.plan for step in steps if isinstance(step.region, Opaque)]
     assert set(first.distances.values()) == set(last.distances.values()) == {8}
     for plan in (first, last):
@@ -97,46 +87,36 @@ def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps():
         assert set(inner.distances.values()) == {8 * len(STATES)}
 
 
-@pytest.mark.parametrize("f", [roots, sad.grad(roots), sad.vmap(sad.grad(sad.grad(newton)))])
-def test_loops_of_unknown_length_by_lanes(f: Callable[..., Any]):
-    check(f, NUMBERS, tolerance=1e-9)
+def test_lanes_that_go_back_and_forth_several_times_are_cut_where_they_turn_back():
+    def f(x: Any) -> Any:
+        y = sad.scan(lambda c, _: (np.sin(c) * x, c), x, None, length=30)[1]
+        z = sad.scan(lambda c, v: (c * 0.5 + v, np.cos(c)), x, y, reverse=True)[1]
+        w, t = sad.scan(lambda c, v: (c * v, c + v), 1.0, z)
+        return w, x * 2, y[0], w + z[3], t
+
+    assert launches(sad.vmap(f), NUMBERS) == [100, 100, 100]
+    check(sad.vmap(f), NUMBERS)
+    check(sad.vmap(sad.grad(lambda x: np.sum(f(x)[3]))), NUMBERS, tolerance=1e-9)
 
 
 def test_a_pool_that_is_too_small_is_replaced_by_a_larger_one():
     check(sad.grad(roots), np.linspace(1.0, 9.0, 20000), tolerance=1e-9)
 
 
-@pytest.mark.parametrize("f", [newton, sad.grad(newton)])
+@pytest.mark.parametrize("f", [newton, sad.grad(newton), newton_again])
 def test_a_loop_over_numbers_is_run_by_one_thread(f: Callable[..., Any]):
     assert launches(f, 3.0) == [1] * len(launches(f, 3.0))
-    check(f, 3.0, tolerance=1e-9)
 
 
-def iterated(x: Any) -> Any:
-    return sad.fori_loop(0, 5, lambda _, x: np.sin(x @ MATRIX) + x, x)
+def test_checkpointed_loops_over_numbers_are_run_by_one_thread_for_each_lane():
+    assert launches(sad.grad(summed(lorenz_for(200, 5))), STATES, PARAMETERS) == [40, 120, 40]
+    of_one = sad.grad(lambda s, p: np.sum(lorenz_for(200, 5)(s, p)))
+    assert set(launches(of_one, STATES[0], PARAMETERS[0])) <= {1, 3}
 
 
-def halved(x: Any) -> Any:
-    return sad.while_loop(lambda x: np.sum(x * x) > 1, lambda x: np.sin(x) * 0.5, x)
-
-
-def chosen(x: Any) -> Any:
-    return sad.cond(np.sum(x) > 0, lambda x: x * 2, lambda x: np.exp(x), x)
-
-
-def collected(x: Any) -> Any:
-    return sad.scan(lambda c, row: (c * 0.5 + row, np.sum(c * row)), x[0], x)[1]
-
-
-@pytest.mark.parametrize("f", [iterated, halved, chosen, collected], ids=lambda f: f.__name__)
-def test_loops_and_branches_over_large_arrays(f: Callable[..., Any]):
-    x = RANDOM.normal(size=(30, 30))
-    check(f, x)
-    check(sad.grad(lambda x: np.sum(f(x) ** 2)), x, tolerance=1e-9)
-
-
-def test_batches_of_batches_of_loops():
-    check(sad.vmap(sad.vmap(newton)), NUMBERS.reshape(10, 10), tolerance=1e-9)
+def test_nothing_of_a_checkpointed_loop_over_large_arrays_is_computed_by_the_host():
+    for case in CASES:
+        assert not any(isinstance(action, Outside) for action in emit(traced(case.f, *case.args), GEOMETRY).actions)
 
 
 def test_loops_with_what_no_thread_can_compute_go_step_by_step():

@@ -91,7 +91,11 @@ def recurrence(x: Any) -> Any:
     return sad.scan(lambda c, _: (np.sin(c) * x, c), x, None, length=20)[0]
 
 
-@pytest.mark.parametrize("f", [newton, recurrence])
+def checkpointed(x: Any) -> Any:
+    return sad.scan(lambda c, _: (np.sin(c) * x, c), x, None, length=20, checkpoint=3)[0]
+
+
+@pytest.mark.parametrize("f", [newton, recurrence, checkpointed])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_loops_of_many_lanes_and_their_derivatives_are_assembled(f: Any, dtype: Any, tmp_path: Path):
     lanes = np.linspace(1.0, 2.0, 1000).astype(dtype)

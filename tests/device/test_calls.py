@@ -69,6 +69,21 @@ def test_results_have_the_same_bits_in_every_run():
     assert all([a.tobytes() for a in f(x)] == first for _ in range(3))
 
 
+def test_updates_of_the_same_elements_have_the_bits_of_the_processor():
+    rng = np.random.default_rng(0)
+    i = rng.integers(0, 5000, size=1_000_000)
+    for shape in ((5000,), (5000, 3)):
+        x, u = rng.normal(size=shape), rng.normal(size=(len(i), *shape[1:]))
+        f = sad.grad(lambda x, u, i: np.sum(x[i] * u))
+        np.testing.assert_array_equal(on_device(f)(x, u, i).get(), sad.jit(f)(x, u, i))
+
+
+@pytest.mark.parametrize("f", [np.cumsum, np.maximum.accumulate, np.minimum.accumulate])
+def test_long_cumulative_operations(f: Any):
+    for x in (np.random.default_rng(0).normal(size=LARGE), np.arange(LARGE) % 7 - 3):
+        same(on_device(f)(cupy.asarray(x)), f(x), 1e-9)
+
+
 def test_products_and_their_derivatives():
     rng = np.random.default_rng(0)
     for dtype, tolerance in ((np.float32, 2e-4), (np.float64, 1e-11)):

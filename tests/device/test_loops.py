@@ -1,6 +1,6 @@
 """Loops, branches and random nests of them on the GPU: their values and derivatives are those of NumPy.
 
-Invariant: the functions are those of tests/cuda/test_emulated_loops.py, and some at sizes that fill a GPU.
+Invariant: the cases are those of tests/cuda/loop_cases.py, and some at sizes that fill a GPU.
 Start at ``check``.
 """
 
@@ -10,25 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 
 import staged_ad as sad
 from staged_ad.cuda import devices
 from staged_ad.tracing.trees import flatten
-from tests.cuda.test_emulated_loops import (
-    NUMBERS,
-    PARAMETERS,
-    STATES,
-    chosen,
-    collected,
-    halved,
-    iterated,
-    lorenz,
-    newton,
-    roots,
-    systems,
-)
+from tests.cuda.loop_cases import Case, each_case, newton, roots, systems
 from tests.numerics import assert_close
 from tests.test_random_nests import Nest, Point, lanes, nests, points, tolerance, total
 
@@ -41,14 +28,9 @@ def check(f: Callable[..., Any], *args: Any, tolerance: float = 1e-11) -> None:
         assert_close(devices.current().fetched(value)[()], wanted, tolerance)
 
 
-@pytest.mark.parametrize("f", [systems, sad.grad(systems, (0, 1)), sad.vmap(sad.jacfwd(lorenz))])
-def test_loops_of_known_length_by_lanes(f: Callable[..., Any]):
-    check(f, STATES, PARAMETERS, tolerance=1e-10)
-
-
-@pytest.mark.parametrize("f", [roots, sad.grad(roots), sad.vmap(sad.grad(sad.grad(newton)))])
-def test_loops_of_unknown_length_by_lanes(f: Callable[..., Any]):
-    check(f, NUMBERS, tolerance=1e-9)
+@each_case
+def test_values_and_derivatives_are_those_of_the_processor(case: Case):
+    check(case.f, *case.args, tolerance=10 * case.tolerance)
 
 
 def test_as_many_lanes_as_fill_the_device():
@@ -58,13 +40,6 @@ def test_as_many_lanes_as_fill_the_device():
     check(sad.grad(systems, (0, 1)), states, parameters, tolerance=1e-9)
     check(sad.vmap(newton), np.linspace(1.0, 9.0, MANY), tolerance=1e-9)
     check(sad.grad(roots), np.linspace(1.0, 9.0, MANY), tolerance=1e-9)
-
-
-@pytest.mark.parametrize("f", [iterated, halved, chosen, collected], ids=lambda f: f.__name__)
-def test_loops_and_branches_over_large_arrays(f: Callable[..., Any]):
-    x = np.random.default_rng(3).normal(size=(30, 30))
-    check(f, x)
-    check(sad.grad(lambda x: np.sum(f(x) ** 2)), x, tolerance=1e-9)
 
 
 @settings(max_examples=40)

@@ -36,6 +36,7 @@ SCOPE: dict[str, Any] = {
 LARGEST = 400
 """How many elements a value may have."""
 MEMORY = r"(?<=order=)'[AK]'|(?<=ravel\()'[AK]'"
+CONSTANT = r"np\.array\(\[[^\[\]]*\], '(float|complex)\d+'\)"
 EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}(\.0)?\b"
 
 PLAIN = {
@@ -111,11 +112,15 @@ class Case:
         return replace(self, lines=tuple(reversed(kept)))
 
     def nudged(self) -> Case:
-        """The same with other rounding in factorizations: a determinant of integers is one, or nearly one."""
+        """The same with other rounding in factorizations, and in the matrices that are factored: a determinant of
+        integers is one, or nearly one, and that of a singular matrix has any sign."""
         lines = []
         for line in self.lines:
-            made = re.match(r"(v\d+) = .*np\.(linalg|fft)\.", line)
-            lines += [line, f"{made[1]} = nudged({made[1]})"] if made else [line]
+            made = re.match(r"(v\d+) = .*(linalg|np\.fft)\.", line)
+            if made:
+                lines += [re.sub(CONSTANT, r"nudged(\g<0>)", line), f"{made[1]} = nudged({made[1]})"]
+            else:
+                lines.append(line)
         return replace(self, lines=tuple(lines))
 
     @property
@@ -141,8 +146,9 @@ class Case:
         return replace(self, lines=tuple(lines), args=tuple(args))
 
     def in_order(self) -> Case:
-        """The same without what depends on how arguments lie in memory: traced ones are in C order."""
+        """The same without what depends on how arguments and factors lie in memory: traced ones are in C order."""
         lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
+        lines = tuple(re.sub(r"^(v\d+) = ((np\.)?linalg\..*)", r"\1 = in_order(\2)", line) for line in lines)
         args = self.args
         if any("reshape(-1)" in line or "ravel()" in line for line in lines):  # views of memory in C order, else copies
             args = tuple(
