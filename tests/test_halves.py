@@ -22,7 +22,7 @@ from hypothesis.extra.numpy import arrays
 import staged_ad as sad
 from staged_ad.errors import ArgumentError, DTypeError
 from staged_ad.ir import Program
-from staged_ad.native import llvm
+from staged_ad.native import disk, llvm
 from tests.backends import MODES, in_mode, run, through_program
 
 by_mode = pytest.mark.parametrize("mode", MODES)
@@ -367,6 +367,20 @@ def test_a_chain_is_one_loop_over_vectors():
     code = lowered.text("asm")
     assert code.count("vcvtps2ph") == 5  # one for each operation
     assert "__" not in code.replace("__unnamed", "")  # nothing is called
+
+
+def test_processors_without_such_instructions_get_the_same_bits(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(llvm, "converts_halves", lambda: False)
+    monkeypatch.setattr(disk, "enabled", lambda: False)  # where code of this processor lies under the same name
+    f = sad.jit(exact)
+    for found, wanted in zip(f(EVERY, OTHERS), expected(exact, EVERY, OTHERS), strict=True):
+        assert_bits(found, wanted)
+    between = np.sort(EVERY[np.isfinite(EVERY)].astype(float))
+    ties = np.concatenate([(between[1:] + between[:-1]) / 2, [65519, 65520, 1e300, -1e-300, np.inf, np.nan]])
+    with np.errstate(all="ignore"):
+        assert_bits(sad.jit(lambda x: x.astype(HALF))(ties), ties.astype(HALF))
+        assert_bits(sad.jit(lambda x: x.astype(HALF))(ties.astype("f")), ties.astype("f").astype(HALF))
+    assert "half" not in f.lower(EVERY, OTHERS).text("llvm")
 
 
 def test_programs_without_float16_have_no_casts():
