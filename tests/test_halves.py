@@ -132,7 +132,12 @@ def test_casts_round_once(mode: str):
     def from_halves(x: Any) -> Any:
         return tuple([x.astype(dtype) for dtype in ("?", "i1", "u2", "i4", "i8", "f", "d", "F", "D")])
 
+    def and_back(x: Any) -> Any:
+        return tuple([x.astype(dtype).astype(HALF) for dtype in ("?", "i1", "u2", "i8", "f", "d")])
+
     small = EVERY[np.abs(EVERY) < 100]
+    for found, wanted in zip(called(mode, and_back, small), expected(and_back, small), strict=True):
+        assert_bits(found, wanted)
     for found, wanted in zip(called(mode, from_halves, small), expected(from_halves, small), strict=True):
         assert_bits(found, wanted)
 
