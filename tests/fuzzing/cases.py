@@ -233,7 +233,7 @@ def _body(d: Draw, args: list[str]) -> tuple[list[str], str]:
             if isinstance(value, tuple | list):
                 lines += drawn
                 return lines, f"tuple({new})"
-            if np.size(value) > LARGEST or np.asarray(value).dtype.name == "float16":
+            if np.size(value) > LARGEST:
                 continue
             lines += drawn
             scope[new] = value
