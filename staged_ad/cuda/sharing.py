@@ -2,7 +2,7 @@
 
 Cumulative sums and extrema of few long sequences are those of blocks, to which what the blocks before give is added.
 The updates of a `scatter`, of which several may be for one element, are sorted by their places; each element has a
-thread, which goes through its updates in their order.
+thread, which goes through its updates in their order. A condition on many numbers is one on whether all of them hold.
 
 Invariant: updates keep their order, so that a scatter gives the same bits; sums differ by rounding.
 Start at ``shared``.
@@ -17,14 +17,18 @@ from typing import Any, Final
 
 import numpy as np
 
+from staged_ad.control.groups import THREAD
 from staged_ad.control.scan import scan
 from staged_ad.ir import ArrayType, Equation, Program, filled
 from staged_ad.ir.rewriting import Substitution
 from staged_ad.ir.types import INT64
 from staged_ad.primitives.arithmetic import floor_div, maximum, minimum
+from staged_ad.primitives.complexes import interleaved
 from staged_ad.primitives.indexing import gather
-from staged_ad.primitives.makers import add, mul, sub, typeof
+from staged_ad.primitives.linalg import require
+from staged_ad.primitives.makers import add, mul, select, sub, typeof, zeros
 from staged_ad.primitives.ordering import argsort, permute, searchsorted
+from staged_ad.primitives.reductions import reduce_and
 from staged_ad.primitives.scans import cummax, cummin, cumsum, shifted
 from staged_ad.primitives.shaping import broadcast, concatenate, iota, reshape, slice_, transpose
 from staged_ad.tracing import building
@@ -85,12 +89,33 @@ def _rewritten(equation: Equation) -> Program | None:
         if params["unique"] or equation.inputs[2].type.size < LONG or not equation.outputs[0].type.size:
             return None
         write = lambda *operands: _by_elements(*operands, **params)
+    elif (error := _required(equation)) is not None and max(atom.type.size for atom in equation.inputs) > THREAD:
+        write = lambda x, ok: _where_all_hold(x, ok, error)
     else:
         return None
     with building() as trace:
         trace.source = equation.source
         found = write(*trace.add_inputs([atom.type for atom in equation.inputs]))
         return trace.finish([found], name)[0]
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+
+def _required(equation: Equation) -> str | None:
+    """The name of the error that an equation raises where its condition does not hold; None of other equations."""
+    params = dict(equation.params)
+    if equation.primitive is interleaved:
+        return params["params"][0][1] if params["of"] is require.primitive else None
+    return params["error"] if equation.primitive is require.primitive else None
+
+
+def _where_all_hold(x: Any, ok: Any, error: str) -> Any:
+    """`x`; where the error has been found, there are zeros, which nobody gets to see."""
+    every = reduce_and(ok, axes=tuple(range(typeof(ok).ndim)))
+    held = require(every, every, error=error)
+    type = typeof(x).strong()
+    return select(broadcast(held, shape=type.shape, dims=()), x, zeros(type))
 
 
 # -- cumulative operations --------------------------------------------------------------------------------------------
