@@ -87,6 +87,19 @@ def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps(f: Callable[..., Any]
         assert set(inner.distances.values()) == {8 * len(STATES)}
 
 
+def test_lanes_that_do_more_than_loops_have_threads_for_these_and_the_rest_is_a_batch():
+    def distance(state: Any, parameters: Any) -> Any:
+        path = sad.scan(lambda s, _: (lorenz_for(1)(s, parameters),) * 2, state, None, length=100)[1]
+        return np.mean((np.sin(path) - np.ones((100, 3))) ** 2)
+
+    fit = sad.grad(lambda s, p: np.sum(sad.vmap(distance)(s, p)), (0, 1))
+    assert launches(sad.vmap(distance), STATES, PARAMETERS) == [40, 40]
+    for f in (fit, sad.vmap(sad.grad(distance, (0, 1)))):
+        found = launches(f, STATES, PARAMETERS)
+        assert (found[0], found[-1]) == (40, 40)
+        check(f, STATES, PARAMETERS)
+
+
 def test_lanes_that_go_back_and_forth_several_times_are_cut_where_they_turn_back():
     def f(x: Any) -> Any:
         y = sad.scan(lambda c, _: (np.sin(c) * x, c), x, None, length=30)[1]
