@@ -73,7 +73,11 @@ def judge(case: Case) -> tuple[str, str]:
     if any(x.tobytes() != np.array(y).tobytes() for x, y in zip(before, args, strict=True)):
         return "failed", "an argument was changed" if wrong is None or error is None else "both changed"
     if isinstance(error, Mismatch):
-        for other in (case.tamed(), case.in_order()):  # steps of 2**31 have no slope that differences tell
+        for other in (
+            case.tamed(),
+            case.in_order(),
+            case.positive(),
+        ):  # steps of 2**31 have no slope that differences tell
             if other != case:
                 return judge(other)
         return "failed", f"derivative: {error}"
