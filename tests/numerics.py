@@ -58,7 +58,8 @@ def _wide(x: Any) -> Any:
 
 def precision(*values: Any) -> float:
     """A relative tolerance that fits the least precise dtype among `values`."""
-    return 2e-5 if any(np.asarray(v).dtype.name in ("float32", "complex64") for v in values) else 1e-12
+    names = {np.asarray(v).dtype.name for v in values}
+    return 2e-3 if "float16" in names else 1e-12 if names.isdisjoint({"float32", "complex64"}) else 2e-5
 
 
 def assert_same(found: Any, expected: Any, tolerance: float | None = None) -> None:

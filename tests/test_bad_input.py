@@ -41,7 +41,6 @@ BAD_LEAVES: dict[str, tuple[Any, type[Exception], str]] = {
     "array of strings": (np.array(["a", "b"]), DTypeError, "<U1 is not supported"),
     "dates": (np.array(["2020-01-01"], "M8[D]"), DTypeError, "datetime64"),
     "records": (np.zeros(2, [("a", float)]), DTypeError, "not supported"),
-    "half precision": (np.ones(2, np.float16), DTypeError, r"float16.*astype\(np.float32\)"),
     "long double": (np.ones(2, np.longdouble), DTypeError, "supported are bool"),
     "masked array": (np.ma.masked_array(X, [True, False]), ArgumentError, r"MaskedArray.*np.asarray\(x\)"),
     "matrix": (np.ones((2, 2)).view(np.matrix), ArgumentError, "matrix"),

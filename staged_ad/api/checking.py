@@ -53,7 +53,7 @@ def check_derivatives(
     AssertionError
         The message says which derivative differs, where, and by how much.
     ArgumentError
-        When no argument is of floating point, or a mode has another name.
+        When no argument is of floating point, or one is of float16, or a mode has another name.
 
     Examples
     --------
@@ -78,6 +78,10 @@ def check_derivatives(
         return [results[k] for k in found]
 
     xs = [np.asarray(leaf) for leaf, flag in zip(leaves, moving, strict=True) if flag]
+    if any(x.dtype == np.float16 for x in xs):
+        raise ArgumentError(
+            f"check_derivatives of {named(f)}: differences of float16 tell nothing; check it with x.astype(np.float32)"
+        )
     ys = flat(*xs)
     single = any(np.asarray(x).dtype in (np.float32, np.complex64) for x in [*xs, *ys])
     out_spec, kept = specs[0]

@@ -105,7 +105,7 @@ def value_and_grad(
         Returns a scalar (0-d) of floating point; with `has_aux`, a pair (scalar, anything made of arrays).
     argnums
         The positional argument, or arguments, to differentiate with respect to: arrays or nests of arrays
-        (tuples, lists, dicts, named tuples, dataclasses) of dtype float32, float64, complex64 or complex128.
+        (tuples, lists, dicts, named tuples, dataclasses) of dtype float16, float32, float64, complex64 or complex128.
     holomorphic
         Whether f is a holomorphic function of complex arguments with a complex result: the gradient is then its
         complex derivative. It is not checked that f satisfies the Cauchy-Riemann equations.

@@ -15,14 +15,15 @@ from staged_ad.api import calling
 from staged_ad.cuda import devices
 from staged_ad.errors import ArgumentError, DTypeError
 from staged_ad.ir import ArrayType, Program, evaluate
-from staged_ad.ir.types import canonical_dtype, is_on_device
+from staged_ad.ir.types import is_bfloat16, is_on_device, stored_type
+from staged_ad.tracing.tracer import OPEN
 
 if TYPE_CHECKING:
     from staged_ad.cuda.compiled import DeviceCompiled
     from staged_ad.lowering.compiled import Compiled
 
 _INLINE = frozenset(
-    [float, complex, int, bool, np.float64, np.float32, np.complex128, np.complex64, np.bool_]
+    [float, complex, int, bool, np.float64, np.float32, np.float16, np.complex128, np.complex64, np.bool_]
     + [np.dtype(name).type for name in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]]
 )
 
@@ -32,7 +33,7 @@ class Processor:
 
     def leaf_type(self, value: Any, where: Callable[[], str]) -> ArrayType:
         """The type of one leaf of the arguments; `where` names it."""
-        return calling.leaf_type(value, where)
+        return _stored(value) or calling.leaf_type(value, where)
 
     def compiled(self, program: Program, precise: bool) -> Compiled:
         """The code of a program."""
@@ -60,10 +61,9 @@ class Device:
     def leaf_type(self, value: Any, where: Callable[[], str]) -> ArrayType:
         """The type of one leaf of the arguments, which may be another library's array on the GPU."""
         if not is_on_device(value):
-            return calling.leaf_type(value, where)
+            return _stored(value) or calling.leaf_type(value, where)
         try:
-            array = devices.current().adopted(value)
-            return ArrayType(tuple(array.shape), canonical_dtype(array.dtype))
+            return stored_type(devices.current().adopted(value))
         except DTypeError as error:
             raise DTypeError(f"{where()}: {error.said}") from None
         except ArgumentError as error:
@@ -104,6 +104,13 @@ def check_device(device: Any, donates: bool) -> None:
             f"device={device!r} takes no donate_argnums and donate_argnames: drop the array that you have no use for "
             "(del x), and the next result takes its memory from CuPy's pool"
         )
+
+
+def _stored(value: Any) -> ArrayType | None:
+    """The type of an array of bfloat16 that a program reads; within another trace it is a constant of that one."""
+    if isinstance(value, np.ndarray | np.generic) and is_bfloat16(value.dtype) and not OPEN.get():
+        return stored_type(value)
+    return None
 
 
 def _fetching(leaf: Any) -> Callable[[], Any]:

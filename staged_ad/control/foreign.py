@@ -207,6 +207,7 @@ def _primitive(name: str, cost: Callable[..., float]) -> Primitive:
             interleaved=True,
             unbounded=lambda **params: True,
             sequential=lambda foreign, **params: foreign.sequential,
+            computes=False,
         ),
         multiple_results=True,
     )

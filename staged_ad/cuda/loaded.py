@@ -16,6 +16,7 @@ from staged_ad.cuda.actions import Ask, all_actions
 from staged_ad.cuda.device import Device
 from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.replaying import Replaying
+from staged_ad.ir.types import is_bfloat16
 from staged_ad.lowering.scope import aligned
 from staged_ad.lowering.storage import ALIGNMENT
 
@@ -50,5 +51,6 @@ class Loaded:
 
     def _input(self, value: Any, dtype: np.dtype[Any]) -> Any:
         if isinstance(value, np.ndarray | np.generic | int | float | complex):
-            return self._device.sent(np.asarray(value, dtype))
+            array = np.asarray(value, dtype)
+            return self._device.sent(array.view(np.uint16) if is_bfloat16(dtype) else array)  # CuPy may not know it
         return self._device.ready(self._device.adopted(value))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from staged_ad.cuda.geometry import Geometry
 from staged_ad.ir import ArrayType, Var
 from staged_ad.ir.lowerings import ArgFold
+from staged_ad.ir.types import FLOAT16
 from staged_ad.lowering.blocks import Step, joining
 from staged_ad.lowering.regions import Constant, Load, Nest, Store
 from staged_ad.lowering.schedule import Schedule, merged, ordered_dimensions, vector_dimension
@@ -163,6 +164,9 @@ def _parts(nest: Nest, split: int | None, team: int, points: int, geometry: Geom
 def _lanes(nest: Nest, near: int, geometry: Geometry, inside: bool) -> int:
     """Elements that a thread handles at once: as many as it loads at once, where all of them lie side by side."""
     dtypes = [node.dtype for node in nest.nodes if not isinstance(node, Constant) and node.dtype.kind != "b"]
+    if FLOAT16 in dtypes:  # the float32 between them is not in memory
+        moved = [node.dtype for node in nest.nodes if isinstance(node, Load)]
+        dtypes = [*moved, *[nest.nodes[store.node].dtype for store in nest.stores]]
     size = max((dtype.itemsize for dtype in dtypes), default=MEMORY_BYTES)
     lanes = MEMORY_BYTES // size
     scattered = any(isinstance(node, Load) and (node.address.nodes or node.guard) for node in nest.nodes)

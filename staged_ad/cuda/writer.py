@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.cuda.threads import MEMORY_BYTES, WARP, Threads
 from staged_ad.ir import Var
 from staged_ad.ir.types import INT64
+from staged_ad.lowering import folding
 from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.nest import REGION, NestWriter
 from staged_ad.lowering.rarely import RareCode
@@ -146,12 +147,15 @@ class ThreadWriter(NestWriter):
         team = self.schedule.team if self.schedule.split in self.nest.reduced else 1
         distance = min(team, WARP) // 2
         while distance:
-            whole = self._join(reduce, whole, [self._exchanged(value, distance) for value in whole])
+            whole = folding.joined(self.code, reduce.rule, whole, [self._exchanged(value, distance) for value in whole])
             distance //= 2
         if team > WARP:
             parts = list(zip(*[self._of_warps(value, team) for value in whole], strict=True))
             while len(parts) > 1:
-                joined = [self._join(reduce, list(a), list(b)) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+                joined = [
+                    folding.joined(self.code, reduce.rule, list(a), list(b))
+                    for a, b in zip(parts[::2], parts[1::2], strict=True)
+                ]
                 parts = [tuple(part) for part in joined]
             whole = list(parts[0])
         return whole

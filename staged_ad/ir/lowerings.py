@@ -19,11 +19,13 @@ class Map(Lowering):
 
     ``cost`` is about the number of machine instructions per vector; above ``COSTLY`` it is not
     computed twice to save a store. ``absorbing``: zero times infinity or NaN is zero here, which takes masks.
+    ``computes`` is False of what only chooses, converts or reads bits.
     """
 
     emit: Callable[..., Any]
     cost: int = 1
     absorbing: bool = False
+    computes: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,7 @@ class Fold(Lowering):
 
     combine: Callable[..., Any]
     identity: Callable[[Any], Any]
+    computes = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +87,13 @@ class ArgFold(Lowering):
     """argmax or argmin: a fold over pairs (value, index); ``better`` is the comparison that wins."""
 
     better: str
+    computes = True
 
 
 class Product(Lowering):
     """dot_general: a matrix product, inline or through BLAS."""
+
+    computes = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +132,7 @@ class Kernel(Lowering):
     ``interleaved`` says that its code knows complex numbers, and wants them as NumPy has them: passes/complexes.py.
 
     ``unbounded(**params)``: nobody knows how long it runs. ``sequential(**params)``: one thread must run all of them.
+    ``computes`` is False of functions of the user's, which want what they are given as it is.
     """
 
     emit: Callable[..., None]
@@ -135,6 +142,7 @@ class Kernel(Lowering):
     interleaved: bool = False
     unbounded: Callable[..., bool] = lambda **params: False
     sequential: Callable[..., bool] = lambda **params: False
+    computes: bool = True
 
 
 class Outside(Lowering):

@@ -32,7 +32,13 @@ class Pair(NamedTuple):
 
 
 class Lowering:
-    """Base of the ways in which a primitive becomes native code; see ``staged_ad/ir/lowerings.py``."""
+    """Base of the ways in which a primitive becomes native code; see ``staged_ad/ir/lowerings.py``.
+
+    ``computes`` says that it does arithmetic with its operands, which half precision does in single: tracing/halves.py.
+    What only moves or chooses elements, and what holds programs, does none.
+    """
+
+    computes: bool = False
 
 
 @dataclass(frozen=True, eq=False)

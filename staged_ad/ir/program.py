@@ -54,6 +54,10 @@ class Literal:
         self.type = type or type_of(value)
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.type.dtype
+
+    @property
     def is_splat(self) -> bool:
         return isinstance(self.value, np.generic)
 

@@ -1,6 +1,7 @@
 """Array types: shape, dtype and whether the value was born from a Python scalar.
 
-Invariant: a type is immutable and hashable, and its dtype is one of ``DTYPES`` in native byte order.
+Invariant: a type is immutable and hashable, and its dtype is one of ``DTYPES`` in native byte order, or bfloat16, which
+only inputs have.
 Start at ``ArrayType`` and ``type_of``.
 """
 
@@ -30,6 +31,7 @@ DTYPES: dict[np.dtype[Any], str] = {
         ("uint16", "u16"),
         ("uint32", "u32"),
         ("uint64", "u64"),
+        ("float16", "f16"),
         ("float32", "f32"),
         ("float64", "f64"),
         ("complex64", "c64"),
@@ -40,6 +42,7 @@ _SINGLETONS = {dtype: dtype for dtype in DTYPES}  # NumPy's own objects, which c
 RAGGED = -1
 """Length of an axis that is known only when the program runs: the iterations of a loop, one entry each."""
 BOOL, INT64, FLOAT64, COMPLEX128 = np.dtype("bool"), np.dtype("int64"), np.dtype("float64"), np.dtype("complex128")
+FLOAT16, FLOAT32 = np.dtype("float16"), np.dtype("float32")
 _CUDA = (2, 13)
 """What DLPack calls memory of a GPU: CUDA's own, and managed."""
 _PARTS: dict[np.dtype[Any], np.dtype[Any]] = {np.dtype("complex64"): np.dtype("float32"), COMPLEX128: FLOAT64}
@@ -104,7 +107,7 @@ class ArrayType:
 
     def __str__(self) -> str:
         shape = f"[{','.join('?' if n == RAGGED else str(n) for n in self.shape)}]" if self.shape else ""
-        return f"{DTYPES[self.dtype]}{shape}{'~' if self.weak else ''}"
+        return f"{DTYPES.get(self.dtype) or self.dtype.name}{shape}{'~' if self.weak else ''}"
 
 
 def real_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -113,8 +116,21 @@ def real_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def complex_dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of complex numbers whose parts have the floating-point `dtype`."""
+    """The dtype of complex numbers whose parts have the floating-point `dtype`; of float16 that of float32."""
+    if dtype == FLOAT16:
+        dtype = FLOAT32
     return next((whole for whole, part in _PARTS.items() if part == dtype), dtype)
+
+
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is the bfloat16 of the package ml_dtypes."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
+def stored_type(value: Any) -> ArrayType:
+    """The type of an array as it lies in memory: that of ``type_of``, save for bfloat16, which only casts read."""
+    dtype: np.dtype[Any] = value.dtype
+    return ArrayType(tuple(value.shape), dtype if is_bfloat16(dtype) else canonical_dtype(dtype))
 
 
 def canonical_dtype(dtype: Any) -> np.dtype[Any]:
@@ -123,8 +139,8 @@ def canonical_dtype(dtype: Any) -> np.dtype[Any]:
     known = _SINGLETONS.get(found) or _SINGLETONS.get(found.newbyteorder("="))
     if known is None:
         raise DTypeError(
-            f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float32, "
-            f"float64, complex64 and complex128{_dtype_advice(found)}"
+            f"dtype {found} is not supported; supported are bool, int8 ... int64, uint8 ... uint64, float16, "
+            f"float32, float64, complex64 and complex128{_dtype_advice(found)}"
         )
     return known
 
@@ -135,6 +151,8 @@ def _dtype_advice(dtype: np.dtype[Any]) -> str:
             return ". Object arrays often come from ragged nested lists or from None inside np.array(...)"
         case "c":
             return "; cast with x.astype(np.complex64) or x.astype(np.complex128)"
+        case "V" if is_bfloat16(dtype):
+            return "; arrays of bfloat16 are read as float32, and results are: write x.astype(np.float32)"
         case "f":
             return "; cast with x.astype(np.float32) or x.astype(np.float64)"
         case _:
@@ -142,9 +160,13 @@ def _dtype_advice(dtype: np.dtype[Any]) -> str:
 
 
 def type_of(value: Any) -> ArrayType:
-    """The type of a NumPy array, NumPy scalar or Python scalar. Raises DTypeError on anything else."""
+    """The type of a NumPy array, NumPy scalar or Python scalar; bfloat16 is read as float32.
+
+    Raises DTypeError on anything else.
+    """
     if isinstance(value, np.ndarray | np.generic):
-        return ArrayType(value.shape, canonical_dtype(value.dtype))
+        dtype = value.dtype
+        return ArrayType(value.shape, FLOAT32 if is_bfloat16(dtype) else canonical_dtype(dtype))
     if isinstance(value, bool):
         return ArrayType((), BOOL, weak=True)
     if isinstance(value, int):

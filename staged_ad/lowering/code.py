@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import LoweringError
-from staged_ad.ir.types import BOOL
+from staged_ad.ir.types import BOOL, FLOAT16
+from staged_ad.lowering import conversions
 from staged_ad.lowering.values import (
     Externals,
     Instruction,
@@ -318,11 +319,15 @@ class Code:
         if a.literal is not None:
             with np.errstate(all="ignore"):
                 return self.constant(np.asarray(a.literal).astype(dtype)[()], dtype)
+        if source == FLOAT16 or source.kind == "V":
+            return conversions.of_short(self, a, dtype)
+        if dtype == FLOAT16:
+            return conversions.to_half(self, a)
         if kind == "b":
             return self.compare("ne", a, self.constant(0, source))
         target = vector_type(element_type(dtype), a.lanes)
         if source.kind == "f" and kind in "iu":
-            return self._to_integer(a, dtype)
+            return conversions.to_integer(self, a, dtype)
         if source.kind == "f":
             operation = "fptrunc" if dtype.itemsize < source.itemsize else "fpext"
         elif kind == "f":
@@ -335,25 +340,6 @@ class Code:
             operation = "sext" if source.kind == "i" else "zext"
         result = self.write(f"{operation} {a.operand} to {target}", target, (a,), a.depth)
         return Value(result, dtype, a.lanes, a.depth, None, source.kind != "f" or kind != "f")
-
-    def _to_integer(self, a: Value, dtype: np.dtype[Any]) -> Value:
-        """As NumPy: the low bits of a wider signed integer, so that negative numbers wrap around."""
-        if dtype.kind == "u" and dtype.itemsize == 8:
-            negative = self.compare("lt", a, self.constant(0, a.dtype))
-            wrapped = self.cast(self._saturated(a, np.dtype("int64")), dtype)
-            return self.select(negative, wrapped, self._saturated(a, dtype))
-        wide = np.dtype("int32" if dtype.itemsize < 4 or dtype == "int32" else "int64")
-        return self.cast(self._saturated(a, wide), dtype)
-
-    def _saturated(self, a: Value, dtype: np.dtype[Any]) -> Value:
-        """The nearest integer of a type towards zero; of NaN zero."""
-        target = vector_type(element_type(dtype), a.lanes)
-        suffix = "" if a.lanes == 1 else f"v{a.lanes}"
-        name = f"llvm.fpto{'s' if dtype.kind == 'i' else 'u'}i.sat.{suffix}i{8 * dtype.itemsize}"
-        name += f".{suffix}f{8 * a.dtype.itemsize}"
-        self.externals.intrinsic(name, f"{target} @({a.type})")
-        result = self.write(f"call {target} @{name}({a.operand})", target, (a,), a.depth)
-        return Value(result, dtype, a.lanes, a.depth, None, True)
 
     def bitcast(self, a: Value, dtype: np.dtype[Any]) -> Value:
         """The bits of `a` as a number of another type of the same width."""

@@ -6,6 +6,8 @@ Start at ``guards``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from staged_ad.ir.types import INT64
 from staged_ad.lowering.code import Code
 from staged_ad.lowering.indexing import Affine, Condition
@@ -18,6 +20,8 @@ LONGEST = 200
 """Nodes up to which a body with guards is also written without them."""
 FIRST = 4
 """Iterations of a loop of which one at least must be far from its edges."""
+FEW = 4
+"""Iterations up to which a loop asks anew in each, and LLVM makes straight code of it."""
 
 
 def guards(schedule: Schedule, nest: Nest) -> set[Condition]:
@@ -52,3 +56,44 @@ def inside(code: Code, memory: Memory, schedule: Schedule, end: Value, found: se
         holds = code.and_(holds, code.compare("ge", memory.scalar(low), code.constant(0, INT64)))
         holds = code.and_(holds, code.compare("lt", memory.scalar(high), code.constant(n, INT64)))
     return holds.name
+
+
+def loop(
+    k: int,
+    label: str,
+    ends: tuple[str, str, int],
+    inside: str,
+    lost: str,
+    before: Sequence[str],
+    plain: Sequence[str],
+    commit: Sequence[str],
+    careful: Sequence[str],
+) -> list[str]:
+    """Lines of an innermost loop, after the block `label`: an iteration far from the edges is followed by the next.
+
+    `before` finds out whether an iteration is `inside`; then `plain` and `commit` do it, but `careful` where `lost`,
+    if given, is true, as for iterations at the edges. `ends` are the first index, the last one and the step.
+    """
+    start, end, step = ends
+    return [
+        f"  br label %head{k}",
+        f"head{k}:",
+        f"  %i{k} = phi i64 [ {start}, %{label} ], [ %far{k}, %commit ], [ %next{k}, %careful ]",
+        *before,
+        f"  br i1 {inside}, label %plain, label %edge",
+        "plain:",
+        *plain,
+        f"  br i1 {lost}, label %careful, label %commit, !prof !0" if lost else "  br label %commit",
+        "commit:",
+        *commit,
+        f"  %far{k} = add nsw i64 %i{k}, {step}",
+        f"  br label %head{k}",
+        "edge:",
+        f"  %go{k} = icmp slt i64 %i{k}, {end}",
+        f"  br i1 %go{k}, label %careful, label %exit{k}",
+        "careful:",
+        *careful,
+        f"  %next{k} = add nsw i64 %i{k}, {step}",
+        f"  br label %head{k}",
+        f"exit{k}:",
+    ]

@@ -33,6 +33,7 @@ from staged_ad.ir.lowerings import (
     Sweep,
     View,
 )
+from staged_ad.lowering.costs import CHEAP, OFTEN, TRIVIAL, costs_of, fills_rows, repeats
 from staged_ad.lowering.domains import domain, product_domain
 from staged_ad.lowering.expressions import Expressions
 from staged_ad.lowering.indexing import splits_only
@@ -40,23 +41,8 @@ from staged_ad.lowering.matrices import matrix_product, wants_blas
 from staged_ad.lowering.overwriting import beginning, harmless, overwrites, read_too_late, read_while_written
 from staged_ad.lowering.regions import Copy, Nest, Opaque, Region
 
-CHEAP = 16
-"""Cost (about instructions per vector) up to which an expression is computed again rather than stored."""
-
-LOOKUP = 4.0
-"""Cost of an element at a computed place."""
-
-OFTEN = 3 * CHEAP
-"""The same for all that is computed again, as by a stencil of many points."""
-
-TRIVIAL = 2
-"""The same for an operand of an inline product, which computes it again for each row or column."""
-
 APART = 4096
 """Points from which an inline product has loops of its own: its best order is rarely that of stores over its domain."""
-
-SHORT = 64
-"""Iterations of an inner loop up to which what is constant in it is rather computed in vectors of its own."""
 
 Uses = dict[Var, bool]
 """Stored values that an expression reads, and whether always at the very index it is computed at."""
@@ -195,7 +181,7 @@ class _Fusion:
 
     def _store_costly(self, placed: list[list[_Result]]) -> bool:
         """Store expressions that several nests, or several indices of one, would compute; whether there were any."""
-        costs = self._costs()
+        costs = costs_of(self.program, self.stored)
         contexts: dict[Var, set[tuple[int, int]]] = {}
         added = False
         for number, group in enumerate(placed):
@@ -205,9 +191,7 @@ class _Fusion:
                     reading = {(number, shift)}
                     if self._multiplies(result, atom):
                         reading.add((number, hash((shift, 1))))
-                        if isinstance(atom, Var) and atom not in self.stored and costs.get(atom, 0) > TRIVIAL:
-                            self.stored.add(atom)
-                            added = True
+                        added |= self._kept(atom, costs)
                     elif self._spreads(result):
                         reading.add((number, hash((shift, 1))))
                     self._add(contexts, atom, reading)
@@ -228,13 +212,21 @@ class _Fusion:
             elif isinstance(lower, View | Alias | Gather):
                 step = hash((equation.primitive.name, id(equation)))
                 below = {(nest, hash((shift, step))) for nest, shift in found}
-                if self._repeats(equation):
+                if repeats(equation):
                     below |= {(nest, hash((shift, step, 1))) for nest, shift in found}
             else:
                 continue
             for atom in equation.inputs:
+                added |= fills_rows(equation) and self._kept(atom, costs)
                 self._add(contexts, atom, below)
         return added
+
+    def _kept(self, atom: Atom, costs: dict[Var, float]) -> bool:
+        """Store an expression that is not trivial; whether it was none before."""
+        if not isinstance(atom, Var) or atom in self.stored or costs.get(atom, 0) <= TRIVIAL:
+            return False
+        self.stored.add(atom)
+        return True
 
     def _add(self, contexts: dict[Var, set[tuple[int, int]]], atom: Atom, new: set[tuple[int, int]]) -> None:
         if isinstance(atom, Var) and atom in self.definitions and atom not in self.stored:
@@ -262,33 +254,7 @@ class _Fusion:
             return False
         definition = self.definitions.get(result.target)
         views = View | Gather
-        return definition is not None and isinstance(definition.primitive.lower, views) and self._repeats(definition)
-
-    def _repeats(self, equation: Equation) -> bool:
-        """A broadcast whose operand would be computed for each new element, or one by one outside of a short loop."""
-        x, (y,) = equation.inputs[0], equation.outputs
-        if isinstance(equation.primitive.lower, Gather):
-            return y.type.size > x.type.size
-        dims = equation.params.get("dims")
-        if dims is None or y.type.size <= x.type.size:
-            return False
-        if y.type.size < SHORT * x.type.size:
-            return True
-        inner = [d for k, d in enumerate(dims) if x.type.shape[k] != 1]
-        return inner != list(range(len(inner)))
-
-    def _costs(self) -> dict[Var, float]:
-        """Instructions to compute each value from stored ones."""
-        costs: dict[Var, float] = {}
-        for equation in self.program.equations:
-            lower = equation.primitive.lower
-            own = float(lower.cost) if isinstance(lower, Map) else LOOKUP if isinstance(lower, Gather) else 0.0
-            for atom in equation.inputs:
-                if isinstance(atom, Var) and atom not in self.stored:
-                    own += costs.get(atom, 0.0)
-            for output in equation.outputs:
-                costs[output] = min(own, 1e9)
-        return costs
+        return definition is not None and isinstance(definition.primitive.lower, views) and repeats(definition)
 
     # -- results and their nests --------------------------------------------------------------------------------
 

@@ -8,13 +8,13 @@ Start at ``NestWriter.text``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from staged_ad.ir import Var
 from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
 from staged_ad.ir.types import BOOL, INT64
-from staged_ad.lowering import alternating, edges, speculation
+from staged_ad.lowering import alternating, edges, folding, speculation
 from staged_ad.lowering.bases import rebased
 from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.memory import Memory
@@ -107,7 +107,7 @@ class NestWriter:
         return self.code.constant(0, INT64), self.code.constant(self.nest.domain[dim], INT64)
 
     def _block(self, depth: int) -> list[str]:
-        lines = ["  " + instruction.text for instruction in self.code.blocks[depth]]
+        lines = _lines(self.code.blocks[depth])
         if depth == self.depth and self.plain:
             lines = self._either(lines)
         elif depth == self.depth and self.skipping:
@@ -120,6 +120,11 @@ class NestWriter:
         if k == self.depth:
             return
         start, end = self._loop_bounds(k)
+        if k + 1 == self.depth and self._dwells():
+            parts = map(_lines, (self.inside, self.plain, self.commit, self.code.blocks[self.depth]))
+            ends = start.name, end.name, self._step(self.schedule.loops[k])
+            yield from edges.loop(k, label, ends, self.inside_flag, self.lost_flag, *parts)
+            return
         yield f"  br label %head{k}"
         yield f"head{k}:"
         yield f"  %at{k} = phi i64 [ {start.name}, %{label} ], [ %next{k}, %latch{k} ]"
@@ -138,6 +143,12 @@ class NestWriter:
         yield f"exit{k}:"
         if k == 0 and self.first_reduced == 0:
             yield from self._block(self.after)
+
+    def _dwells(self) -> bool:
+        """Whether most iterations of the innermost loop are far from its edges, one after another."""
+        vector = self.schedule.loops[-1]
+        many = self.nest.domain[vector] > edges.FEW * self._step(vector)  # of fewer, LLVM makes straight code
+        return many and bool(self.inside_flag) and not self.code.blocks[self.after]
 
     def _step(self, dim: int) -> int:
         """Iterations at once."""
@@ -170,9 +181,7 @@ class NestWriter:
 
     def _either(self, guarded: list[str]) -> list[str]:
         """A choice for each iteration: the plain body where all guards hold for all lanes and no bet is lost."""
-        before, plain, commit = (
-            ["  " + instruction.text for instruction in part] for part in (self.inside, self.plain, self.commit)
-        )
+        before, plain, commit = map(_lines, (self.inside, self.plain, self.commit))
         return [*before, *speculation.either(self.inside_flag, plain, self.lost_flag, commit, guarded)]
 
     def _skips(self, accumulators: list[list[Cells]]) -> bool:
@@ -342,18 +351,13 @@ class NestWriter:
         for copy in range(self.schedule.copies):
             cells.append([])
             for part, kind in enumerate(kinds):
-                initial = self._identity(reduce, kind, part)
+                initial = folding.identity(self.code, reduce.rule, kind, part)
                 wide = self.code.splat(initial)
                 name = f"%acc{number}.{copy}.{part}"
                 self.allocas.append(f"  {name} = alloca {wide.type}, align 64")
                 self.code.effect(f"store {wide.operand}, ptr {name}", (), self.first_reduced)
                 cells[copy].append((name, wide.type))
         return cells
-
-    def _identity(self, reduce: Reduce, dtype: Any, part: int) -> Value:
-        if isinstance(reduce.rule, Fold):
-            return self.code.constant(reduce.rule.identity(dtype), dtype)
-        return self.code.constant(0 if part == 0 else -1, dtype)  # index -1: nothing met yet
 
     def _read(self, cell: tuple[str, str], dtype: Any, depth: int) -> Value:
         name = self.code.write(f"load {cell[1]}, ptr {cell[0]}", cell[1], (cell[0],), depth)
@@ -379,24 +383,11 @@ class NestWriter:
         assert reduce.position is not None
         best, place = self._read(cells[0], dtype, self.depth), self._read(cells[1], INT64, self.depth)
         position = self.memory.index(reduce.position)
-        wins = self._beats(reduce.rule, (value, position), (best, place))
+        wins = folding.beats(code, reduce.rule, (value, position), (best, place))
         if across and mask is not None:
             wins = code.and_(wins, mask)
         self._set(cells[0], code.select(wins, value, best))
         self._set(cells[1], code.select(wins, position, place))
-
-    def _beats(self, rule: ArgFold, new: tuple[Value, Value], old: tuple[Value, Value]) -> Value:
-        """Whether a later element takes the place: it is better, or the first NaN, or the first at all."""
-        code = self.code
-        return code.or_(self._better(rule, new[0], old[0]), code.compare("lt", old[1], code.constant(0, INT64)))
-
-    def _better(self, rule: ArgFold, new: Value, old: Value) -> Value:
-        code = self.code
-        better = code.compare(rule.better, new, old)
-        if new.dtype.kind != "f":
-            return better
-        new_nan, old_nan = code.compare("ne", new, new), code.compare("ne", old, old)
-        return code.or_(code.and_(better, code.not_(old_nan)), code.and_(new_nan, code.not_(old_nan)))
 
     def _finish(self, reduce: Reduce, cells: list[list[tuple[str, str]]]) -> None:
         """Behind the reduced loops: join copies and lanes, and store."""
@@ -420,7 +411,7 @@ class NestWriter:
             return
         while len(parts) > 1:
             half = (len(parts) + 1) // 2
-            joined = [self._join(reduce, a, b) for a, b in zip(parts, parts[half:], strict=False)]
+            joined = [folding.joined(self.code, reduce.rule, a, b) for a, b in zip(parts, parts[half:], strict=False)]
             parts = [*joined, *parts[len(joined) : half]]
         self.memory.shift = 0
         self.memory.store(target, address, self._across(reduce, parts[0])[-1], self.after)
@@ -432,18 +423,9 @@ class NestWriter:
             lanes //= 2
             low = [self.code.part(v, 0, lanes) for v in whole]
             high = [self.code.part(v, lanes, lanes) for v in whole]
-            whole = self._join(reduce, low, high)
+            whole = folding.joined(self.code, reduce.rule, low, high)
         return whole
 
-    def _join(self, reduce: Reduce, a: list[Value], b: list[Value]) -> list[Value]:
-        code = self.code
-        if isinstance(reduce.rule, Fold):
-            return [reduce.rule.combine(code, a[0], b[0])]
-        none = code.constant(0, INT64)
-        better = self._better(reduce.rule, b[0], a[0])
-        # of equals the first: neither is better than the other
-        equal = code.not_(code.or_(better, self._better(reduce.rule, a[0], b[0])))
-        earlier = code.and_(equal, code.compare("lt", b[1], a[1]))
-        wins = code.and_(code.or_(better, earlier), code.compare("ge", b[1], none))
-        wins = code.or_(wins, code.compare("lt", a[1], none))
-        return [code.select(wins, b[0], a[0]), code.select(wins, b[1], a[1])]
+
+def _lines(block: Sequence[Instruction]) -> list[str]:
+    return ["  " + instruction.text for instruction in block]

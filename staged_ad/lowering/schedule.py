@@ -201,6 +201,10 @@ def _calls(nest: Nest) -> int:
     return sum(isinstance(rule, Map) and rule.cost >= 20 for rule in rules)
 
 
+BRIEF = 32
+"""Terms of a sum up to which adding up lanes counts."""
+
+
 def vector_dimension(nest: Nest) -> int | None:
     """The dimension along which most loads and stores are contiguous; long ones before short ones."""
     if not nest.domain:
@@ -221,6 +225,8 @@ def vector_dimension(nest: Nest) -> int | None:
         total += 0.5 * sum(access(reduce.address, dim) for reduce in nest.reduces)
         if nest.domain[dim] < 4:
             total -= 4.0
+        if dim in nest.reduced and nest.domain[dim] < BRIEF:
+            total -= len(nest.reduces)  # lanes are added up more often than vectors
         return total, dim
 
     return max((dim for dim in range(len(nest.domain)) if dim not in ordered_dimensions(nest)), key=score, default=None)

@@ -42,15 +42,16 @@ def available() -> bool:
 
 
 def pays(nest: Nest, repeated: bool) -> bool:
-    """Whether to bet: the masks are a part of the work that counts, and where they are scalars, they count in loops."""
+    """Whether to bet: the masks are a part of the work that counts, as those of scalars in a loop always are."""
     rules = [node.equation.primitive.lower for node in nest.nodes if isinstance(node, Apply)]
     costs = [(rule.cost, rule.absorbing) for rule in rules if isinstance(rule, Map)]
     strong = sum(cost for cost, absorbing in costs if absorbing)
     if not strong or not available():
         return False
+    many = strong * SHARE > sum(cost for cost, _ in costs)
     if not nest.domain:
-        return repeated and len(nest.nodes) <= LONGEST_SCALAR
-    return len(nest.nodes) <= LONGEST and strong * SHARE > sum(cost for cost, _ in costs)
+        return (repeated or many) and len(nest.nodes) <= LONGEST_SCALAR
+    return many and len(nest.nodes) <= LONGEST
 
 
 def either(inside: str, plain: list[str], lost: str, commit: list[str], careful: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from staged_ad.ir.types import FLOAT16
 from staged_ad.native import vecmath
 
 _TYPES = {"f8": "double", "f4": "float", "b1": "i1"}
@@ -42,6 +43,8 @@ def suffix(dtype: np.dtype[Any], lanes: int) -> str:
 
 
 def constant_text(value: Any, dtype: np.dtype[Any]) -> str:
+    if dtype == FLOAT16:  # in registers as in memory 16 bits, which only casts read as a number
+        return str(int(np.float16(value).view(np.uint16)))
     if dtype.kind == "f":
         number = float(dtype.type(value))
         bits = 0x7FF8000000000000 if math.isnan(number) else struct.unpack("<Q", struct.pack("<d", number))[0]

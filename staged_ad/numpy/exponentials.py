@@ -12,6 +12,7 @@ import numpy as np
 
 from staged_ad.ir import ArrayType, filled
 from staged_ad.numpy.assignment import plain
+from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import as_value, promote, to_float
 from staged_ad.numpy.reducing import Axis, max, normalize_axes, sum
 from staged_ad.numpy.shaping import broadcast_to
@@ -22,6 +23,7 @@ from staged_ad.primitives.makers import add, neg, scale, select, sub, typeof, ze
 from staged_ad.primitives.shaping import reshape, stop_gradient
 
 
+@in_single
 def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
     """log(sum(b * exp(a))) without overflow: scipy.special.logsumexp for traced values, complex ones too.
 
@@ -135,6 +137,7 @@ def _logsumexp(value: Any, weights: Any, axes: tuple[int, ...]) -> tuple[Any, An
     return add(logarithm, shift), signs
 
 
+@in_single
 def softmax(x: Any, axis: Axis = None) -> Any:
     """exp(x) / sum(exp(x)) without overflow; scipy.special.softmax for traced values."""
     value = to_float(x)
@@ -144,6 +147,7 @@ def softmax(x: Any, axis: Axis = None) -> Any:
     return div(weights, broadcast_to(sum(weights, axis=axis, keepdims=True), shape))
 
 
+@in_single
 def log_softmax(x: Any, axis: Axis = None) -> Any:
     """x - log(sum(exp(x))) without overflow; scipy.special.log_softmax for traced values."""
     value = to_float(x)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.ir.types import FLOAT16, FLOAT32
+from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import apply_ufunc, as_value, resolve, to_dtype
 from staged_ad.primitives import bits
 from staged_ad.primitives.makers import typeof
@@ -42,6 +44,8 @@ def _power_of_two(n: Any, dtype: np.dtype[Any]) -> Any:
 def ldexp(x: Any, n: Any) -> Any:
     """x 2^n in three factors; those downwards stop short, so that only the last one rounds."""
     x, n = _loop(np.ldexp, x, n)
+    if x.dtype == FLOAT16:  # its powers of two are too few for three factors
+        return ldexp(x.astype(FLOAT32), n).astype(FLOAT16)
     _, mantissa, bias = _layout(x.dtype)
     low = 2 + mantissa - bias
     for least in (low, low, 1 - bias):
@@ -50,6 +54,7 @@ def ldexp(x: Any, n: Any) -> Any:
     return x
 
 
+@in_single
 def frexp(x: Any) -> tuple[Any, Any]:
     (x,) = _loop(np.frexp, x)
     kind, mantissa, bias = _layout(x.dtype)
@@ -81,9 +86,12 @@ def nextafter(x1: Any, x2: Any) -> Any:
 
 def spacing(x: Any) -> Any:
     (x,) = _loop(np.spacing, x)
+    if x.dtype == FLOAT16:  # always upwards in NumPy
+        return stop_gradient(np.where(np.isfinite(x), np.nextafter(x, FLOAT16.type(np.inf)) - x, FLOAT16.type(np.nan)))
     return stop_gradient(np.nextafter(x, np.copysign(x.dtype.type(np.inf), x)) - x)
 
 
+@in_single
 def logaddexp2(x1: Any, x2: Any) -> Any:
     x1, x2 = _loop(np.logaddexp2, x1, x2)
     return np.logaddexp(x1 * math.log(2), x2 * math.log(2)) / math.log(2)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import LinAlgError, UnsupportedError
-from staged_ad.ir.types import INT64
+from staged_ad.errors import DTypeError, LinAlgError, UnsupportedError
+from staged_ad.ir.types import FLOAT16, INT64
 from staged_ad.numpy.multiplying import dot
 from staged_ad.numpy.multiplying import matmul as stacked_matmul
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_float, to_shape
@@ -43,14 +43,24 @@ SVDResult = type(np.linalg.svd(_SAMPLE))
 SlogdetResult, QRResult = type(np.linalg.slogdet(_SAMPLE)), type(np.linalg.qr(_SAMPLE))
 
 
-def as_matrix(a: Any, square: bool = False) -> Any:
-    """`a` as a stack of floating-point matrices, real or complex. Raises LinAlgError where it is none."""
-    value = to_float(a)
+def as_matrix(a: Any, square: bool = False, half: bool = False) -> Any:
+    """`a` as a stack of floating-point matrices, real or complex, and if `half` also of float16.
+
+    Raises LinAlgError where it is none.
+    """
+    value = to_float(a) if half else _not_half(to_float(a))
     shape = typeof(value).shape
     if len(shape) < 2:
         raise LinAlgError(f"{len(shape)}-dimensional array given. Array must be at least two-dimensional (at {here()})")
     if square and shape[-1] != shape[-2]:
         raise LinAlgError(f"Last 2 dimensions of the array must be square, the shape is {shape} (at {here()})")
+    return value
+
+
+def _not_half(value: Any) -> Any:
+    """`value`, which must not be of float16. Raises DTypeError, as NumPy does a TypeError."""
+    if typeof(value).dtype == FLOAT16:
+        raise DTypeError(f"array type float16 is unsupported in linalg (at {here()}); write a.astype(np.float32)")
     return value
 
 
@@ -63,7 +73,7 @@ def here() -> str:
 
 def solve(a: Any, b: Any) -> Any:
     """x with ``a x = b``; b is one vector where it is 1-d, else a stack of matrices (NumPy 2)."""
-    a, b = promote_dtypes(as_matrix(a, square=True), to_float(b))
+    a, b = promote_dtypes(as_matrix(a, square=True), _not_half(to_float(b)))
     vector = typeof(b).ndim == 1
     if vector:
         b = reshape(b, shape=(*typeof(b).shape, 1))
@@ -156,7 +166,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     As in NumPy there are no sums where a has not more rows than columns, or not full rank. The latter is read while
     tracing, as by an ``if``; where it has no single value, as in vmap, full rank is taken for granted.
     """
-    a, b = promote_dtypes(as_matrix(a), to_float(b))
+    a, b = promote_dtypes(as_matrix(a), _not_half(to_float(b)))
     (m, n), vector = typeof(a).shape, typeof(b).ndim == 1
     if typeof(b).ndim not in (1, 2):
         raise LinAlgError(f"{typeof(b).ndim}-dimensional array given. Array must be two-dimensional (at {here()})")
@@ -300,7 +310,7 @@ def matrix_power(a: Any, n: int) -> Any:
     value = as_value(a)
     if not isinstance(n, int | np.integer):
         raise TypeError("exponent must be an integer")
-    shape = typeof(as_matrix(value, square=True)).shape
+    shape = typeof(as_matrix(value, square=True, half=True)).shape
     if n < 0:
         value, n = inv(value), -n
     if n == 0:

@@ -13,6 +13,7 @@ import numpy as np
 
 from staged_ad.errors import LinAlgError
 from staged_ad.ir.types import check_axis
+from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.linalg import FUNCTIONS as FACTORISATIONS
 from staged_ad.numpy.linalg import as_matrix, eigvalsh, here, svdvals
 from staged_ad.numpy.multiplying import matmul, outer, tensordot
@@ -45,6 +46,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     return _matrix_norm(value, (int(axes[0]), int(axes[1])), keepdims, "fro" if ord is None else ord)
 
 
+@in_single
 def _euclidean(value: Any, axis: Axis, keepdims: bool) -> Any:
     return e.sqrt(sum_of(square_of_modulus(value), axis=axis, keepdims=keepdims))
 

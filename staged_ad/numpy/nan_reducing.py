@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.errors import DTypeError
 from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy.arrays import asarray, refuse
+from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import to_float
 from staged_ad.primitives.linalg import require
 from staged_ad.tracing.source import location, user_source
@@ -88,6 +89,7 @@ def _counted(x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
     return np.sum(~np.isnan(x), axis=axis, dtype=np.intp, keepdims=keepdims, where=where)
 
 
+@in_single
 def nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = np._NoValue
 ) -> Any:
@@ -100,6 +102,7 @@ def nanmean(
     return total / _counted(x, axis, keepdims, where).astype(total.real.dtype)
 
 
+@in_single
 def nanvar(
     a: Any,
     axis: Any = None,
@@ -130,6 +133,7 @@ def nanvar(
     return total / np.where(count > ddof, count - ddof, np.nan).astype(total.real.dtype)
 
 
+@in_single
 def nanstd(a: Any, *args: Any, **kwargs: Any) -> Any:
     found = nanvar(a, *args, **kwargs)
     if found.shape and found.dtype.kind not in "fc":

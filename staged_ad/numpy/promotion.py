@@ -114,7 +114,8 @@ def to_dtype(x: Any, dtype: np.dtype[Any], weak: bool = False) -> Any:
 
 def _cast_literal(x: Literal, type: ArrayType) -> Literal:
     if not x.is_splat:
-        value = x.value.astype(type.dtype, order="C")
+        with np.errstate(over="ignore"):
+            value = x.value.astype(type.dtype, order="C")
         value.flags.writeable = False
         return Literal(value, type)
     if x.type.weak and type.dtype.kind in "iu":  # a Python number must fit, as in NumPy
@@ -125,7 +126,8 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
             raise OutOfRangeError(
                 f"Python integer {x.value} out of bounds for {type.dtype}; write np.{type.dtype}(...) or x.astype(int)"
             )
-    return Literal(x.value.astype(type.dtype), type)
+    with np.errstate(over="ignore"):  # 1e6 is infinite in float16
+        return Literal(x.value.astype(type.dtype), type)
 
 
 def strong(results: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir import filled
 from staged_ad.ir.types import BOOL, FLOAT64, INT64, canonical_dtype, check_axis, real_dtype_of
+from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import as_value, common_shape, to_dtype, to_float, to_shape
 from staged_ad.numpy.shaping import full
 from staged_ad.numpy.ufuncs import UFUNCS, imag, multiply, not_equal, real, square, subtract, true_divide
@@ -195,6 +196,7 @@ def _count(value: Any, axis: Axis) -> int:
     return count
 
 
+@in_single
 def mean(
     a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
 ) -> Any:
@@ -217,6 +219,7 @@ def _weight(value: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
     return sum(masked(filled(1, type), where, 0), axis=axis, keepdims=keepdims)
 
 
+@in_single
 def var(
     a: Any,
     axis: Axis = None,
@@ -262,6 +265,7 @@ def square_of_modulus(value: Any) -> Any:
     return square(value)
 
 
+@in_single
 def std(a: Any, *args: Any, **kwargs: Any) -> Any:
     found = var(a, *args, **kwargs)
     return to_dtype(UFUNCS[np.sqrt](to_float(found)), typeof(found).dtype)
@@ -272,6 +276,7 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> An
     return subtract(max(a, axis=axis, keepdims=keepdims), min(a, axis=axis, keepdims=keepdims))
 
 
+@in_single
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     if weights is None:
         found = mean(a, axis=axis, keepdims=keepdims)

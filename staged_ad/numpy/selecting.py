@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.errors import DTypeError
 from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
@@ -164,6 +165,7 @@ _SINC = (1.0, *[float(np.prod([-1.0 / (2 * j * (2 * j + 1)) for j in range(1, k 
 """Coefficients of sin(y) / y in y^2."""
 
 
+@in_single
 def sinc(x: Any) -> Any:
     """sin(pi x) / (pi x); by its power series near 0, where quotients would spoil the derivatives."""
     x = asarray(x)
@@ -177,6 +179,7 @@ def sinc(x: Any) -> Any:
     return np.where(near, series + _SINC[0], np.sin(away) / away)
 
 
+@in_single
 def i0(x: Any) -> Any:
     """The modified Bessel function of order 0."""
     x = asarray(x)

@@ -15,6 +15,7 @@ import numpy as np
 from staged_ad.ir import Literal, filled
 from staged_ad.ir.types import BOOL, FLOAT64, INT64
 from staged_ad.numpy.comparing import comparison
+from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import (
     apply_ufunc,
     as_value,
@@ -277,7 +278,7 @@ def _test(name: str) -> Callable[..., Any]:
 
 
 def _scaled(ufunc: np.ufunc, factor: float) -> Callable[..., Any]:
-    return lambda x: multiply(to_dtype(as_value(x), resolve(ufunc, [typeof(as_value(x))])[0]), factor)
+    return in_single(lambda x: multiply(to_dtype(as_value(x), resolve(ufunc, [typeof(as_value(x))])[0]), factor))
 
 
 def fmax(x: Any, y: Any) -> Any:

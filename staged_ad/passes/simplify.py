@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
+
+import numpy as np
 
 from staged_ad.ir import Atom, Equation, Literal, Primitive, Program, Var, filled
 from staged_ad.ir.rewriting import Substitution
+from staged_ad.ir.types import FLOAT16
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import makers as m
 from staged_ad.primitives import products as d
@@ -67,7 +70,28 @@ def _product(equation: Equation, definitions: Definitions) -> Rewritten:
                 return filled(0, equation.outputs[0].type)
             if math.isfinite(one.value):
                 return a.mul.primitive, equation.inputs, {}
+        factor = _factor(one, other, definitions)
+        if factor is not None:
+            return equation.primitive, factor, {}
     return None
+
+
+def _factor(one: Atom, other: Atom, definitions: Definitions) -> tuple[Atom, Atom] | None:
+    """c * (2**k * x) = (c * 2**k) * x for whole k > 0 and c of at least 1: both are infinite where 2**k * x is."""
+    inner = _made_by(other, a.mul, definitions) or _made_by(other, a.neg, definitions)
+    if inner is None or not _is_constant(one) or abs(one.value) < 1:
+        return None
+    if inner.primitive is a.neg.primitive:
+        return filled(-one.value, one.type), inner.inputs[0]
+    for power, x in (inner.inputs, inner.inputs[::-1]):
+        if _is_constant(power) and math.frexp(power.value)[0] == 0.5 and power.value > 1:
+            product = float(one.value) * float(power.value)
+            return (filled(product, one.type), x) if abs(product) <= np.finfo(one.type.dtype).max else None
+    return None
+
+
+def _is_constant(atom: Atom) -> TypeGuard[Literal]:
+    return isinstance(atom, Literal) and atom.is_splat and atom.type.dtype.kind == "f" and math.isfinite(atom.value)
 
 
 def _quotient(equation: Equation, definitions: Definitions) -> Rewritten:
@@ -75,8 +99,15 @@ def _quotient(equation: Equation, definitions: Definitions) -> Rewritten:
 
 
 def _negation(equation: Equation, definitions: Definitions) -> Rewritten:
+    """-(-x) = x, and -(c * x) = (-c) * x."""
     inner = _made_by(equation.inputs[0], a.neg, definitions)
-    return inner.inputs[0] if inner else None
+    if inner:
+        return inner.inputs[0]
+    product = _made_by(equation.inputs[0], a.mul, definitions)
+    for c, x in (product.inputs, product.inputs[::-1]) if product else ():
+        if _is_constant(c):
+            return a.mul.primitive, (filled(-c.value, c.type), x), {}
+    return None
 
 
 def _sum(equation: Equation, definitions: Definitions) -> Rewritten:
@@ -106,8 +137,12 @@ def _selection(equation: Equation, definitions: Definitions) -> Rewritten:
 
 
 def _cast(equation: Equation, definitions: Definitions) -> Rewritten:
-    (x,) = equation.inputs
-    return x if x.type.dtype == equation.params["dtype"] else None
+    """A float16 that was float32 in between is itself."""
+    (x,), dtype = equation.inputs, equation.params["dtype"]
+    if x.type.dtype == dtype:
+        return x
+    inner = _made_by(x, s.cast, definitions) if dtype == FLOAT16 else None
+    return inner.inputs[0] if inner is not None and inner.inputs[0].type.dtype == dtype else None
 
 
 def _integer_pow(equation: Equation, definitions: Definitions) -> Rewritten:

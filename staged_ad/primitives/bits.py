@@ -13,7 +13,10 @@ from staged_ad.errors import DTypeError
 from staged_ad.ir import ArrayType, Primitive
 from staged_ad.ir.lowerings import Map
 from staged_ad.ir.primitive import not_linear
+from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.primitives.makers import Operation, elementwise
+
+_INT16 = np.dtype("int16")
 
 
 # bitcast(x, dtype): the same bits as another dtype of the same width.
@@ -31,7 +34,7 @@ bitcast: Operation = Operation(
         jvp=lambda primals, tangents, *, dtype: (bitcast(primals[0], dtype=dtype), None),
         transpose=not_linear("bitcast"),
         batch=lambda size, values, batched, *, dtype: (bitcast(values[0], dtype=dtype), True),
-        lower=Map(lambda code, x, *, dtype: code.bitcast(x, dtype)),
+        lower=Map(lambda code, x, *, dtype: code.bitcast(x, dtype), computes=False),
     )
 )
 
@@ -58,7 +61,21 @@ end:
 
 gcd: Operation = elementwise("gcd", np.gcd, _emit_gcd, None, None, kinds="iu", cost=200)
 
+
+def _emit_nextafter(code: Any, a: Any, b: Any) -> Any:
+    """Of float16 by its bits: one more of them is farther from 0."""
+    if a.dtype != FLOAT16:
+        return code.math("nextafter", a, b)
+    x, y = code.cast(a, FLOAT32), code.cast(b, FLOAT32)
+    zero, bits = code.constant(0, FLOAT32), code.bitcast(a, _INT16)
+    outwards = code.not_(code.xor(code.compare("gt", y, x), code.compare("gt", x, zero)))
+    moved = code.add(bits, code.select(outwards, code.constant(1, _INT16), code.constant(-1, _INT16)))
+    least = code.or_(code.and_(code.bitcast(b, _INT16), code.constant(-(2**15), _INT16)), code.constant(1, _INT16))
+    near = code.bitcast(code.select(code.compare("eq", x, zero), least, moved), FLOAT16)
+    nan = code.cast(code.add(x, y), FLOAT16)
+    ordered = code.and_(code.compare("eq", x, x), code.compare("eq", y, y))
+    return code.select(code.compare("eq", x, y), a, code.select(ordered, near, nan))
+
+
 # nextafter(x, y): the next number after x towards y
-nextafter: Operation = elementwise(
-    "nextafter", np.nextafter, lambda code, a, b: code.math("nextafter", a, b), 1, None, cost=20
-)
+nextafter: Operation = elementwise("nextafter", np.nextafter, _emit_nextafter, 1, None, cost=20, computes=False)

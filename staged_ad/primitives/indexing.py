@@ -18,7 +18,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, NotDifferentiableError, ShapeError
 from staged_ad.ir import ArrayType, Linear, Primitive, filled
 from staged_ad.ir.lowerings import Gather, Overwrite
-from staged_ad.ir.types import INT64, Shape
+from staged_ad.ir.types import FLOAT16, FLOAT32, INT64, Shape
 from staged_ad.primitives.arithmetic import div, eq
 from staged_ad.primitives.makers import (
     Operation,
@@ -102,7 +102,11 @@ def _jvp_gather(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) 
 
 def _transpose_gather(ct: Any, inputs: Sequence[Any], **params: Any) -> list[Any]:
     x, *indices = inputs
-    summed = scatter(zeros(x.type), ct, *indices, mode="add", unique=False, **params)
+    if x.type.dtype == FLOAT16:  # where an element has been read many times, its derivative is a long sum
+        wide = zeros(x.type.with_dtype(FLOAT32)), cast(ct, dtype=FLOAT32, weak=False)
+        summed = cast(scatter(*wide, *indices, mode="add", unique=False, **params), dtype=FLOAT16, weak=False)
+    else:
+        summed = scatter(zeros(x.type), ct, *indices, mode="add", unique=False, **params)
     return [summed, *[None] * len(indices)]
 
 
@@ -279,6 +283,8 @@ def _batch_scatter(size: int, values: Sequence[Any], batched: Sequence[bool], **
 
 
 def _combine(code: Any, old: Any, new: Any, mode: str) -> Any:
+    if old.dtype == FLOAT16:  # rounded after each update, as np.add.at does
+        return code.cast(_combine(code, code.cast(old, FLOAT32), code.cast(new, FLOAT32), mode), FLOAT16)
     match mode:
         case "set":
             return new

@@ -148,6 +148,7 @@ def elementwise(
     result: np.dtype[Any] | None = None,
     transpose: Callable[..., Any] | None = None,
     split: Callable[..., Any] | None = None,
+    computes: bool = True,
 ) -> Operation:
     """An operation on operands of one type, with the partial derivative for each operand.
 
@@ -179,7 +180,7 @@ def elementwise(
         jvp=jvp,
         transpose=transpose or not_linear(name),
         batch=batch_elementwise(lambda: primitive),
-        lower=Map(emit, cost),
+        lower=Map(emit, cost, computes=computes),
         split=split,
     )
     return Operation(primitive)
@@ -356,7 +357,7 @@ select: Operation = Operation(
         jvp=_jvp_select,
         transpose=_transpose_select,
         batch=batch_elementwise(lambda: select.primitive),
-        lower=Map(lambda code, c, a, b: code.select(c, a, b)),
+        lower=Map(lambda code, c, a, b: code.select(c, a, b), computes=False),
         split=by_parts(lambda: select),
     )
 )

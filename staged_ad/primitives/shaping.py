@@ -66,7 +66,7 @@ cast: Operation = Operation(
         jvp=_jvp_cast,
         transpose=_transpose_cast,
         batch=lambda size, values, batched, **params: (cast(values[0], **params), True),
-        lower=Map(lambda code, x, *, dtype, weak: code.cast(x, dtype)),
+        lower=Map(lambda code, x, *, dtype, weak: code.cast(x, dtype), computes=False),
         split=_split_cast,
     )
 )
@@ -347,7 +347,7 @@ stop_gradient: Operation = Operation(
         jvp=lambda primals, tangents: (stop_gradient(primals[0]), None),
         transpose=not_linear("stop_gradient"),
         batch=lambda size, values, batched: (stop_gradient(values[0]), True),
-        lower=Map(lambda code, x: x, 0),
+        lower=Map(lambda code, x: x, 0, computes=False),
         split=by_parts(lambda: stop_gradient),
     )
 )

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 
 from staged_ad.errors import ShapeError, UnsupportedError
+from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.numpy import linalg as numpy_linalg
 from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
@@ -37,6 +38,8 @@ from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
 
 BATCHED = np.lib.NumpyVersion(scipy.__version__) >= "1.17.0"
+_OF_HALVES = {"norm", "block_diag", "toeplitz"}
+"""Functions whose results are float16 if what they are given is."""
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
 
 
@@ -50,6 +53,11 @@ def _traced(x: Any) -> bool:
     return isinstance(x, Tracer)
 
 
+def _in_single(x: Any) -> Any:
+    """float16 as float32, as SciPy's functions take it."""
+    return to_dtype(x, FLOAT32) if isinstance(x, Tracer) and x.dtype == FLOAT16 else x
+
+
 def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
     """SciPy's own function for plain arrays, `f` for traced values, under SciPy's signature and documentation."""
     original = getattr(scipy.linalg, f.__name__)
@@ -59,6 +67,8 @@ def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
         if not _traced(args) and not _traced(tuple(kwargs.values())):
             return original(*args, **kwargs)
         options = {name: value for name, value in kwargs.items() if name not in _WITHOUT_MEANING}
+        if f.__name__ not in _OF_HALVES:
+            args, options = tuple(map(_in_single, args)), {name: _in_single(x) for name, x in options.items()}
         return f(*args, **options)
 
     FUNCTIONS[f.__name__] = function

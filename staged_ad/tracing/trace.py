@@ -19,9 +19,11 @@ import numpy as np
 from staged_ad.errors import ConcretizationError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
+from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.tracing.advice import hidden_in
 from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
+from staged_ad.tracing.halves import in_single, read
 from staged_ad.tracing.records import missing_attribute
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source
@@ -204,6 +206,7 @@ def _read_as(tracer: Any, kind: type[bool] | type[int]) -> Any:
     if kind is bool:
         return operand if tracer.dtype == np.bool_ else operand != 0
     if tracer.dtype.kind == "f":  # NaN and what does not fit must not pass for a number
+        operand = operand.astype(FLOAT32) if tracer.dtype == FLOAT16 else operand
         operand = np.where(abs(operand) < 2.0**63, operand, -(2.0**63))
     return operand.astype(np.int64)
 
@@ -266,7 +269,14 @@ def _recorder(values: Iterable[Any]) -> Trace | None:
 
 
 def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
-    """Apply a primitive: recorded where an operand is a tracer, else evaluated with NumPy."""
+    """Apply a primitive: recorded where an operand is a tracer, else evaluated with NumPy.
+
+    Operations compute with float16 as NumPy's do: in float32, and what is float16 of the result is rounded once.
+    """
+    if primitive.lower.computes:
+        for value in values:
+            if getattr(value, "dtype", None) is FLOAT16:
+                return in_single(bind, primitive, values, params)
     trace = _recorder(values)
     if trace is not None:
         known = None if trace.rewriting else _known(primitive, values)
@@ -373,7 +383,7 @@ def trace_flat(
     trace.captured.update((tracer.atom, (tracer, Var(tracer.type))) for tracer in captured)  # type: ignore[misc]  # no literals
     opened = OPEN.set((*OPEN.get(), trace))
     try:
-        tracers = trace.add_inputs(types)
+        tracers = [read(bind, tracer) for tracer in trace.add_inputs(types)]
         if lent:
             for tracer in tracers:
                 tracer.home = None

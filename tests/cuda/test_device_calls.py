@@ -51,7 +51,9 @@ def test_results_are_new_arrays_of_the_device(device: Standing):
     same(unchanged, X)
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint16", "float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "int64", "uint16", "float16", "float32", "float64", "complex64", "complex128"]
+)
 def test_dtypes_are_those_of_numpy(dtype: str, device: Standing):
     x = np.array([0, 1, 1, 3]).astype(dtype)
     for f in (lambda x: x + x, lambda x: x * 2, lambda x: x * 0.5):

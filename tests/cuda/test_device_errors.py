@@ -63,9 +63,9 @@ def test_an_array_that_its_library_does_not_give_is_refused(device: Standing):
         on_device(np.sin)(OfOtherLibrary(device.sent(X), refuses=True))
 
 
-def test_half_precision_is_refused_with_what_to_write(device: Standing):
-    with pytest.raises(sad.errors.DTypeError, match=r"argument 0 .*dtype float16 is not supported.*astype"):
-        on_device(np.sin)(device.sent(X.astype(np.float16)))
+def test_a_dtype_that_there_is_not_is_refused_with_what_to_write(device: Standing):
+    with pytest.raises(sad.errors.DTypeError, match=r"argument 0 .*dtype float128 is not supported.*astype"):
+        on_device(np.sin)(device.sent(X.astype(np.longdouble)))
 
 
 @pytest.mark.parametrize(

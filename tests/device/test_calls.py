@@ -16,6 +16,7 @@ import staged_ad as sad
 cupy = pytest.importorskip("cupy")
 
 X = np.linspace(0.1, 2.0, 1000)
+HALF = np.linspace(-2.0, 2.0, 1 << 16).astype(np.float16)
 LARGE = 3_000_001
 
 
@@ -156,3 +157,27 @@ def test_errors_of_programs_are_raised():
 def test_a_full_memory_is_said():
     with pytest.raises(sad.errors.DeviceError, match="memory of the GPU is full"):
         on_device(lambda x: np.sort(np.broadcast_to(x, (1 << 40,)) * 2))(1.0)
+
+
+def test_half_precision_has_the_bits_of_the_processor():
+    def f(x: Any, y: Any) -> Any:
+        return (x * y + x) * y - x / (y + 3), np.sqrt(abs(x)), x.astype(float), np.mean(x * 100), sad.grad(np.sum)(x)
+
+    x, y = cupy.asarray(HALF), cupy.asarray(HALF[::-1])
+    for found, wanted in zip(on_device(f)(x, y), sad.jit(f)(HALF, HALF[::-1]), strict=True):
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found.get(), wanted)
+    matrix = HALF.reshape(256, 256)
+    same(on_device(lambda x: x @ x)(cupy.asarray(matrix)), matrix @ matrix, 2e-3)
+
+
+def test_bfloat16_is_read_as_float32():
+    x = HALF.astype(pytest.importorskip("ml_dtypes").bfloat16)
+    f = on_device(lambda x: (np.sin(x), np.sum(x)))
+    try:
+        given = [x, cupy.asarray(x)]
+    except (TypeError, ValueError):  # a CuPy that has no such dtype
+        given = [x]
+    for arrays in given:
+        for found, wanted in zip(f(arrays), (np.sin(x.astype("f")), np.sum(x.astype("f"))), strict=True):
+            same(found, wanted, 1e-5)

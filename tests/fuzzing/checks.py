@@ -196,6 +196,11 @@ def nudged(y: Any, rng: np.random.Generator, low: bool) -> Any:
         return (y * (1 + eps * rng.integers(-2, 3, np.shape(y)))).astype(y.dtype)
 
 
+def in_order(y: Any) -> Any:
+    """Arrays in C order."""
+    return tuple(map(in_order, y)) if isinstance(y, tuple) else np.array(y, order="C")[()]
+
+
 def explained(one: Any, two: Any, others: Sequence[Any], low: bool) -> bool:
     """Whether small changes of the arguments change the result as much, and at the same places."""
     others = [o for o in others if o.shape == two.shape]

@@ -20,6 +20,7 @@ def rarer(d: Draw, s: Scope) -> list[str]:
     places = d.integers(max(few, 1), d.pick((), (2,), (2, 1)))
     with np.errstate(all="ignore"):
         small = np.all(abs(np.asarray(v, complex)) < 1e9)
+    whole = d.axis(v, none=isinstance(v, np.ndarray))  # numbers are no arrays without axes: NumPy leaves them alone
     bounded = x if small else f"np.where(abs({x}) < 1e9, {x}, 1)"  # infinite matrices have no inverse
     return [
         "{new} = "
@@ -73,7 +74,7 @@ def rarer(d: Draw, s: Scope) -> list[str]:
             f"{x}.take({places})",
             f"{x}.flat[{d.pick('0', '-1', '1:', '::2', '[0, 0]')}]",
             f"np.array(list({x}.flat))",
-            f"np.put_along_axis(({{new}} := {x}.copy()), {places}, {y}, axis={d.axis(v)}) or {{new}}",
+            f"np.put_along_axis(({{new}} := {x}.copy()), {places}, {y}, axis={whole}) or {{new}}",
             f"np.moveaxis({x}, [0, 1], [-1, 0])",
             f"np.trim_zeros({x})",
             f"np.ediff1d({x}, to_begin={d.pick('0', y)}, to_end={d.pick('1', y)})",

@@ -53,6 +53,14 @@ def test_a_cheap_value_is_computed_again() -> None:
     assert len(found) == 1
 
 
+def test_what_fills_short_rows_is_computed_before_them() -> None:
+    weighted = lambda x, y, z: (x / y)[:, :, None] * z
+    first, second = regions(weighted, np.ones((9, 10)), np.ones((9, 10)), np.ones((9, 10, 3)))
+    assert (calls(first, "div"), calls(second, "div")) == (1, 0)
+    (nest,) = regions(lambda x, z: (x + 1)[:, :, None] * z, np.ones((9, 10)), np.ones((9, 10, 3)))
+    assert calls(nest, "add") == 1
+
+
 def test_a_padded_value_is_not_stored() -> None:
     rosenbrock = lambda x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)  # one line
     assert len(regions(sad.grad(rosenbrock), np.ones(50))) == 1

@@ -103,7 +103,7 @@ def test_an_impossible_number_of_threads_is_refused(count: int) -> None:
 HAMMER = """
 import threading
 import numpy as np
-from tests.lowering.test_runtime import compiled, run
+from tests.native.test_thread_pool import compiled, run
 
 code, wrong = compiled("count"), []
 
@@ -126,7 +126,7 @@ FORK = """
 import os
 import numpy as np
 from staged_ad.native import threads as pool
-from tests.lowering.test_runtime import compiled, run
+from tests.native.test_thread_pool import compiled, run
 
 code = compiled("count")
 run(code, np.zeros(16, np.int64), 16)

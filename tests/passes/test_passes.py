@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import staged_ad as sad
 from staged_ad.ir import Program, evaluate, verify
@@ -97,7 +98,34 @@ def test_simplify_removes_units_and_double_negation() -> None:
     assert after(lambda p: dce(simplify(p)), lambda x: np.negative(-(x * 1.0)), np.ones(3)) == []
 
 
+EXTREME = np.array([1.5, -3.0, 0.0, -0.0, np.inf, -np.inf, np.nan, 1.7e308, -9e307, 5e-324, -2e-308])
+
+
+@pytest.mark.parametrize("x", [EXTREME, np.array([1.5, -0.0, np.inf, np.nan, 3e38, -2e38, 1e-45], "float32")])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: 100 * (2 * x),
+        lambda x: (x * 4) * -3,
+        lambda x: -(7.5 * x),
+        lambda x: 3 * -x,
+        lambda x: -(2 * (3 * (2 * x))),
+    ],
+)
+def test_simplify_joins_constant_factors_where_that_is_exact(f: Any, x: Any) -> None:
+    with np.errstate(over="ignore"):
+        expected = f(x)
+        found = evaluate(dce(simplify(sad.trace(f)(x))), x)[0]
+    assert np.array_equal(found.view(f"u{x.itemsize}")[x == x], expected.view(f"u{x.itemsize}")[x == x])
+    assert np.isnan(found[x != x]).all()
+    assert after(lambda p: dce(simplify(p)), f, x).count("neg") == 0
+
+
 def test_simplify_keeps_what_is_not_exact() -> None:
+    assert after(simplify, lambda x: 0.5 * (2 * x), EXTREME) == ["mul", "mul"]
+    assert after(simplify, lambda x: 2 * (0.5 * x), EXTREME) == ["mul", "mul"]
+    assert after(simplify, lambda x: 3 * (5 * x), EXTREME) == ["mul", "mul"]
+    assert after(simplify, lambda x: 1e300 * (2.0**60 * x), EXTREME) == ["mul", "mul"]
     minus_zero = np.array([-0.0])
     assert after(simplify, lambda x: x + 0.0, minus_zero) == ["add"]
     assert after(simplify, lambda x: x * 0.0, np.array([np.inf])) == ["mul"]

@@ -35,6 +35,7 @@ def _matrix(*shape: int, dtype: str = "float64") -> np.ndarray:
 BITS = [
     *elementwise_rows("gcd", np.gcd, ANYWHERE, ANYWHERE, kinds="iu"),
     *elementwise_rows("nextafter", np.nextafter, ANYWHERE, ANYWHERE, edges=[EDGES, TOWARDS]),
+    Row("nextafter", "float16", tuple(np.array(v[:7], "float16") for v in (EDGES, TOWARDS)), np.nextafter, {}, False),
     *[
         Row("bitcast", f"{x.dtype}-{to}", (x,), lambda x, *, dtype: x.view(dtype), {"dtype": np.dtype(to)}, False)
         for x, to in [
@@ -43,6 +44,7 @@ BITS = [
             (np.arange(2**62, 2**62 + 19), "float64"),
             (np.float64(0.1), "uint64"),
             (np.zeros((0, 3), "int32"), "float32"),
+            (np.array(EDGES[:5], "float16"), "uint16"),
         ]
     ],
     *[

@@ -175,8 +175,8 @@ def _select() -> Iterator[Row]:
 def _cast() -> Iterator[Row]:
     rng = generator("cast")
     x = rng.uniform(-5, 5, 21)
-    for source in ("float64", "float32", "int64", "int8", "uint16", "bool"):
-        for target in ("float64", "float32", "int64", "int32", "bool"):
+    for source in ("float64", "float32", "float16", "int64", "int8", "uint16", "bool"):
+        for target in ("float64", "float32", "float16", "int64", "int32", "bool"):
             value = np.abs(x).astype(source) if source.startswith("u") else x.astype(source)
             linear = ((0,),) if source.startswith("f") and target.startswith("f") else ()
             params = {"dtype": np.dtype(target), "weak": False}

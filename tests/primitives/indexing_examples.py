@@ -88,7 +88,7 @@ CASES: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]] = [
 
 def _reading() -> Iterator[Row]:
     for shape, own, axes, batch in CASES:
-        dtypes = ["float64", "float32", "int32", "bool", "complex128"]
+        dtypes = ["float64", "float32", "float16", "int32", "bool", "complex128"]
         for dtype in dtypes if shape == (3, 4) and axes == (1,) and batch == 0 else ["float64"]:
             label = f"{dtype}{list(shape)}{list(own)}{axes}{batch}".replace(" ", "")
             indices = tuple(_indices(f"{label}{axis}", own, shape[axis]) for axis in axes)
@@ -102,7 +102,7 @@ def _reading() -> Iterator[Row]:
 def _writing() -> Iterator[Row]:
     for mode in COMBINE:
         for shape, own, axes, batch in CASES if mode in ("set", "add") else FEW:
-            dtypes = ["float64", "float32", "int32", *(["complex128"] if mode in ("set", "add") else [])]
+            dtypes = ["float64", "float32", "float16", "int32", *(["complex128"] if mode in ("set", "add") else [])]
             for dtype in dtypes if shape == (3, 4) and axes == (1,) and batch == 0 else ["float64"]:
                 label = f"{mode}-{dtype}{list(shape)}{list(own)}{axes}{batch}".replace(" ", "")
                 indices = tuple(_indices(f"{label}{axis}", own, shape[axis]) for axis in axes)

@@ -1,0 +1,89 @@
+"""Conversions that take more than one instruction: to integers, and of the floating-point numbers of 16 bits.
+
+float16 is 16 bits in registers as in memory, which are loaded, chosen and stored, and cast before anything is computed
+with them; so is bfloat16, which is only read.
+
+Invariant: results are those of NumPy's astype, rounded once.
+Start at ``Code.cast``, which calls what is here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from staged_ad.ir.types import FLOAT16, FLOAT32, FLOAT64
+from staged_ad.lowering.values import Value, element_type, vector_type
+
+if TYPE_CHECKING:
+    from staged_ad.lowering.code import Code
+
+_BITS = np.dtype("int32")
+
+
+def to_integer(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
+    """As NumPy: the low bits of a wider signed integer, so that negative numbers wrap around."""
+    if dtype.kind == "u" and dtype.itemsize == 8:
+        negative = code.compare("lt", a, code.constant(0, a.dtype))
+        wrapped = code.cast(_saturated(code, a, np.dtype("int64")), dtype)
+        return code.select(negative, wrapped, _saturated(code, a, dtype))
+    wide = np.dtype("int32" if dtype.itemsize < 4 or dtype == "int32" else "int64")
+    return code.cast(_saturated(code, a, wide), dtype)
+
+
+def _saturated(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
+    """The nearest integer of a type towards zero; of NaN zero."""
+    target = vector_type(element_type(dtype), a.lanes)
+    suffix = "" if a.lanes == 1 else f"v{a.lanes}"
+    name = f"llvm.fpto{'s' if dtype.kind == 'i' else 'u'}i.sat.{suffix}i{8 * dtype.itemsize}"
+    name += f".{suffix}f{8 * a.dtype.itemsize}"
+    code.externals.intrinsic(name, f"{target} @({a.type})")
+    result = code.write(f"call {target} @{name}({a.operand})", target, (a,), a.depth)
+    return Value(result, dtype, a.lanes, a.depth, None, True)
+
+
+def of_short(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
+    """A float16 or bfloat16 as another dtype: float32 has it exactly."""
+    return code.cast((_of_half if a.dtype == FLOAT16 else _of_bfloat16)(code, a), dtype)
+
+
+def _of_half(code: Code, a: Value) -> Value:
+    half, single = vector_type("half", a.lanes), vector_type("float", a.lanes)
+    bits = code.write(f"bitcast {a.operand} to {half}", half, (a,), a.depth)
+    name = code.write(f"fpext {half} {bits} to {single}", single, (bits,), a.depth)
+    return Value(name, FLOAT32, a.lanes, a.depth)
+
+
+def _of_bfloat16(code: Code, a: Value) -> Value:
+    """It is the upper half of a float32."""
+    whole = vector_type("i32", a.lanes)
+    wide = code.write(f"zext {a.operand} to {whole}", whole, (a,), a.depth)
+    sixteen = "16" if a.lanes == 1 else "splat (i32 16)"
+    name = code.write(f"shl {whole} {wide}, {sixteen}", whole, (wide,), a.depth)
+    return code.bitcast(Value(name, _BITS, a.lanes, a.depth), FLOAT32)
+
+
+def to_half(code: Code, a: Value) -> Value:
+    """A number as float16, from float32, which integers become first."""
+    a = _odd(code, a) if a.dtype == FLOAT64 else code.cast(a, FLOAT32)
+    half, whole = vector_type("half", a.lanes), vector_type("i16", a.lanes)
+    short = code.write(f"fptrunc {a.operand} to {half}", half, (a,), a.depth)
+    name = code.write(f"bitcast {half} {short} to {whole}", whole, (short,), a.depth)
+    return Value(name, FLOAT16, a.lanes, a.depth)
+
+
+def _odd(code: Code, a: Value) -> Value:
+    """A float64 as a float32 whose last bit says whether something was cut off, so that rounding it again is right.
+
+    Rounding to odd (Boldo & Melquiond 2008): of the two neighbours of `a` the one whose last bit is set, unless float32
+    has `a`. What overflows is infinite in float16 as well.
+    """
+    near, zero, one = code.cast(a, FLOAT32), code.constant(0, _BITS), code.constant(1, _BITS)
+    back, bits = code.cast(near, FLOAT64), code.bitcast(near, _BITS)
+    even = code.compare("eq", code.and_(bits, one), zero)
+    beyond = code.compare("gt", code.abs(back), code.abs(a))
+    other = code.select(beyond, code.sub(bits, one), code.add(bits, one))
+    finite = code.compare("lt", code.abs(back), code.constant(np.inf, FLOAT64))
+    moved = code.and_(code.and_(even, code.compare("ne", back, a)), finite)
+    return code.bitcast(code.select(moved, other, bits), FLOAT32)
