@@ -57,7 +57,7 @@ OF_NUMBERS = re.compile(
 UNCHECKED = re.compile("cannot convert float (NaN|infinity) to integer|must not contain infs or NaNs")
 """What a number is refused for and an array is not, and checks of scipy.linalg, which are left out: its docstring."""
 
-BY_VALUE = (np.linalg.LinAlgError, ZeroDivisionError, IndexError)
+BY_VALUE = (np.linalg.LinAlgError, IndexError)
 """What depends on values, which compiled code leaves out where nothing depends on them."""
 
 
@@ -82,8 +82,8 @@ def judge(case: Case) -> tuple[str, str]:
                 return judge(other)
         return "failed", f"derivative: {error}"
     if wrong is not None:
-        if error is None and isinstance(wrong, AttributeError):
-            return "both raise", ""  # numbers of Python lack what arrays have
+        if error is None and isinstance(wrong, AttributeError | ZeroDivisionError):
+            return "both raise", ""  # numbers of Python lack what arrays have, and raise where arrays warn
         if error is None and isinstance(wrong, np.linalg.LinAlgError):
             with checks.unfailing():  # what nothing uses is not computed, so it does not fail: docs/linalg.md
                 expected, still = _attempt(case.expected, space, args, [])
@@ -166,7 +166,7 @@ def _rounded(y: Any, args: Any) -> bool:
 def _perturbed(case: Case, space: dict[str, Any], args: Any, low: bool, seed: int) -> Any:
     """NumPy's result for arguments, and factorizations, that differ by rounding."""
     rng = np.random.default_rng(seed)
-    space = {**space, "nudged": lambda y: checks.nudged(y, rng, low)}
+    space = {**space, "nudged": lambda y: checks.nudged(y, rng, low, computed=True)}
     exec(compile(case.nudged().source, "<fuzz>", "exec"), space)
     moved = []
     for x in args:

@@ -70,6 +70,16 @@ def test_constants_and_arguments_within_another_trace_are_read_as_well():
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_arguments_that_are_not_differentiated_and_states_of_loops_are_read_as_well():
+    wide = X.astype("f")
+    found = sad.grad(lambda y, x: np.sum(np.sin(x) * y))(Y, X)
+    same([found], [np.sin(wide)])
+    last, squares = sad.scan(lambda c, x: (c + x, x**2), X[0], X)
+    assert (last.dtype, squares.dtype) == (np.float32, np.float32)
+    same([squares], [wide**2])
+    same([sad.while_loop(lambda x: x[0] < 3, lambda x: x + 1, X)], [wide + 6])
+
+
 def test_python_branches_on_what_is_read():
     g = sad.jit(lambda x: x + 1 if x[0] > 0 else x - 1)
     for x in (X, -X, X):

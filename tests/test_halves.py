@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import scipy.linalg
@@ -21,7 +22,7 @@ from hypothesis.extra.numpy import arrays
 import staged_ad as sad
 from staged_ad.errors import ArgumentError, DTypeError
 from staged_ad.ir import Program
-from staged_ad.native import llvm
+from staged_ad.native import disk, llvm
 from tests.backends import MODES, in_mode, run, through_program
 
 by_mode = pytest.mark.parametrize("mode", MODES)
@@ -131,7 +132,12 @@ def test_casts_round_once(mode: str):
     def from_halves(x: Any) -> Any:
         return tuple([x.astype(dtype) for dtype in ("?", "i1", "u2", "i4", "i8", "f", "d", "F", "D")])
 
+    def and_back(x: Any) -> Any:
+        return tuple([x.astype(dtype).astype(HALF) for dtype in ("?", "i1", "u2", "i8", "f", "d")])
+
     small = EVERY[np.abs(EVERY) < 100]
+    for found, wanted in zip(called(mode, and_back, small), expected(and_back, small), strict=True):
+        assert_bits(found, wanted)
     for found, wanted in zip(called(mode, from_halves, small), expected(from_halves, small), strict=True):
         assert_bits(found, wanted)
 
@@ -160,6 +166,9 @@ PROMOTIONS: dict[str, Callable[[Any], Any]] = {
     "erf": lambda x: scipy.special.erf(x),
     "logsumexp": lambda x: scipy.special.logsumexp(x),
     "rfft": np.fft.rfft,
+    "irfft": np.fft.irfft,
+    "hfft": np.fft.hfft,
+    "poly": lambda x: np.poly(x[:3]),
     "matmul": lambda x: np.outer(x, x) @ x,
     "astype": lambda x: np.arange(37).astype(np.float16) * x.astype("e"),
     "interp": lambda x: np.interp(x, np.arange(4.0), np.arange(4.0) ** 2),
@@ -339,6 +348,17 @@ def test_the_users_own_functions_are_given_float16():
     assert set(seen) == {HALF}
 
 
+def test_numba_has_no_float16():
+    double = numba.njit(lambda x: x * 2)
+    for f in (
+        lambda: sad.numba_function(lambda x: x * 2, X),
+        lambda: sad.numba_call(double, sad.ShapeDtypeStruct((37,)), X),
+        lambda: sad.numba_call(double, np.float16, 1.0),
+    ):
+        with pytest.raises(DTypeError, match=r"Numba has no float16.*x.astype\(np.float32\)"):
+            f()
+
+
 def test_programs_are_pickled():
     program: Program = sad.trace(functions)(X, Y)
     again: Program = pickle.loads(pickle.dumps(program))
@@ -353,6 +373,20 @@ def test_a_chain_is_one_loop_over_vectors():
     code = lowered.text("asm")
     assert code.count("vcvtps2ph") == 5  # one for each operation
     assert "__" not in code.replace("__unnamed", "")  # nothing is called
+
+
+def test_processors_without_such_instructions_get_the_same_bits(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(llvm, "converts_halves", lambda: False)
+    monkeypatch.setattr(disk, "enabled", lambda: False)  # where code of this processor lies under the same name
+    f = sad.jit(exact)
+    for found, wanted in zip(f(EVERY, OTHERS), expected(exact, EVERY, OTHERS), strict=True):
+        assert_bits(found, wanted)
+    between = np.sort(EVERY[np.isfinite(EVERY)].astype(float))
+    ties = np.concatenate([(between[1:] + between[:-1]) / 2, [65519, 65520, 1e300, -1e-300, np.inf, np.nan]])
+    with np.errstate(all="ignore"):
+        assert_bits(sad.jit(lambda x: x.astype(HALF))(ties), ties.astype(HALF))
+        assert_bits(sad.jit(lambda x: x.astype(HALF))(ties.astype("f")), ties.astype("f").astype(HALF))
+    assert "half" not in f.lower(EVERY, OTHERS).text("llvm")
 
 
 def test_programs_without_float16_have_no_casts():

@@ -15,7 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
-from staged_ad.ir.types import DTYPES, describe, is_on_device, is_other_kind
+from staged_ad.ir.types import DTYPES, describe, is_bfloat16, is_on_device, is_other_kind
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
@@ -175,7 +175,7 @@ def constants(arg: Any) -> Any:
 
 
 def _constant(leaf: Any) -> Any:
-    known = type(leaf) is np.ndarray and leaf.dtype.newbyteorder("=") in DTYPES
+    known = type(leaf) is np.ndarray and (leaf.dtype.newbyteorder("=") in DTYPES or is_bfloat16(leaf.dtype))
     return traced_constant(literal_of(leaf)) if known else leaf
 
 

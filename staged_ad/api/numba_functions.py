@@ -18,12 +18,14 @@ from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
 from staged_ad.native.failures import FAILED
 from staged_ad.tracing import Trace, Tracer
-from staged_ad.tracing.libraries import numba
+from staged_ad.tracing.libraries import Late, numba
 from staged_ad.tracing.trees import flatten
 
 if TYPE_CHECKING:
     from staged_ad.lowering.module import Module
     from staged_ad.native.linking import NativeCode
+
+_kernel: Any = Late("staged_ad.control.numba_kernel")
 
 _kept: list[tuple[NativeCode, Module]] = []
 """The machine code of every function made here: the user's Numba code holds its address, and nobody knows how long."""
@@ -101,6 +103,7 @@ def _traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         leaf_type(arg, lambda k=k: f"numba_function: {argument_name(f, k)}")  # type: ignore[misc]
     input_types = [leaf_type(leaf, lambda: "numba_function") for leaf in leaves]
     traced = trace_prepared(f, spec, input_types, {}, meanings=leaves, trace=Trace(guarded=True))
+    _kernel.check_types(f"numba_function: {named(f)}", [*traced.program.input_types, *traced.program.output_types])
     if not traced.reusable:
         raise ArgumentError(f"numba_function: {named(f)} reads values of a trace around it, or values that are fixed")
     out = traced.out_spec

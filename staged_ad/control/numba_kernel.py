@@ -17,8 +17,9 @@ from numba.core import event
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from staged_ad.errors import ArgumentError
+from staged_ad.errors import ArgumentError, DTypeError
 from staged_ad.ir import ArrayType
+from staged_ad.ir.types import FLOAT16
 from staged_ad.tracing.creation import as_imported
 
 
@@ -51,6 +52,12 @@ def pointer(typing: Any, address: Any) -> Any:
     return types.voidptr(types.intp), generate
 
 
+def check_types(about: str, found: Sequence[ArrayType]) -> None:
+    """Raises DTypeError where Numba has no such numbers."""
+    if any(type.dtype == FLOAT16 for type in found):
+        raise DTypeError(f"{about}: Numba has no float16 on the processor; write x.astype(np.float32)")
+
+
 def numba_types(found: Sequence[ArrayType]) -> tuple[Any, ...]:
     """What Numba calls these types: scalars, and C-contiguous arrays."""
     scalars = [numba.from_dtype(type.dtype) for type in found]
@@ -69,7 +76,8 @@ def compile_numba(f: Any, about: str, inputs: Sequence[ArrayType], outputs: Sequ
 
 
 def check_result(f: Any, about: str, inputs: Sequence[ArrayType], outputs: Sequence[ArrayType]) -> None:
-    """Raises ArgumentError unless `f` can be compiled for `inputs` and returns arrays like `outputs`."""
+    """Raises ArgumentError or DTypeError unless `f` can be compiled for `inputs` and returns arrays like `outputs`."""
+    check_types(about, [*inputs, *outputs])
     signature = numba_types(inputs)
     refused = f"{about} cannot be compiled for ({', '.join(map(str, signature))})"
     try:

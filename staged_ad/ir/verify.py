@@ -9,6 +9,7 @@ from __future__ import annotations
 from staged_ad.errors import StagedADError, VerificationError
 from staged_ad.ir.program import Atom, Equation, Literal, Program, Var
 from staged_ad.ir.text import Names, equation_text
+from staged_ad.ir.types import FLOAT16
 
 
 def verify(program: Program) -> Program:
@@ -50,6 +51,10 @@ def _fault(equation: Equation, defined: set[Var]) -> str | None:
             return f"a variable of type {var.type} is assigned twice"
     for inner in equation.programs:
         verify(inner)
+    if equation.primitive.lower.computes:
+        for atom in (*equation.inputs, *equation.outputs):
+            if atom.type.dtype == FLOAT16:
+                return f"{equation.primitive.name} computes with a value of type {atom.type}, which casts have to widen"
     try:
         result = equation.primitive.abstract_eval(*(atom.type for atom in equation.inputs), **equation.params)
     except (StagedADError, TypeError) as error:

@@ -226,7 +226,7 @@ class Code:
 
     def sign(self, a: Value) -> Value:
         zero, one = self.constant(0, a.dtype), self.constant(1, a.dtype)
-        positive = self.select(self.compare("gt", a, zero), one, a if a.dtype.kind == "f" else zero)
+        positive = self.select(self.compare("gt", a, zero), one, self.add(a, zero) if a.dtype.kind == "f" else zero)
         if a.dtype.kind == "u":
             return positive
         return self.select(self.compare("lt", a, zero), self.constant(-1, a.dtype), positive)

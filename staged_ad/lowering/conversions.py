@@ -49,6 +49,8 @@ def of_short(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
 
 
 def _of_half(code: Code, a: Value) -> Value:
+    if not code.externals.halves:
+        return _of_half_by_bits(code, a)
     half, single = vector_type("half", a.lanes), vector_type("float", a.lanes)
     bits = code.write(f"bitcast {a.operand} to {half}", half, (a,), a.depth)
     name = code.write(f"fpext {half} {bits} to {single}", single, (bits,), a.depth)
@@ -67,10 +69,48 @@ def _of_bfloat16(code: Code, a: Value) -> Value:
 def to_half(code: Code, a: Value) -> Value:
     """A number as float16, from float32, which integers become first."""
     a = _odd(code, a) if a.dtype == FLOAT64 else code.cast(a, FLOAT32)
+    if not code.externals.halves:
+        return _to_half_by_bits(code, a)
     half, whole = vector_type("half", a.lanes), vector_type("i16", a.lanes)
     short = code.write(f"fptrunc {a.operand} to {half}", half, (a,), a.depth)
     name = code.write(f"bitcast {half} {short} to {whole}", whole, (short,), a.depth)
     return Value(name, FLOAT16, a.lanes, a.depth)
+
+
+def _of_half_by_bits(code: Code, a: Value) -> Value:
+    """Its exponent and mantissa as those of a float32, which is then too small by a power of two."""
+    bits = code.cast(code.bitcast(a, np.dtype("uint16")), _BITS)
+    magnitude = _times(code, code.and_(bits, _word(code, 0x7FFF)), 13)
+    scaled = code.mul(code.bitcast(magnitude, FLOAT32), code.constant(2.0**112, FLOAT32))
+    special = code.compare("ge", magnitude, _word(code, 0x7C00 << 13))  # infinite or NaN
+    whole = code.select(special, code.or_(magnitude, _word(code, 0x7F800000)), code.bitcast(scaled, _BITS))
+    return code.bitcast(code.or_(whole, _times(code, code.and_(bits, _word(code, 0x8000)), 16)), FLOAT32)
+
+
+def _to_half_by_bits(code: Code, a: Value) -> Value:
+    """Rounded to even by an addition of integers; what is subnormal by one to 1/2, of which it is the last bits."""
+    bits = code.bitcast(a, _BITS)
+    magnitude = code.and_(bits, _word(code, 0x7FFFFFFF))
+    last = code.and_(code.shift_right(magnitude, _word(code, 13)), _word(code, 1))
+    rounded = code.add(code.add(magnitude, _word(code, 0xFFF - (112 << 23))), last)
+    beside_half = code.add(code.bitcast(magnitude, FLOAT32), code.constant(0.5, FLOAT32))
+    small = code.sub(code.bitcast(beside_half, _BITS), _word(code, 0x3F000000))
+    subnormal = code.compare("lt", magnitude, _word(code, 113 << 23))
+    found = code.select(subnormal, small, code.shift_right(rounded, _word(code, 13)))
+    beyond = code.select(
+        code.compare("gt", magnitude, _word(code, 0x7F800000)), _word(code, 0x7E00), _word(code, 0x7C00)
+    )
+    found = code.select(code.compare("lt", magnitude, _word(code, 0x477FF000)), found, beyond)  # 65520
+    sign = code.and_(code.shift_right(bits, _word(code, 16)), _word(code, 0x8000))
+    return code.bitcast(code.cast(code.or_(found, sign), np.dtype("uint16")), FLOAT16)
+
+
+def _word(code: Code, number: int) -> Value:
+    return code.constant(number, _BITS)
+
+
+def _times(code: Code, a: Value, power: int) -> Value:
+    return code.shift_left(a, _word(code, power))
 
 
 def _odd(code: Code, a: Value) -> Value:

@@ -43,7 +43,7 @@ class Module:
 def emit(program: Program, precise: bool = False) -> Module:
     block = make_block(program)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
-    functions = Functions(Externals(precise=precise), nest_text, opaque_text)
+    functions = Functions(Externals(precise=precise, halves=llvm.converts_halves()), nest_text, opaque_text)
     calls = Calls(functions, nested=False)
     for step in block.steps:
         calls.add(step, storage)

@@ -95,13 +95,15 @@ class Library(Protocol):
 @dataclass(slots=True)
 class Externals:
     """What a module needs from outside: declarations; helper functions; and in `symbols` the addresses of functions
-    that only this process knows. Those of all others are found by their names.
+    that only this process knows. Those of all others are found by their names. `halves`: whether the target has
+    instructions that convert float16.
     """
 
     declarations: dict[str, str] = field(default_factory=dict)
     symbols: dict[str, int] = field(default_factory=dict)
     helpers: dict[str, str] = field(default_factory=dict)
     precise: bool = False
+    halves: bool = True
     library: Library = vecmath
 
     def intrinsic(self, name: str, signature: str) -> None:

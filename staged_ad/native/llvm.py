@@ -7,6 +7,7 @@ Start at `compile_ir`; the pipeline is `_Passes`; `linking` makes object code ru
 from __future__ import annotations
 
 import itertools
+import platform
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -108,6 +109,11 @@ def _features() -> Mapping[str, bool]:
 def has_feature(name: str) -> bool:
     """Whether the CPU has a feature, by LLVM's name for it (``avx2``, ``avx512f``, ``fma``)."""
     return bool(_features().get(name, False))
+
+
+def converts_halves() -> bool:
+    """Whether the CPU has instructions that convert float16: x86 since 2012, and all 64-bit ARM."""
+    return has_feature("f16c") or platform.machine().lower() in ("aarch64", "arm64")
 
 
 @once

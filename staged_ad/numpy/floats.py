@@ -69,8 +69,9 @@ def frexp(x: Any) -> tuple[Any, Any]:
 
 def modf(x: Any) -> tuple[Any, Any]:
     (x,) = _loop(np.modf, x)
-    whole = np.trunc(x)
-    return np.where(np.isinf(x), x.dtype.type(0), x - whole), whole
+    whole, zero = np.trunc(x), x.dtype.type(0)
+    rest = np.where(signbit(x), -(whole - x), x - whole)  # zeros have the sign of x
+    return np.where(np.isinf(x), np.copysign(zero, x), rest), whole
 
 
 def signbit(x: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import DTypeError, ShapeError
-from staged_ad.ir.types import check_axis, complex_dtype_of
+from staged_ad.ir.types import FLOAT16, check_axis, complex_dtype_of
 from staged_ad.numpy.promotion import as_value, to_dtype, to_float
 from staged_ad.numpy.shaping import moveaxis, roll
 from staged_ad.numpy.ufuncs import multiply
@@ -113,11 +113,16 @@ def irfft(a: Any, n: Any = None, axis: int = -1, norm: Norm = None) -> Any:
     value, k = _along("irfft", a, axis)
     length = _length("irfft", n, 2 * (typeof(value).shape[k] - 1))
     x = fourier.irfft(_fitted(_to_complex(value), k, length // 2 + 1), n=length)
-    return _moved(_scaled(x, length, _swapped(norm)), -1, k)
+    return _like(value, _moved(_scaled(x, length, _swapped(norm)), -1, k))
+
+
+def _like(value: Any, result: Any) -> Any:
+    """Of real numbers of float16 NumPy's results are float16, where they are real."""
+    return to_dtype(result, FLOAT16) if typeof(value).dtype == FLOAT16 else result
 
 
 def hfft(a: Any, n: Any = None, axis: int = -1, norm: Norm = None) -> Any:
-    return irfft(conj(_to_complex(a)), n, axis, _swapped(norm))
+    return _like(as_value(a), irfft(conj(_to_complex(a)), n, axis, _swapped(norm)))
 
 
 def ihfft(a: Any, n: Any = None, axis: int = -1, norm: Norm = None) -> Any:

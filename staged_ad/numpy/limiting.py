@@ -58,7 +58,8 @@ def _or_nan(beyond: Any, bound: Any) -> Any:
     return a.or_(beyond, a.ne(bound, bound))
 
 
-def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
+def round_(a_: Any, decimals: int = 0, out: Any = None, dtype: Any = None) -> Any:
+    """`dtype` is that of the array that results are written into: from the first product on it is computed there."""
     value = as_value(a_)
     type: ArrayType = typeof(value)
     rint = UFUNCS[np.rint]
@@ -70,11 +71,11 @@ def round_(a_: Any, decimals: int = 0, out: Any = None) -> Any:
         return value
     if decimals == 0:
         return rint(value)
-    times, over = UFUNCS[np.multiply], UFUNCS[np.divide]
-    tens = 10.0 ** abs(decimals)
-    if decimals > 0:
-        return over(rint(times(value, tens)), tens)
-    rounded = times(rint(over(value, tens)), tens)
+    times, over = (UFUNCS[np.multiply], UFUNCS[np.divide])[:: 1 if decimals > 0 else -1]
+    moved = times(value, 10.0 ** abs(decimals))
+    if dtype is not None and type.dtype.kind == dtype.kind == "f":
+        moved = to_dtype(moved, dtype)
+    rounded = over(rint(moved), 10.0 ** abs(decimals))
     if type.inexact:
         return rounded
     return to_dtype(to_dtype(rounded, np.dtype(f"{type.dtype.kind}8")), type.dtype)  # what does not fit wraps around

@@ -134,7 +134,7 @@ def poly(seq_of_zeros: Any) -> Any:
     real = zeros.dtype.kind != "c"
     if zeros.ndim != 1:
         zeros = np.linalg.eigvals(zeros)
-    zeros = zeros if zeros.dtype.kind in "fc" else zeros.astype(float)
+    zeros = zeros if zeros.dtype.kind in "fc" and zeros.dtype != np.float16 else zeros.astype(float)  # as NumPy
     p = np.ones(1, zeros.dtype)
     for k in range(len(zeros)):
         p = np.pad(p, (0, 1)) - np.pad(p * zeros[k], (1, 0))

@@ -14,7 +14,7 @@ import numpy as np
 
 from staged_ad.ir import Atom, Equation, Literal, Primitive, Program, Var, filled
 from staged_ad.ir.rewriting import Substitution
-from staged_ad.ir.types import FLOAT16
+from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import makers as m
 from staged_ad.primitives import products as d
@@ -141,7 +141,7 @@ def _cast(equation: Equation, definitions: Definitions) -> Rewritten:
     (x,), dtype = equation.inputs, equation.params["dtype"]
     if x.type.dtype == dtype:
         return x
-    inner = _made_by(x, s.cast, definitions) if dtype == FLOAT16 else None
+    inner = _made_by(x, s.cast, definitions) if (x.type.dtype, dtype) == (FLOAT32, FLOAT16) else None
     return inner.inputs[0] if inner is not None and inner.inputs[0].type.dtype == dtype else None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError, StagedADError
-from staged_ad.ir.types import canonical_dtype, describe
+from staged_ad.ir.types import FLOAT16, canonical_dtype, describe
 from staged_ad.numpy.promotion import to_shape
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, cast
@@ -65,7 +65,7 @@ def check_dtype(what: str, dtype: Any, kinds: str) -> np.dtype[Any]:
         found = canonical_dtype(dtype)
     except (TypeError, StagedADError):
         found = None
-    if found is None or found.kind not in kinds:
+    if found is None or found.kind not in kinds or found == FLOAT16:
         wanted = {"f": "float32 or float64", "u": "an unsigned integer dtype", "iu": "an integer dtype"}[kinds]
         raise DTypeError(f"{what}: dtype must be {wanted}, got {dtype} {here()}")
     return found

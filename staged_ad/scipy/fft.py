@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 
 from staged_ad.errors import UnsupportedError
+from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
@@ -41,6 +42,7 @@ def transformed(
     if plan is not None:
         raise UnsupportedError(f"scipy.fft.{name}(..., plan=...) of traced values (at {location(user_source())})")
     x = asarray(x)
+    x = x.astype(FLOAT32) if x.dtype == FLOAT16 else x
     if given.get("s") is not None and given.get("axes") is None:
         given["axes"] = tuple(range(x.ndim))[-len(given["s"]) :]
     return getattr(np.fft, name)(x, **given)

@@ -21,19 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.ir import PRIMITIVES, ArrayType, Literal, Primitive
+from staged_ad.ir import PRIMITIVES, ArrayType, Literal, Primitive, Stack, type_of
 from staged_ad.ir.types import FLOAT16, FLOAT32, is_bfloat16
-from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.tracer import Tracer
 
 
 def in_single(bind: Callable[..., Any], primitive: Primitive, values: Sequence[Any], params: dict[str, Any]) -> Any:
     """The results of an operation, of which operands are float16; `bind` applies primitives."""
-    literals = [v.type if isinstance(v, Tracer) else literal_of(v).type for v in values]
-    types = primitive.abstract_eval(*literals, **params)
+    given = [v.type if isinstance(v, Tracer | Literal | Stack) else type_of(v) for v in values]
+    types = primitive.abstract_eval(*given, **params)
     wide = [
-        converted(bind, value, FLOAT32) if type.dtype is FLOAT16 else value
-        for value, type in zip(values, literals, strict=True)
+        converted(bind, value, FLOAT32) if type.dtype == FLOAT16 else value
+        for value, type in zip(values, given, strict=True)
     ]
     found = bind(primitive, *wide, **params)
     if primitive.multiple_results:
@@ -48,7 +47,7 @@ def read(bind: Callable[..., Any], x: Tracer) -> Tracer:
 
 
 def _narrowed(bind: Callable[..., Any], y: Any, type: ArrayType) -> Any:
-    return converted(bind, y, FLOAT16, type.weak) if type.dtype is FLOAT16 else y
+    return converted(bind, y, FLOAT16, type.weak) if type.dtype == FLOAT16 else y
 
 
 def converted(bind: Callable[..., Any], value: Any, dtype: np.dtype[Any], weak: bool = False) -> Any:

@@ -245,7 +245,7 @@ class ArrayProtocol(NumberProtocol):
         out = kwargs.get("out")
         if out is not None:
             kwargs = {key: value for key, value in kwargs.items() if key != "out"}
-            if function in (np.sum, np.prod, np.cumsum, np.cumprod):
+            if function in (np.sum, np.prod, np.cumsum, np.cumprod, np.round, np.around):
                 kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
         results = _lookup(function, name)(*args, **kwargs)
         if function not in OF_PYTHON:
@@ -293,7 +293,7 @@ class ArrayProtocol(NumberProtocol):
             )
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
-        if name in ("sum", "prod", "cumsum", "cumprod"):
+        if name in ("sum", "prod", "cumsum", "cumprod", "round"):
             kwargs = _computed_in(out, kwargs, self)
         found = method(self, *args, **kwargs)
         if found is self and name in OPERATIONS.same:
@@ -329,7 +329,9 @@ def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: 
 
 
 def _computed_in(out: Any, options: dict[str, Any], operand: Any) -> dict[str, Any]:
-    """Sums and products are computed in the dtype of the array that they are written into, if that is the wider one."""
+    """Sums, products and rounded numbers are computed in the dtype of the array that they are written into, if that is
+    the wider one.
+    """
     target = out[0] if isinstance(out, tuple) else out
     if target is None or options.get("dtype") is not None or not hasattr(operand, "dtype"):
         return options

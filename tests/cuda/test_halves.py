@@ -7,16 +7,21 @@ Start at ``test_chains_sums_and_derivatives_are_those_of_numpy``.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import staged_ad as sad
+from staged_ad.cuda import target
+from staged_ad.cuda.program import emit
+from staged_ad.cuda.threads import Geometry
 from staged_ad.ir import evaluate
 from tests.cuda.cupy_stand_in import Standing
 from tests.cuda.emulation import TOGETHER, emulated
 from tests.cuda.test_emulated_loops import traced
+from tests.cuda.test_ptx import CAPABILITIES, assembled
 from tests.test_halves import assert_bits, chain, changed, exact, lane, plainly
 
 HALF = np.dtype("float16")
@@ -59,6 +64,12 @@ def test_a_thread_loads_and_stores_eight_numbers_at_once():
     assert len(re.findall(r"ld\.global[.\w]*\.v4\.b32", code)) == 2
     assert len(re.findall(r"st\.global[.\w]*\.v4\.b32", code)) == 1
     assert re.findall(r"cvt\S*f16", code) or re.findall(r"mul\S*f16", code)
+
+
+def test_the_code_is_what_nvidias_assembler_takes(tmp_path: Path):
+    module = emit(traced(lambda x, y: (exact(x, y), every(x, y), changed(x[:37], y[:37])), X, Y), Geometry())
+    for capability in CAPABILITIES:
+        assembled(target.ptx(module.text, capability), tmp_path)
 
 
 @pytest.mark.usefixtures("device")

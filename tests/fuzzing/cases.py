@@ -37,6 +37,7 @@ LARGEST = 400
 """How many elements a value may have."""
 MEMORY = r"(?<=order=)'[AK]'|(?<=ravel\()'[AK]'"
 CONSTANT = r"np\.array\(\[[^\[\]]*\], '(float|complex)\d+'\)"
+ROUNDING = r"(linalg\.|np\.fft\.|np\.(gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\()"
 POWERS = r"\*\*|\bpow(er)?\("
 EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}(\.0)?\b"
 
@@ -113,11 +114,11 @@ class Case:
         return replace(self, lines=tuple(reversed(kept)))
 
     def nudged(self) -> Case:
-        """The same with other rounding in factorizations, and in the matrices that are factored: a determinant of
-        integers is one, or nearly one, and that of a singular matrix has any sign."""
+        """The same with other rounding in factorizations and differences, and in the matrices that are factored: a
+        determinant of integers is one, or nearly one, and that of a singular matrix has any sign."""
         lines = []
         for line in self.lines:
-            made = re.match(r"(v\d+) = .*(linalg|np\.fft)\.", line)
+            made = re.match(rf"(v\d+) = .*{ROUNDING}", line)
             if made:
                 lines += [re.sub(CONSTANT, r"nudged(\g<0>)", line), f"{made[1]} = nudged({made[1]})"]
             else:
@@ -232,7 +233,7 @@ def _body(d: Draw, args: list[str]) -> tuple[list[str], str]:
             if isinstance(value, tuple | list):
                 lines += drawn
                 return lines, f"tuple({new})"
-            if np.size(value) > LARGEST or np.asarray(value).dtype.name == "float16":
+            if np.size(value) > LARGEST:
                 continue
             lines += drawn
             scope[new] = value

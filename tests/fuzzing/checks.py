@@ -170,8 +170,8 @@ def close(one: Any, two: Any, slack: Any, low: bool) -> bool:
     """Equality up to rounding, and `slack`."""
     if two.dtype.kind not in "fc":
         return bool(np.array_equal(one, two))
-    one, two = (np.asarray(x, float) if x.dtype == np.float16 else x for x in (one, two))
-    narrow = low or two.dtype.name in ("float32", "complex64")
+    half, narrow = two.dtype.name == "float16", low or two.dtype.name in ("float32", "complex64")
+    one, two = (np.asarray(x, float) if half else x for x in (one, two))
     finite = np.isfinite(two)
     if two.dtype.kind == "c":  # which part of a complex number is not finite, depends on the order of products
         if not np.array_equal(finite, np.isfinite(one)):
@@ -179,21 +179,23 @@ def close(one: Any, two: Any, slack: Any, low: bool) -> bool:
     elif not np.array_equal(one[~finite], two[~finite], equal_nan=True):
         return False
     one, two = one[finite], two[finite]
-    tolerance = 3e-5 if narrow else 1e-9
+    tolerance = 3e-3 if half else 3e-5 if narrow else 1e-9
     scale = np.minimum(np.max(np.abs(two), initial=0.0), 1e6 * np.abs(two) + 1.0) if two.size else 0.0
-    tiny = 1e-37 if narrow else 1e-300
+    tiny = 1e-7 if half else 1e-37 if narrow else 1e-300
     return bool(np.all(np.abs(one - two) <= tolerance * (np.abs(two) + 1e-2 * scale) + slack + tiny))
 
 
-def nudged(y: Any, rng: np.random.Generator, low: bool) -> Any:
-    """`y` with other last digits."""
+def nudged(y: Any, rng: np.random.Generator, low: bool, computed: bool = False) -> Any:
+    """`y` with other last digits; of what is `computed`, zeros may be differences of large numbers."""
     if isinstance(y, tuple):
-        return tuple(nudged(part, rng, low) for part in y)
+        return tuple(nudged(part, rng, low, computed) for part in y)
     if getattr(y, "dtype", np.dtype(int)).kind not in "fc":
         return y
-    eps = 2e-7 if low else 1e-15
+    eps = 1e-3 if y.dtype.name == "float16" else 2e-7 if low else 1e-15
     with np.errstate(all="ignore"):
-        return (y * (1 + eps * rng.integers(-2, 3, np.shape(y)))).astype(y.dtype)
+        largest = np.max(np.abs(y[np.isfinite(y)]), initial=1.0) if computed else 0.0
+        moved = y * (1 + eps * rng.integers(-2, 3, np.shape(y))) + eps / 4 * largest * rng.integers(-1, 2, np.shape(y))
+        return moved.astype(y.dtype)
 
 
 def in_order(y: Any) -> Any:
@@ -206,7 +208,9 @@ def explained(one: Any, two: Any, others: Sequence[Any], low: bool) -> bool:
     others = [o for o in others if o.shape == two.shape]
     if two.dtype.kind not in "fc":
         return bool(np.all((one == two) | _anywhere(o != two for o in others)))
-    steady = ~_anywhere(np.isfinite(o) != np.isfinite(two) for o in others) & np.ones(two.shape, bool)
+    with np.errstate(all="ignore"):
+        jumps = [(np.isfinite(o) != np.isfinite(two)) | (abs(o - two) > 1e-3 * (1 + abs(two))) for o in others]
+    steady = ~_anywhere(jumps) & np.ones(two.shape, bool)
     one, two, others = one[steady], two[steady], [o[steady] for o in others]
     finite = np.isfinite(two)
     moved = max((float(np.max(np.abs(o[finite] - two[finite]), initial=0.0)) for o in others), default=0.0)

@@ -15,7 +15,9 @@ import numpy as np
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 FLOATS = ["float64", "float32"]
 COMPLEX = ["complex128", "complex64"]
-DTYPES = ["float64"] * 8 + ["float32"] * 3 + COMPLEX + ["complex128"] + ["int64"] * 3 + ["bool"] * 2 + INTEGERS
+DTYPES = (
+    ["float64"] * 8 + ["float32"] * 3 + ["float16"] + COMPLEX + ["complex128"] + ["int64"] * 3 + ["bool"] * 2 + INTEGERS
+)
 WILD = ["nan", "inf", "-inf", "-0.0", "0.0", "1e300", "-1e300", "1e-300", "5e-324", "1.0", "-1.0", "0.5", "2.0", "1e16"]
 WILD_32 = ["nan", "inf", "-inf", "-0.0", "0.0", "1e30", "-1e30", "1e-40", "1.0", "-1.0", "0.5", "2.0", "16777217.0"]
 SCALARS = ["2", "-1", "0", "3", "1.5", "-0.5", "0.0", "True", "2j", "(1 - 0.5j)", "np.float32(1.5)", "np.int8(3)"]

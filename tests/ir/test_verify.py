@@ -122,3 +122,10 @@ def test_programs_inside_programs_are_verified():
         verify(
             replaced(outer, 0, Equation(PRIMITIVES["call"], outer.inputs, {"program": bad}, outer.equations[0].outputs))
         )
+
+
+def test_operations_that_compute_with_float16_are_found():
+    half = Var(ArrayType((3,), np.dtype("float16")))
+    result = Var(half.type)
+    with pytest.raises(VerificationError, match=r"sin computes with a value of type f16\[3\]"):
+        verify(Program((half,), (Equation(PRIMITIVES["sin"], (half,), {}, (result,)),), (result,)))

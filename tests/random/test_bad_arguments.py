@@ -34,6 +34,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: random.normal(KEY, 2.0), ArgumentError, "shape must be an integer or a tuple"),
     (lambda: random.normal(KEY, 0.0, 1.0), ArgumentError, "shape must be an integer or a tuple"),
     (lambda: random.normal(KEY, 3, int), DTypeError, "float32 or float64"),
+    (lambda: random.uniform(KEY, 3, np.float16), DTypeError, "float32 or float64"),
     (lambda: random.normal(KEY, 3, "half"), DTypeError, "float32 or float64"),
     (lambda: random.bits(KEY, 3, int), DTypeError, "an unsigned integer dtype"),
     (lambda: random.uniform(KEY, 3, minval=np.zeros(4)), ShapeError, r"minval \(4,\).* do not broadcast"),
