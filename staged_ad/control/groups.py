@@ -3,7 +3,8 @@
 The carry of a group stays in the nearest cache, groups run on several threads, and a lane that is finished waits for
 its group alone. NumPy, which evaluates what is not compiled, rather has all lanes at once.
 
-On other devices a lane that is small has a thread of its own: there a batch of loops is a scan over single lanes.
+On other devices a lane that is small has a thread of its own: there a batch of loops is a scan over single lanes. Of a
+program that does more, each small loop is such a scan, and the rest is a batch.
 
 Invariant: results are those of the whole batch.
 Start at ``run_mapped``.
@@ -13,13 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from staged_ad.control.layout import chosen, others
 from staged_ad.control.masked import PLAIN, simple
 from staged_ad.control.regions import entries
 from staged_ad.control.scan import scan
-from staged_ad.ir import Equation, Program
+from staged_ad.control.sweep import SWEEP_BACKWARD, SWEEP_FORWARD, SWEEP_LINEAR
+from staged_ad.control.sweep_while import WHILE_FORWARD
+from staged_ad.ir import Atom, Equation, Program, Var
 from staged_ad.ir.lowerings import Branch, Entries, Gather, Loop
 from staged_ad.ir.types import RAGGED
 from staged_ad.primitives.makers import typeof
@@ -33,6 +37,7 @@ THREAD = 64
 """Elements of an array up to which one thread of a device works on it: a launch takes as long as 1000 instructions."""
 SMALL = 16
 """Elements of the arrays of one lane up to which its loop is run for a group of lanes at a time."""
+HALVES = (SWEEP_FORWARD, WHILE_FORWARD, SWEEP_LINEAR, SWEEP_BACKWARD)
 
 
 def run_mapped(
@@ -45,6 +50,9 @@ def run_mapped(
         body = Program(inputs, program.equations, program.outputs, program.name)
         results = scan(body, others(values, along), [], chosen(values, along), length=size)
         return list(results), [True] * len(results)
+    pieces = _pieces(program) if on_device() and size > 1 else []
+    if len(pieces) > 1:
+        return _run_pieces(pieces, program, values, batched, size)
     width = _width(program, size) if compiling() else size
     if width < size:
         mapped, flags = vmap_program(program, batched, width)
@@ -103,6 +111,49 @@ def _loops(program: Program) -> Iterator[Equation]:
             yield equation
         else:
             yield from inner
+
+
+def _run_pieces(
+    pieces: Sequence[Program], program: Program, values: Sequence[Any], batched: Sequence[int], size: int
+) -> tuple[list[Any], list[Any]]:
+    """The batch of `program`, piece by piece."""
+    known: dict[Atom, tuple[Any, int]] = dict(zip(program.inputs, zip(values, batched, strict=True), strict=True))
+    for piece in pieces:
+        operands, flags = [known[var][0] for var in piece.inputs], [known[var][1] for var in piece.inputs]
+        if any(flags):
+            results, found = run_mapped(piece, operands, flags, size)
+        else:
+            results, found = run(piece, operands), [False] * len(piece.outputs)
+        known.update(zip(piece.outputs, zip(results, found, strict=True), strict=True))
+    names = tuple([atom for atom in known if isinstance(atom, Var)])
+    mapped, flags = vmap_program(Program(names, (), program.outputs), [flag for _, flag in known.values()], size)
+    return run(mapped, [value for value, _ in known.values()]), flags
+
+
+def _pieces(program: Program) -> list[Program]:
+    """The loops that a thread may run for each lane, and what stands between them, as programs of their own."""
+    found: list[Program] = []
+    needed: set[Atom] = set(program.outputs)
+    for _, group in groupby(reversed(program.equations), key=_is_for_threads):
+        equations = tuple(reversed(list(group)))
+        made = {var: None for equation in equations for var in equation.outputs}
+        read = dict.fromkeys(atom for equation in equations for atom in equation.inputs if isinstance(atom, Var))
+        outputs, inputs = tuple([var for var in made if var in needed]), tuple([var for var in read if var not in made])
+        needed.update(inputs)
+        if outputs:
+            found.append(Program(inputs, equations, outputs, program.name))
+    return found[::-1]
+
+
+def _is_for_threads(equation: Equation) -> bool:
+    ragged = any(atom.type.ragged for atom in (*equation.inputs, *equation.outputs))
+    return not ragged and not _is_half(equation) and _by_threads(Program((), (equation,), equation.outputs))
+
+
+def _is_half(equation: Equation) -> bool:
+    """Whether it holds a half of a checkpointed loop: a batch of one half leaves nothing for threads of the other."""
+    inside = (equation for program in equation.programs for equation in program.equations)
+    return equation.primitive in HALVES or any(map(_is_half, inside))
 
 
 def _by_threads(program: Program) -> bool:

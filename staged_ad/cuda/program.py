@@ -18,6 +18,7 @@ from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import DevicePlanner, is_small
 from staged_ad.cuda.row_threads import rows_text
 from staged_ad.cuda.sharing import shared
+from staged_ad.cuda.sums import summed
 from staged_ad.cuda.tape import TAPE
 from staged_ad.cuda.threads import Threads
 from staged_ad.cuda.writer import ThreadWriter
@@ -53,7 +54,7 @@ class DeviceModule:
 
 def emit(program: Program, geometry: Geometry) -> DeviceModule:
     """The kernels of a traced program."""
-    block = make_block(halved(outside(shared(optimize(in_step(program))))), DevicePlanner(geometry))
+    block = make_block(halved(summed(outside(shared(optimize(in_step(program)))))), DevicePlanner(geometry))
     interleave(block)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals(precise=True, library=Libdevice()), nest_text, opaque_text, asks=False, room=64)

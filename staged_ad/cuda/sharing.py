@@ -2,7 +2,7 @@
 
 Cumulative sums and extrema of few long sequences are those of blocks, to which what the blocks before give is added.
 The updates of a `scatter`, of which several may be for one element, are sorted by their places; each element has a
-thread, which goes through its updates in their order.
+thread, which goes through its updates in their order. A condition on many numbers is one on whether all of them hold.
 
 Invariant: updates keep their order, so that a scatter gives the same bits; sums differ by rounding.
 Start at ``shared``.
@@ -17,14 +17,18 @@ from typing import Any, Final
 
 import numpy as np
 
+from staged_ad.control.groups import THREAD
 from staged_ad.control.scan import scan
-from staged_ad.ir import ArrayType, Equation, Program, filled
+from staged_ad.ir import ArrayType, Equation, Literal, Program, filled
 from staged_ad.ir.rewriting import Substitution
 from staged_ad.ir.types import INT64
 from staged_ad.primitives.arithmetic import floor_div, maximum, minimum
+from staged_ad.primitives.complexes import interleaved
 from staged_ad.primitives.indexing import gather
-from staged_ad.primitives.makers import add, mul, sub, typeof
+from staged_ad.primitives.linalg import require
+from staged_ad.primitives.makers import add, mul, select, sub, typeof, zeros
 from staged_ad.primitives.ordering import argsort, permute, searchsorted
+from staged_ad.primitives.reductions import reduce_and
 from staged_ad.primitives.scans import cummax, cummin, cumsum, shifted
 from staged_ad.primitives.shaping import broadcast, concatenate, iota, reshape, slice_, transpose
 from staged_ad.tracing import building
@@ -84,13 +88,36 @@ def _rewritten(equation: Equation) -> Program | None:
     elif name == "scatter":
         if params["unique"] or equation.inputs[2].type.size < LONG or not equation.outputs[0].type.size:
             return None
-        write = lambda *operands: _by_elements(*operands, **params)
+        first = equation.inputs[0]
+        start = first if isinstance(first, Literal) and first.is_splat else None
+        write = lambda *operands: _by_elements(start, *operands, **params)
+    elif (error := _required(equation)) is not None and max(atom.type.size for atom in equation.inputs) > THREAD:
+        write = lambda x, ok: _where_all_hold(x, ok, error)
     else:
         return None
     with building() as trace:
         trace.source = equation.source
         found = write(*trace.add_inputs([atom.type for atom in equation.inputs]))
         return trace.finish([found], name)[0]
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+
+def _required(equation: Equation) -> str | None:
+    """The name of the error that an equation raises where its condition does not hold; None of other equations."""
+    params = dict(equation.params)
+    if equation.primitive is interleaved:
+        return params["params"][0][1] if params["of"] is require.primitive else None
+    return params["error"] if equation.primitive is require.primitive else None
+
+
+def _where_all_hold(x: Any, ok: Any, error: str) -> Any:
+    """`x`; where the error has been found, there are zeros, which nobody gets to see."""
+    every = reduce_and(ok, axes=tuple(range(typeof(ok).ndim)))
+    held = require(every, every, error=error)
+    type = typeof(x).strong()
+    return select(broadcast(held, shape=type.shape, dims=()), x, zeros(type))
 
 
 # -- cumulative operations --------------------------------------------------------------------------------------------
@@ -125,9 +152,19 @@ def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
 
 
 def _by_elements(
-    x: Any, updates: Any, *indices: Any, axes: tuple[int, ...], batch: int, mode: str, unique: bool
+    start: Literal | None,
+    x: Any,
+    updates: Any,
+    *indices: Any,
+    axes: tuple[int, ...],
+    batch: int,
+    mode: str,
+    unique: bool,
 ) -> Any:
-    """A thread for each element: `x` as rows that indices choose, of which each has some columns."""
+    """A thread for each element: `x` as rows that indices choose, of which each has some columns.
+
+    `start` is given where all elements of `x` are one number: then nobody has to store them.
+    """
     shape = typeof(x).shape
     first = (*range(batch), *axes)
     order_of_axes = (*first, *(k for k in range(len(shape)) if k not in first))
@@ -137,14 +174,15 @@ def _by_elements(
     order = argsort(places, axis=0)
     found, every = permute(places, order, axis=0), iota((rows,), INT64, 0, (places,))
     ends = [searchsorted(found, every, right=right) for right in (False, True)]
-    turned = transpose(x, permutation=order_of_axes)
     operands = order, reshape(updates, shape=(typeof(updates).size,)), *ends
-    lanes = iota((rows * columns,), INT64, 0, (places,)), reshape(turned, shape=(rows * columns,))
+    lanes = [iota((rows * columns,), INT64, 0, (places,))]
+    if start is None:
+        lanes.append(reshape(transpose(x, permutation=order_of_axes), shape=(rows * columns,)))
     types = [typeof(value).strong() for value in operands]
-    body = _lane(types, typeof(x).strong().with_shape(()), columns, _UPDATES[mode])
+    body = _lane(types, typeof(x).strong().with_shape(()), start, columns, _UPDATES[mode])
     (result,) = scan(body, operands, [], lanes, length=rows * columns)
     back = tuple(int(k) for k in np.argsort(order_of_axes))
-    return transpose(reshape(result, shape=typeof(turned).shape), permutation=back)
+    return transpose(reshape(result, shape=tuple(shape[k] for k in order_of_axes)), permutation=back)
 
 
 def _places(lengths: list[int], indices: Any, batch: int) -> Any:
@@ -157,11 +195,12 @@ def _places(lengths: list[int], indices: Any, batch: int) -> Any:
     return reshape(found, shape=(math.prod(shape),))
 
 
-def _lane(types: list[ArrayType], element: ArrayType, columns: int, combine: Combine) -> Program:
+def _lane(types: list[ArrayType], element: ArrayType, first: Literal | None, columns: int, combine: Combine) -> Program:
     """``(order, updates, starts, stops, number of the element, element) -> element with its updates``."""
     index = ArrayType((), INT64)
     with building() as trace:
-        order, updates, starts, stops, number, value = trace.add_inputs([*types, index, element])
+        order, updates, starts, stops, number = trace.add_inputs([*types, index])
+        value = trace.add_input(element) if first is None else filled(first.value, element)
         row = number if columns == 1 else floor_div(number, columns)
         column = sub(number, mul(row, columns))
         start, stop = _at(starts, row), _at(stops, row)

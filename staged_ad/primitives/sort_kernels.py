@@ -11,6 +11,7 @@ Start at ``_emit_sort``.
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,20 @@ def _sort_cost(*types: ArrayType, axis: int) -> float:
 
 
 def _scratch(pairs: bool) -> Any:
-    """Keys and room for as many; indices and room for as many; counts."""
-
     def scratch(*types: ArrayType, axis: int) -> int:
-        n, size = types[0].shape[axis], types[0].dtype.itemsize
-        return 2 * _padded(n * size) + (2 * _padded(8 * n) if pairs else 0) + size * _COUNTS
+        return _places(types[0].shape[axis], types[0].dtype.itemsize, pairs)[-1]
 
     return scratch
+
+
+def _places(n: int, size: int, pairs: bool) -> list[int]:
+    """Where in working memory the keys lie, room for as many, indices, room for as many, counts, and where it ends.
+
+    Insertion needs no room, of which a device would have some for each of many sequences.
+    """
+    long = n > SHORT
+    keys, indices = _padded(n * size), _padded(8 * n) if pairs else 0
+    return list(accumulate((keys, keys * long, indices, indices * long, size * _COUNTS * long), initial=0))
 
 
 class _Loop:
@@ -314,12 +322,9 @@ def _emit_sort(pairs: bool) -> Any:
         _, n, inner = extent
         size = x.type.dtype.itemsize
         word = f"i{8 * size}"
-        place = 2 * _padded(n * size)
-        others = place + _padded(8 * n)
-        counts = place + 2 * _padded(8 * n) if pairs else place
         keys, more_keys, indices, more_indices, counters = (
             kernel.value(f"getelementptr i8, ptr {kernel.scratch}, i64 {offset}")
-            for offset in (0, _padded(n * size), place if pairs else 0, others if pairs else 0, counts)
+            for offset in _places(n, size, pairs)[:-1]
         )
         first = _sequence(kernel, extent)
         with _Loop(kernel, n) as k:

@@ -87,6 +87,50 @@ def test_lanes_lie_side_by_side_in_what_reverse_mode_keeps(f: Callable[..., Any]
         assert set(inner.distances.values()) == {8 * len(STATES)}
 
 
+def test_what_all_lanes_share_has_its_derivative_from_threads_for_each_lane():
+    def fit(parameters: Any, states: Any) -> Any:
+        return np.mean(sad.vmap(lambda s: np.sum(lorenz(s, parameters) ** 2))(states))
+
+    found = launches(sad.grad(fit), PARAMETERS[0], STATES)
+    assert found[:2] == [40, 40]
+    assert 1 not in found
+    check(sad.grad(fit), PARAMETERS[0], STATES)
+    check(sad.hessian(fit), PARAMETERS[0], STATES, tolerance=1e-9)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda c, x: (c + np.sin(x), None),
+        lambda c, x: (c - np.sin(x), x * 2),
+        lambda c, x: (np.cos(x) + c, c * 0.0),
+        lambda c, x: ((c + x) - x * x + 1.0, None),
+        lambda c, x: (c + 1.0, x),
+        lambda c, x: (c + c * x * 0.1, None),
+        lambda c, x: (c + x, None),
+    ],
+)
+def test_loops_that_only_add_up_have_a_thread_for_each_step(step: Callable[..., Any]):
+    x = np.linspace(0.0, 1.0, 100)
+    check(lambda x: sad.scan(step, 2.0, x), x)
+    check(lambda x: sad.scan(step, np.ones(3), np.stack([x] * 3, 1)), x)
+    check(lambda x: sad.scan(lambda c, x: ((step(c[0], x)[0], c[1] - x), None), (1.0, 2.0), x, reverse=True), x)
+    check(sad.grad(lambda x: sad.scan(step, 2.0, x)[0]), x)
+
+
+def test_lanes_that_do_more_than_loops_have_threads_for_these_and_the_rest_is_a_batch():
+    def distance(state: Any, parameters: Any) -> Any:
+        path = sad.scan(lambda s, _: (lorenz_for(1)(s, parameters),) * 2, state, None, length=100)[1]
+        return np.mean((np.sin(path) - np.ones((100, 3))) ** 2)
+
+    fit = sad.grad(lambda s, p: np.sum(sad.vmap(distance)(s, p)), (0, 1))
+    assert launches(sad.vmap(distance), STATES, PARAMETERS) == [40, 40]
+    for f in (fit, sad.vmap(sad.grad(distance, (0, 1)))):
+        found = launches(f, STATES, PARAMETERS)
+        assert (found[0], found[-1]) == (40, 40)
+        check(f, STATES, PARAMETERS)
+
+
 def test_lanes_that_go_back_and_forth_several_times_are_cut_where_they_turn_back():
     def f(x: Any) -> Any:
         y = sad.scan(lambda c, _: (np.sin(c) * x, c), x, None, length=30)[1]

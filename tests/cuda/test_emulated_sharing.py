@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
+from staged_ad.cuda.program import emit
 from staged_ad.tracing.trees import flatten
-from tests.cuda.emulation import emulated
+from tests.cuda.emulation import GEOMETRY, emulated
 from tests.cuda.test_emulated_loops import launches, traced
 
 RANDOM = np.random.default_rng(11)
@@ -121,3 +122,23 @@ def test_numbers_that_are_none_stay_in_cumulative_operations():
 
 def test_each_block_of_a_long_sequence_has_a_thread():
     assert {100_032 // 64, 1600 // 64} <= set(launches(np.cumsum, np.ones(100_000)))
+
+
+def test_a_condition_on_many_numbers_is_one_on_whether_all_hold():
+    a = RANDOM.normal(size=(50, 4, 4)) + 4 * np.eye(4)
+    assert {200, 400} <= set(launches(np.linalg.inv, a))  # what holds, and what goes on where it does, by twos
+    for dtype in ("float32", "float64", "complex128"):
+        x = (a + 0.5j * a[::-1] if dtype == "complex128" else a).astype(dtype)
+        for value, wanted in zip(emulated(traced(np.linalg.inv, x), x), [np.linalg.inv(x)], strict=True):
+            assert value.dtype == wanted.dtype
+            np.testing.assert_allclose(value, wanted, rtol=1e-3 if dtype == "float32" else 1e-9, atol=1e-4)
+        x[7, 2] = 0
+        with pytest.raises(np.linalg.LinAlgError, match="Singular matrix"):
+            emulated(traced(np.linalg.inv, x), x)
+
+
+def test_many_short_sequences_are_sorted_in_little_memory():
+    x = RANDOM.normal(size=(5000, 10))
+    for f in (lambda x: np.sort(x, 1), lambda x: np.argsort(x, 1, stable=True)):
+        assert emit(traced(f, x), GEOMETRY).storage.workspace < 4 * x.nbytes
+        same_bits(f, x)
