@@ -87,17 +87,19 @@ def _numbers(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
         return x
     bounds = np.finfo(x.dtype)
     high, low = (bounds.max if posinf is None else posinf), (bounds.min if neginf is None else neginf)
-    nan, high, low = (_substitute(value, x.dtype) for value in (nan, high, low))
+    nan, high, low = (_substitute(value, x) for value in (nan, high, low))
     replaced = np.where(x == np.inf, high, np.where(np.isnan(x), nan, x))
     return np.where(x == -np.inf, low, replaced)
 
 
-def _substitute(value: Any, dtype: np.dtype[Any]) -> Any:
-    """What stands in the place of real numbers."""
+def _substitute(value: Any, x: Any) -> Any:
+    """What stands in the place of real numbers; as in assignments, it may have more axes if these have length 1."""
     found = asarray(value)
     if found.dtype.kind == "c":
-        raise DTypeError(f"nan_to_num: {found.dtype} cannot be cast to {dtype} (at {location(user_source())})")
-    return found.astype(dtype)
+        raise DTypeError(f"nan_to_num: {found.dtype} cannot be cast to {x.dtype} (at {location(user_source())})")
+    while found.ndim > x.ndim and found.shape[0] == 1:
+        found = found[0]
+    return np.broadcast_to(found.astype(x.dtype), x.shape)
 
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:

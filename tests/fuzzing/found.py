@@ -178,6 +178,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: (_put(k.copy(), k), np.cumprod(k, axis=0)), K[:2].astype(int)),
     *[(lambda x, t=t: np.einsum(t, x[:, None] < [0, 2], x[:, None] < [5, 2]), V) for t in ("ij,ij->j", "ij,kj")],
     (lambda x: np.einsum("ij->j", x[:, None] < [0, 2]), V),
+    (lambda x: np.nan_to_num(N[None], nan=x[None, :1]), V),
     (lambda x: 1 / np.modf(x)[0], np.array([-2.0, -0.0, 0.0, -np.inf, 3.0, -1.5])),
     (lambda x: 1 / np.sign(x), np.array([-0.0, 0.0, -3.0])),
     (lambda x: 1 / special.round(np.append(x / 9, [0.0, -0.0])), V),

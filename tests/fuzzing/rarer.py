@@ -48,7 +48,7 @@ def rarer(d: Draw, s: Scope) -> list[str]:
             f"np.{d.pick('fliplr', 'flipud')}({x})",
             f"np.histogram_bin_edges({x}, [0, 1, 2.5])",
             f"np.histogram2d({x}, {x}, [[0, 1, 2], [-1, 1]])[0]",
-            f"np.histogram({x}, [-1, 0, 1.5], weights=np.cos({x}))",  # NumPy subtracts sums of all of them
+            f"np.histogram({x}, [-1, 0, 1.5], weights=np.cos(np.nan_to_num({x})))",  # NumPy subtracts sums of all
             f"np.is{d.pick('complex', 'real', 'neginf', 'posinf')}({x})",
             f"np.is{d.pick('complexobj', 'realobj')}({x}) + {x}",
             f"np.lib.stride_tricks.sliding_window_view({x}, {d.pick('1', '2', '(1, 2)')}{d.options(axis=one)})",
