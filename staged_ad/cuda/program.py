@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Outside, Product, Repeat, Retrace
 from staged_ad.cuda.geometry import Geometry
-from staged_ad.cuda.halves import halved
 from staged_ad.cuda.interleaving import interleave
 from staged_ad.cuda.lanes import in_step
 from staged_ad.cuda.libdevice import Libdevice
@@ -21,6 +20,7 @@ from staged_ad.cuda.sharing import shared
 from staged_ad.cuda.sums import summed
 from staged_ad.cuda.tape import TAPE
 from staged_ad.cuda.threads import Threads
+from staged_ad.cuda.turning import cut_at_turns
 from staged_ad.cuda.writer import ThreadWriter
 from staged_ad.ir import UNKNOWN, ArrayType, Atom, Equation, Program, lowerings
 from staged_ad.lowering.blocks import Block, Step, make_block
@@ -54,7 +54,7 @@ class DeviceModule:
 
 def emit(program: Program, geometry: Geometry) -> DeviceModule:
     """The kernels of a traced program."""
-    block = make_block(halved(summed(outside(shared(optimize(in_step(program)))))), DevicePlanner(geometry))
+    block = make_block(cut_at_turns(summed(outside(shared(optimize(in_step(program)))))), DevicePlanner(geometry))
     interleave(block)
     storage = assign(block.program, block.steps, block.outputs, block.shared)
     functions = Functions(Externals(precise=True, library=Libdevice()), nest_text, opaque_text, asks=False, room=64)

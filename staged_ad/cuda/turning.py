@@ -4,7 +4,7 @@ What the first half keeps is then handed from one loop to the other, and can lie
 of one thread's loop it would lie in memory of the thread's own, far from what its neighbours read.
 
 Invariant: results do not change, nor what is kept.
-Start at ``halved``.
+Start at ``cut_at_turns``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from staged_ad.cuda.planner import is_small
 from staged_ad.ir import Atom, Equation, Program, Var
 
 
-def halved(program: Program) -> Program:
+def cut_at_turns(program: Program) -> Program:
     """`program` with its loops over lanes, and those of loops that the host runs, cut where they turn back."""
     equations: list[Equation] = []
     for equation in program.equations:
         if is_small(equation):
             equations += _halves(equation)
         else:
-            equations.append(equation.with_programs(halved))
+            equations.append(equation.with_programs(cut_at_turns))
     return Program(program.inputs, tuple(equations), program.outputs, program.name)
 
 
