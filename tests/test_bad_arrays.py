@@ -6,6 +6,7 @@ Start at ``WRONG``.
 
 from __future__ import annotations
 
+import pickle
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +33,8 @@ X, A, K = np.array([1.0, 2.0, 3.0]), np.arange(6.0).reshape(2, 3), np.arange(3)
 WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
     (lambda x: x.reshape(2, 2), X, ShapeError, r"cannot reshape array of size 3 into shape \(2, 2\)"),
     (lambda x: np.reshape(x, (-1, -1)), X, ShapeError, r"one unknown dimension, got the shape \(-1, -1\)"),
+    (lambda x: pickle.dumps(x), X, ArgumentError, "cannot be pickled"),
+    (lambda x: np.put_along_axis(x.copy(), K, 1.0, 0), A, ShapeError, "indices of 1 axes for an array of 2"),
     (lambda x: x.sum(axis=1), X, ShapeError, "axis 1 is out of bounds for an array with 1 dim"),
     (lambda x: np.cumsum(x, axis=2), X, ShapeError, "axis 2 is out of bounds"),
     (lambda x: np.concatenate([x, x], axis=1), X, ShapeError, "axis 1 is out of bounds"),
@@ -141,3 +144,15 @@ def test_what_users_functions_raise_is_not_disturbed_by_numpys_functions():
             sad.grad(call)(X)
         assert type(caught.value) is ValueError
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.filterwarnings("ignore:you are shuffling")
+def test_rows_are_not_shuffled_by_assignments() -> None:
+    def shuffled(x: Any) -> Any:
+        y = x.copy()
+        np.random.default_rng(0).shuffle(y)
+        return y
+
+    assert np.array_equal(sad.jit(shuffled)(X), shuffled(X))  # of numbers they do what is meant
+    with pytest.raises(UnsupportedError, match=r"rng.shuffle of rows .*test_bad_arrays.*permutation"):
+        sad.jit(shuffled)(np.arange(12.0).reshape(4, 3))

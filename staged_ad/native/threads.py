@@ -7,6 +7,7 @@ Start at ``set_num_threads``; runtime.py has the native code that reads the word
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
 import sys
 from typing import Final
@@ -25,14 +26,15 @@ def set_num_threads(count: int) -> None:
 
     Raises
     ------
+    TypeError
+        `count` is no integer.
     ValueError
         `count` is not between 1 and the size of Numba's pool (environment variable ``NUMBA_NUM_THREADS``).
     """
-    largest = pool_size()
+    count, largest = operator.index(count), pool_size()
     if not 1 <= count <= largest:
-        raise ValueError(
-            f"cannot use {count} threads: choose 1 to {largest}, or start Python with NUMBA_NUM_THREADS={count}"
-        )
+        more = f", or start Python with NUMBA_NUM_THREADS={count}" if count > largest else ""
+        raise ValueError(f"cannot use {count} threads: choose 1 to {largest}{more}")
     state[LIMIT] = 1 if _forked else count
 
 

@@ -118,13 +118,20 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
         if np.ndim(indices) != 1:
             raise ShapeError(f"np.put_along_axis without an axis needs indices with one (at {location(user_source())})")
         return reshape(setitem(ravel(value), indices, values), typeof(value).shape)
-    shape = typeof(as_value(indices)).shape
-    axis %= len(shape)
-    index = [np.arange(n).reshape([-1 if k == d else 1 for k in range(len(shape))]) for d, n in enumerate(shape)]
-    full: list[Any] = [*index]
-    full[axis] = indices
+    places, whole = typeof(as_value(indices)).shape, typeof(value).shape
+    if len(places) != len(whole):
+        raise ShapeError(
+            f"np.put_along_axis: indices of {len(places)} axes for an array of {len(whole)} (at "
+            f"{location(user_source())}); they need the same number"
+        )
+    axis %= len(whole)
+    index: list[Any] = [
+        np.arange(n).reshape([-1 if k == d else 1 for k in range(len(whole))]) for d, n in enumerate(whole)
+    ]
+    index[axis] = indices
+    shape = np.broadcast_shapes(places, tuple(1 if d == axis else n for d, n in enumerate(whole)))
     new = broadcast_to(array(values) if isinstance(values, list | tuple) else as_value(values), shape)
-    return setitem(value, tuple(full), new)
+    return setitem(value, tuple(index), new)
 
 
 def _sorting(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -99,7 +99,9 @@ def _abstract_natural(low: ArrayType) -> ArrayType:
 
 def _negative_power(place: Source | str | None = None) -> Exception:
     where = "" if place is None else f" (at {place})"
-    return InvalidValueError(f"Integers to negative integer powers are not allowed{where}; write x.astype(float) ** n")
+    return InvalidValueError(
+        f"Integers to negative integer powers are not allowed{where}; write 2.0 ** n, of an array x.astype(float) ** n"
+    )
 
 
 def _evaluate_natural(low: Any) -> Any:

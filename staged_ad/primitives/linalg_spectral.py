@@ -130,7 +130,7 @@ def _jvp_svd(
     if full and vectors and m != n:
         raise NotDifferentiableError(
             "np.linalg.svd(full_matrices=True) of a rectangular matrix returns any basis of the complement, which has "
-            "no derivative; use full_matrices=False"
+            "no derivative; write full_matrices=False, or np.linalg.svdvals for the singular values alone"
         )
     u, s, vh = svd(primals[0], vectors=True, full=False)
     whole = typeof(u).is_complex

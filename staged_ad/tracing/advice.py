@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError
+from staged_ad.errors import ConcretizationError, UnsupportedError
 from staged_ad.frames import is_internal, user_frame
 from staged_ad.ir import Source
 from staged_ad.tracing.foreign import asked_by
@@ -135,6 +135,14 @@ def number_error(kind: str, tracer: Any) -> ConcretizationError:
     if foreign is not None:
         return foreign
     return concretization_error(kind, f"Leave the {kind} away, and {_LEAVE[kind]}", tracer)
+
+
+def refuse_shuffling() -> None:
+    """Raise where NumPy's ``rng.shuffle`` exchanges rows by two assignments: the second reads what the first wrote."""
+    frame = user_frame()
+    if frame is not None and _doing().startswith("CALL") and called_name(frame.f_code, frame.f_lasti) == "shuffle":
+        where = location(user_source())
+        raise UnsupportedError(f"rng.shuffle of rows of a traced array (at {where}): use x[rng.permutation(len(x))]")
 
 
 def _doing() -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
-from staged_ad.tracing.advice import concretization_error, missing_attribute
+from staged_ad.tracing.advice import concretization_error, missing_attribute, refuse_shuffling
 from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
@@ -130,6 +130,12 @@ class ArrayProtocol(NumberProtocol):
             "function (functools.lru_cache), as an ndarray is not"
         )
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise ArgumentError(
+            "a traced array cannot be pickled, as what another process computes with it has no derivative here: pass "
+            "numbers to processes outside of the traced function, or use staged_ad.vmap"
+        )
+
     def __getitem__(self, index: Any) -> Any:
         getitem = OPERATIONS.operators["getitem"]
         found = getitem(self, index)
@@ -147,8 +153,10 @@ class ArrayProtocol(NumberProtocol):
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.check_writable()
         view = value.window if isinstance(value, ArrayProtocol) else None
-        if view is not None and view.base is self and same_index(view.index, index):
-            return  # x[i] += y ends so: the elements are there already
+        if view is not None and view.base is self:
+            if same_index(view.index, index):
+                return  # x[i] += y ends so: the elements are there already
+            refuse_shuffling()
         write(self, OPERATIONS.operators["setitem"](self, index, value))
 
     def __delitem__(self: Any, index: Any) -> None:
@@ -165,7 +173,9 @@ class ArrayProtocol(NumberProtocol):
             return format(self.array[()], spec)
         if not spec:
             return repr(self)
-        raise concretization_error("the text", "Print values outside of the traced function, or print the array", self)
+        raise concretization_error(
+            "the text", "Print values outside of the traced function, or by staged_ad.pure_callback", self
+        )
 
     def __len__(self) -> int:
         shape = self.shape

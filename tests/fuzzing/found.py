@@ -48,6 +48,11 @@ def _without_nan(x: Any) -> Any:
     return y
 
 
+def _put_along(y: Any, places: Any, axis: int) -> Any:
+    np.put_along_axis(y, places, 0.5, axis)
+    return y
+
+
 def _put(y: Any, values: Any) -> Any:
     """Its elements from both ends."""
     np.put(y, [0, -1], values)
@@ -178,6 +183,8 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda k: (_put(k.copy(), k), np.cumprod(k, axis=0)), K[:2].astype(int)),
     *[(lambda x, t=t: np.einsum(t, x[:, None] < [0, 2], x[:, None] < [5, 2]), V) for t in ("ij,ij->j", "ij,kj")],
     (lambda x: np.einsum("ij->j", x[:, None] < [0, 2]), V),
+    (lambda x: _put_along(x[:, None] * x, np.array([[1]]), 0), V),
+    (lambda x: _put_along(x[:, None] * x, np.array([[2, 0]]), 1), V),
     (lambda x: np.nan_to_num(N[None], nan=x[None, :1]), V),
     (lambda x: 1 / np.modf(x)[0], np.array([-2.0, -0.0, 0.0, -np.inf, 3.0, -1.5])),
     (lambda x: 1 / np.sign(x), np.array([-0.0, 0.0, -3.0])),
