@@ -54,8 +54,9 @@ OF_NUMBERS = re.compile(
 )
 """Errors of numbers, and of arrays without axes, that are none of the other."""
 
-UNCHECKED = re.compile("cannot convert float (NaN|infinity) to integer|must not contain infs or NaNs")
-"""What a number is refused for and an array is not, and checks of scipy.linalg, which are left out: its docstring."""
+UNCHECKED = re.compile("cannot convert float (NaN|infinity) to integer|must not contain infs or NaNs|Partition index")
+"""What a number is refused for and an array is not, checks of scipy.linalg, which are left out: its docstring, and
+quantiles of unsigned integers, which NumPy computes where there is one number alone."""
 
 BY_VALUE = (np.linalg.LinAlgError, IndexError)
 """What depends on values, which compiled code leaves out where nothing depends on them."""

@@ -111,8 +111,9 @@ class Externals:
         self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}")
 
     def function(self, symbol: vecmath.Symbol, signature: str) -> str:
+        """Declare a function of mathematics. LLVM does not know it by its name: LLVM 22 takes fmod(0, x / 0) for 0."""
         name, _ = symbol
-        pure = " nounwind willreturn memory(none)"
+        pure = " nounwind willreturn memory(none) nobuiltin"
         self.declarations.setdefault(name, f"declare {signature.replace('@', '@' + name, 1)}{pure}")
         return name
 

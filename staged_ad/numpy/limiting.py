@@ -13,6 +13,7 @@ import numpy as np
 
 from staged_ad.errors import DTypeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
+from staged_ad.ir.types import real_dtype_of
 from staged_ad.numpy.promotion import as_value, promote, promote_dtypes, to_dtype
 from staged_ad.numpy.ufuncs import UFUNCS
 from staged_ad.primitives import arithmetic as a
@@ -73,8 +74,8 @@ def round_(a_: Any, decimals: int = 0, out: Any = None, dtype: Any = None) -> An
         return rint(value)
     times, over = (UFUNCS[np.multiply], UFUNCS[np.divide])[:: 1 if decimals > 0 else -1]
     moved = times(value, 10.0 ** abs(decimals))
-    if dtype is not None and type.dtype.kind == dtype.kind == "f":
-        moved = to_dtype(moved, dtype)
+    if dtype is not None and type.dtype.kind == "f" and dtype.kind in "fc":
+        moved = to_dtype(moved, real_dtype_of(dtype))
     rounded = over(rint(moved), 10.0 ** abs(decimals))
     if type.inexact:
         return rounded

@@ -142,7 +142,7 @@ def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
     if any(label not in lengths for label in output):
         raise ShapeError(f"einsum {subscripts!r}: the output has a label that no operand has")
     if any(n == 0 for label, n in lengths.items() if label not in output):  # sums of nothing, whatever else is infinite
-        return np.zeros([lengths[label] for label in output], typeof(values[0]).dtype)
+        return np.zeros([lengths[label] for label in output], typeof(values[0]).dtype)[()]
     terms = [
         _without_repeats(to_shape(v, tuple(lengths[c] for c in labels)), labels)
         for labels, v in zip(inputs, values, strict=True)

@@ -194,6 +194,7 @@ def nudged(y: Any, rng: np.random.Generator, low: bool, computed: bool = False) 
     eps = 1e-3 if y.dtype.name == "float16" else 2e-7 if low else 1e-15
     with np.errstate(all="ignore"):
         largest = np.max(np.abs(y[np.isfinite(y)]), initial=1.0) if computed else 0.0
+        largest = largest * (1 + 1j) if y.dtype.kind == "c" else largest  # zeros at branch cuts have any sign
         moved = y * (1 + eps * rng.integers(-2, 3, np.shape(y))) + eps / 4 * largest * rng.integers(-1, 2, np.shape(y))
         return moved.astype(y.dtype)
 

@@ -106,7 +106,7 @@ def rarer(d: Draw, s: Scope) -> list[str]:
             f"np.expand_dims({x}, {d.pick('0', '(0, -1)')})",
             f"np.polyval({x}, {y})",
             f"np.max({x}, initial=0, where={d.mask(np.shape(v))})",
-            f"np.std({x}, mean=np.mean({x}, axis=-1, keepdims=True), axis=-1)",
+            f"np.var({x}, mean=np.mean({x}, axis=-1, keepdims=True), axis=-1)",
             f"np.diag({x}) @ np.diag({x})",
             f"{x}.{d.pick('nonzero', 'argmax', 'ptp', 'trace', 'diagonal', 'squeeze', 'tolist', 'item')}()",
             f"{x}.{d.pick('swapaxes(0, 1)', 'repeat(2)', 'dot(2)', 'dot(np.eye(2))', 'argsort(axis=-1)', 'prod(-1)')}",
