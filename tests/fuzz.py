@@ -34,6 +34,9 @@ from tests.fuzzing.checks import Mismatch, difference
 NUDGES = 12
 """Perturbations of a case that show what rounding does to it."""
 
+HALF = 3e-3
+"""Relative error of a few units of half precision."""
+
 LIMIT = 90.0
 """Seconds that a case may take."""
 
@@ -64,7 +67,14 @@ BY_VALUE = (np.linalg.LinAlgError, IndexError)
 
 def judge(case: Case) -> tuple[str, str]:
     """A verdict ('same', 'both raise', 'refused', 'failed') and what is to be said of it."""
-    space: dict[str, Any] = {**SCOPE, "sad": sad, **vars(checks), **vars(nesting), "axes": case.axes}
+    space: dict[str, Any] = {
+        **SCOPE,
+        "sad": sad,
+        **vars(checks),
+        **vars(nesting),
+        "axes": case.axes,
+        "expected": case.expected,
+    }
     exec(compile(case.source, "<fuzz>", "exec"), space)
     args = [eval(text, space) for text in case.args]
     before = [np.array(x) for x in args]
@@ -134,7 +144,19 @@ def judge(case: Case) -> tuple[str, str]:
         return "same", ""
     if said is not None and case.in_order() != case:
         return judge(case.in_order())
+    if said is not None and _in_half(case, space, args):
+        units = HALF * max([0.0, *(np.max(abs(y[np.isfinite(y)]), initial=0.0) for y in checks.leaves(expected))])
+        said = difference(found, expected, perturbed, low, units)
     return ("same", "") if said is None else ("failed", said)
+
+
+def _in_half(case: Case, space: dict[str, Any], args: Any) -> bool:
+    """Whether something is computed in half precision, as functions of short integers are."""
+    axes = case.axes if "each(" in case.expected else [None] * len(args)
+    try:
+        return "f16" in str(sad.trace(space["f"])(*checks.sliced(args, axes, 0)))
+    except Exception:  # noqa: BLE001  # whatever cannot be traced
+        return False
 
 
 def _attempt(text: str, space: dict[str, Any], args: Any, seen: list[str]) -> tuple[Any, Exception | None]:

@@ -109,7 +109,7 @@ def _rounding(ufunc: np.ufunc) -> Callable[..., Any]:
         if typeof(value).is_complex and ufunc is np.rint:
             return c.complex_(a.rint(c.real(value)), a.rint(c.imag(value)))
         if typeof(value).dtype.kind in "biu" and ufunc is not np.rint:
-            return value
+            return to_dtype(value, typeof(value).dtype)
         return apply_ufunc(ufunc, _ROUNDING[ufunc], (value,))
 
     return apply
@@ -231,10 +231,10 @@ def fabs(x: Any) -> Any:
     return apply_ufunc(np.fabs, a.abs_, (x,))
 
 
-def positive(x: Any) -> Any:
+def positive(x: Any, keep_weak: bool = False) -> Any:
     value = as_value(x)
     resolve(np.positive, [typeof(value)])
-    return value
+    return value if keep_weak else to_dtype(value, typeof(value).dtype)
 
 
 def square(x: Any) -> Any:
@@ -402,7 +402,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "eq": _operator(np.equal),
     "ne": _operator(np.not_equal),
     "neg": _operator(np.negative),
-    "pos": lambda x: positive(*_numbers([x])),
+    "pos": lambda x: positive(*_numbers([x]), keep_weak=True),
     "abs": _operator(np.absolute),
     "invert": _operator(np.invert),
 }

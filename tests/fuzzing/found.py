@@ -187,6 +187,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: _put_along(x[:, None] * x, np.array([[2, 0]]), 1), V),
     (lambda x: np.fmod(0.0, (x - x) / 0.0), np.float64(2.5)),
     (lambda x: np.round(x, 1, out=np.full((2,), 7, complex)), np.array([2.317, -0.485], "float16")),
+    *[(lambda x, f=f: f(x) * np.float32(1.5), -1) for f in (np.floor, np.positive, np.trunc)],
     (lambda x: np.einsum("i,j->", np.ones_like(x), np.ones_like(x)), V[:0]),
     (lambda x: np.nan_to_num(N[None], nan=x[None, :1]), V),
     (lambda x: 1 / np.modf(x)[0], np.array([-2.0, -0.0, 0.0, -np.inf, 3.0, -1.5])),

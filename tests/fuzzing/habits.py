@@ -130,7 +130,7 @@ def plain_python(d: Draw, s: Scope) -> list[str]:
             f"np.r_[{x}.ravel(), {d.pick('1', '1.5')}]",
             f"np.c_[{x}, {x}]",
             f"np.apply_along_axis(np.sum, 0, {x})",
-            f"np.vectorize(lambda t: t + 1)({x})",
+            f"np.vectorize(lambda t: t + 0.5)({x})",
             f"functools.reduce(np.add, list({x}))",
             f"math.prod({x}.shape) * {x}",
         )
