@@ -402,7 +402,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "eq": _operator(np.equal),
     "ne": _operator(np.not_equal),
     "neg": _operator(np.negative),
-    "pos": lambda x: positive(*_numbers([x]), keep_weak=True),
+    "pos": lambda x: positive(_numbers([x])[0], keep_weak=True),
     "abs": _operator(np.absolute),
     "invert": _operator(np.invert),
 }
