@@ -145,7 +145,7 @@ def judge(case: Case) -> tuple[str, str]:
     if said is not None and case.in_order() != case:
         return judge(case.in_order())
     if said is not None and _in_half(case, space, args):
-        units = HALF * max([0.0, *(np.max(abs(y[np.isfinite(y)]), initial=0.0) for y in checks.leaves(expected))])
+        units = HALF * max([1.0, *(np.max(abs(y[np.isfinite(y)]), initial=0.0) for y in checks.leaves(expected))])
         said = difference(found, expected, perturbed, low, units)
     return ("same", "") if said is None else ("failed", said)
 
