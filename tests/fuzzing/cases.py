@@ -153,6 +153,10 @@ class Case:
             return self
         return replace(self, args=tuple(x if x.startswith("abs(") else f"abs({x})" for x in self.args))
 
+    def with_axes(self) -> Case:
+        """The same with an axis for arguments that have none, which pass for numbers: docs/arrays.md."""
+        return replace(self, args=tuple(x.removesuffix(".reshape(())") for x in self.args))
+
     def in_order(self) -> Case:
         """The same without what depends on how arguments and factors lie in memory: traced ones are in C order."""
         lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
