@@ -109,7 +109,8 @@ def rarer(d: Draw, s: Scope) -> list[str]:
             f"np.var({x}, mean=np.mean({x}, axis=-1, keepdims=True), axis=-1)",
             f"np.diag({x}) @ np.diag({x})",
             f"{x}.{d.pick('nonzero', 'argmax', 'ptp', 'trace', 'diagonal', 'squeeze', 'tolist', 'item')}()",
-            f"{x}.{d.pick('swapaxes(0, 1)', 'repeat(2)', 'dot(2)', 'dot(np.eye(2))', 'argsort(axis=-1)', 'prod(-1)')}",
+            f"{x}.{d.pick('swapaxes(0, 1)', 'repeat(2)', 'dot(2)', 'dot(np.eye(2))', 'prod(-1)')}",
+            f"{x}.argsort(axis=-1, kind='stable')",
             f"{x}.{d.pick('clip(min=0)', 'round()', 'searchsorted(1)', 'compress([True])', 'choose([1, 2])')}",
             f"np.{d.pick('unique', 'union1d', 'setdiff1d', 'intersect1d')}({x}{d.pick('', f', {y}')})",
         )
