@@ -34,6 +34,7 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
     (lambda x: x.reshape(2, 2), X, ShapeError, r"cannot reshape array of size 3 into shape \(2, 2\)"),
     (lambda x: np.reshape(x, (-1, -1)), X, ShapeError, r"one unknown dimension, got the shape \(-1, -1\)"),
     (lambda x: pickle.dumps(x), X, ArgumentError, "cannot be pickled"),
+    (lambda x: np.put_along_axis(x.copy(), A.astype(int), 1.0, 5), A, ShapeError, "axis 5 is out of bounds"),
     (lambda x: np.put_along_axis(x.copy(), K, 1.0, 0), A, ShapeError, "indices of 1 axes for an array of 2"),
     (lambda x: x.sum(axis=1), X, ShapeError, "axis 1 is out of bounds for an array with 1 dim"),
     (lambda x: np.cumsum(x, axis=2), X, ShapeError, "axis 2 is out of bounds"),

@@ -67,9 +67,8 @@ class LoopPlan:
     buffers: list[int] = field(default_factory=list)
     chunks: int = 1
     chunk: int = 0
-    distances: dict[str, int] = field(
-        default_factory=dict
-    )  # bytes from one entry of ``%x0`` to the next, if not its own
+    distances: dict[str, int] = field(default_factory=dict)
+    """Bytes from one entry of ``%x0`` to the next, if not its own."""
 
     @property
     def continued(self) -> list[tuple[Atom, Var]]:

@@ -28,6 +28,8 @@ ROWS = 4
 """Sums along a dimension that are computed together."""
 SHORT = 4
 """Vectors in a sum below which it is computed together with others whatever they share."""
+BRIEF = 32
+"""Terms of a sum below which adding up lanes counts."""
 LIGHT = 16
 """Nodes in a body up to which it is repeated in the loop, for independent accumulators."""
 
@@ -199,10 +201,6 @@ def _calls(nest: Nest) -> int:
     """How many mathematical functions, with a latency of many cycles, a body calls."""
     rules = [node.equation.primitive.lower for node in nest.nodes if isinstance(node, Apply)]
     return sum(isinstance(rule, Map) and rule.cost >= 20 for rule in rules)
-
-
-BRIEF = 32
-"""Terms of a sum up to which adding up lanes counts."""
 
 
 def vector_dimension(nest: Nest) -> int | None:

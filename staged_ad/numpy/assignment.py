@@ -66,7 +66,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
             f"setting an array element with a sequence: an element is one number, the value has shape "
             f"{typeof(new).shape} {where_here()}; write x[index] = value[0], or x[index] = np.sum(value)"
         )
-    return plain(_written(x, chosen, _fitted(new, chosen.result), "set"))
+    return plain(_written(x, chosen, fitted(new, chosen.result), "set"))
 
 
 def _is_element(index: Any, ndim: int) -> bool:
@@ -81,7 +81,7 @@ def plain(x: Any) -> Any:
     return np.array(x.array)[()] if isinstance(x, Literal) else x
 
 
-def _fitted(value: Any, shape: Shape) -> Any:
+def fitted(value: Any, shape: Shape) -> Any:
     """`value` broadcast to `shape`; leading axes of length 1 may be too many."""
     own = typeof(value).shape
     extra = max(0, len(own) - len(shape))
@@ -233,7 +233,7 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     chosen = selection(index, type.shape)
     if not chosen.arrays or chosen.unique:
         old = read(x, chosen)
-        return plain(_written(x, chosen, _computed(ufunc, old, _fitted(new, chosen.result), type), "set"))
+        return plain(_written(x, chosen, _computed(ufunc, old, fitted(new, chosen.result), type), "set"))
     mode = _SCATTERED.get(ufunc)
     if mode is None or (ufunc is np.divide and type.dtype.kind not in "fc"):
         raise UnsupportedError(
@@ -245,8 +245,8 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
         new = UFUNCS[np.negative](new)
     if ufunc is np.divide:
         ones = Literal(type.dtype.type(1), type.strong())
-        return plain(UFUNCS[np.divide](x, _written(ones, chosen, _fitted(as_value(new), chosen.result), mode)))
-    return plain(_written(x, chosen, _fitted(as_value(new), chosen.result), mode))
+        return plain(UFUNCS[np.divide](x, _written(ones, chosen, fitted(as_value(new), chosen.result), mode)))
+    return plain(_written(x, chosen, fitted(as_value(new), chosen.result), mode))
 
 
 def _computed(ufunc: np.ufunc, old: Any, value: Any, type: ArrayType) -> Any:

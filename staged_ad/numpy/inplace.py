@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from staged_ad.ir.types import check_axis
 from staged_ad.numpy import assignment
 from staged_ad.numpy.attributes import parts
 from staged_ad.numpy.promotion import as_value, to_dtype
@@ -124,7 +125,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
             f"np.put_along_axis: indices of {len(places)} axes for an array of {len(whole)} (at "
             f"{location(user_source())}); they need the same number"
         )
-    axis %= len(whole)
+    axis = check_axis(axis, len(whole))
     index: list[Any] = [
         np.arange(n).reshape([-1 if k == d else 1 for k in range(len(whole))]) for d, n in enumerate(whole)
     ]

@@ -14,6 +14,7 @@ import numpy as np
 from staged_ad.errors import DTypeError
 from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.assignment import fitted, plain
 from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.primitives.complexes import complex_
@@ -97,9 +98,8 @@ def _substitute(value: Any, x: Any) -> Any:
     found = asarray(value)
     if found.dtype.kind == "c":
         raise DTypeError(f"nan_to_num: {found.dtype} cannot be cast to {x.dtype} (at {location(user_source())})")
-    while found.ndim > x.ndim and found.shape[0] == 1:
-        found = found[0]
-    return np.broadcast_to(found.astype(x.dtype), x.shape)
+    found = found.astype(x.dtype)
+    return plain(fitted(as_value(found), x.shape)) if found.ndim else found
 
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
