@@ -53,7 +53,7 @@ ORDERED = re.compile("quantile|percentile")
 OF_NUMBERS = re.compile(
     "is not subscriptable|does not support item assignment|integer modulo by zero|define __round__|"
     "Cannot cast scalar.*'safe'|must be a numpy.ndarray, not|return arrays must be|"
-    "negative shift count"
+    "negative shift count|is not iterable"
 )
 """Errors of numbers, and of arrays without axes, that are none of the other."""
 

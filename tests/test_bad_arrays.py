@@ -36,6 +36,7 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
     (lambda x: pickle.dumps(x), X, ArgumentError, "cannot be pickled"),
     (lambda x: np.put_along_axis(x.copy(), A.astype(int), 1.0, 5), A, ShapeError, "axis 5 is out of bounds"),
     (lambda x: np.put_along_axis(x.copy(), K, 1.0, 0), A, ShapeError, "indices of 1 axes for an array of 2"),
+    (lambda x: x.astype(int).fill(np.float64(-1e30)), X, DTypeError, "the number -1e.30 does not fit into int64"),
     (lambda x: x.sum(axis=1), X, ShapeError, "axis 1 is out of bounds for an array with 1 dim"),
     (lambda x: np.cumsum(x, axis=2), X, ShapeError, "axis 2 is out of bounds"),
     (lambda x: np.concatenate([x, x], axis=1), X, ShapeError, "axis 1 is out of bounds"),
