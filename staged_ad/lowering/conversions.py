@@ -25,21 +25,25 @@ _BITS = np.dtype("int32")
 def to_integer(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
     """As NumPy: the low bits of a wider signed integer, so that negative numbers wrap around."""
     if dtype.kind == "u" and dtype.itemsize == 8:
-        negative = code.compare("lt", a, code.constant(0, a.dtype))
-        wrapped = code.cast(_saturated(code, a, np.dtype("int64")), dtype)
-        return code.select(negative, wrapped, _saturated(code, a, dtype))
+        zero, beyond = code.constant(0, a.dtype), code.constant(2.0**64, a.dtype)
+        within = code.and_(code.compare("ge", a, zero), code.compare("lt", a, beyond))
+        positive = _truncated(code, code.select(within, a, code.constant(2.0**63, a.dtype)), dtype)
+        return code.select(code.compare("lt", a, zero), code.cast(_signed(code, a, np.dtype("int64")), dtype), positive)
     wide = np.dtype("int32" if dtype.itemsize < 4 or dtype == "int32" else "int64")
-    return code.cast(_saturated(code, a, wide), dtype)
+    return code.cast(_signed(code, a, wide), dtype)
 
 
-def _saturated(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
-    """The nearest integer of a type towards zero; of NaN zero."""
+def _signed(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
+    """The integer towards zero; the least one, which is no index of an array, for NaN and what does not fit."""
+    bound = 2.0 ** (8 * dtype.itemsize - 1)
+    fits = code.compare("lt", code.abs(a), code.constant(bound, a.dtype))
+    return _truncated(code, code.select(fits, a, code.constant(-bound, a.dtype)), dtype)
+
+
+def _truncated(code: Code, a: Value, dtype: np.dtype[Any]) -> Value:
+    """Of numbers that fit; LLVM says nothing of others."""
     target = vector_type(element_type(dtype), a.lanes)
-    suffix = "" if a.lanes == 1 else f"v{a.lanes}"
-    name = f"llvm.fpto{'s' if dtype.kind == 'i' else 'u'}i.sat.{suffix}i{8 * dtype.itemsize}"
-    name += f".{suffix}f{8 * a.dtype.itemsize}"
-    code.externals.intrinsic(name, f"{target} @({a.type})")
-    result = code.write(f"call {target} @{name}({a.operand})", target, (a,), a.depth)
+    result = code.write(f"fpto{'s' if dtype.kind == 'i' else 'u'}i {a.operand} to {target}", target, (a,), a.depth)
     return Value(result, dtype, a.lanes, a.depth, None, True)
 
 

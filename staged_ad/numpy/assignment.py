@@ -59,8 +59,8 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     masked, index = _masked(x, index, value)
     if masked is not None:
         return _with_candidates(x, masked, index.assigned(value))
-    if isinstance(value, np.floating) and type.dtype.kind in "iu" and not abs(value) < 2**63:
-        value = value.item()  # NumPy knows no integer for it, as for Python's numbers
+    if isinstance(value, np.floating | np.integer) and (type.dtype.kind == "i" or not abs(value) < 2**63):
+        value = value.item()  # for which it is an error not to fit; only unsigned integers wrap around
     new = to_dtype(as_value(value, "the value"), type.dtype)
     chosen = selection(index, type.shape)
     if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):

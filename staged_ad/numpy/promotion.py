@@ -122,9 +122,13 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
         bounds = np.iinfo(type.dtype)
         if not bounds.min <= x.value.item() <= bounds.max:  # NaN is not between them
             if x.type.dtype.kind == "f":
-                raise DTypeError(f"the number {x.value} does not fit into {type.dtype} (at {location(user_source())})")
+                raise DTypeError(
+                    f"the number {x.value} does not fit into {type.dtype} (at {location(user_source())}); an array of "
+                    "floats holds it, as np.zeros(n) or x.astype(float)"
+                )
             raise OutOfRangeError(
-                f"Python integer {x.value} out of bounds for {type.dtype}; write np.{type.dtype}(...) or x.astype(int)"
+                f"Python integer {x.value} out of bounds for {type.dtype}; an array of a wider dtype holds it, as "
+                "np.zeros(n, int) or x.astype(int)"
             )
     with np.errstate(over="ignore"):  # 1e6 is infinite in float16
         return Literal(x.value.astype(type.dtype), type)

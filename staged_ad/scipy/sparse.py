@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from staged_ad.errors import ShapeError
+from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.numpy.creation import made
 from staged_ad.tracing.operations import OPERATIONS
@@ -21,6 +21,11 @@ from staged_ad.tracing.source import location, user_source
 def product(matrix: Any, x: Any) -> Any:
     """``matrix @ x`` for a vector, or a matrix of columns."""
     x = asarray(x)
+    if x.ndim == 0:
+        raise UnsupportedError(
+            f"a sparse matrix holds no traced values, so it cannot be multiplied by a traced number (at "
+            f"{location(user_source())}); multiply what comes out: a * (S @ x)"
+        )
     if x.ndim not in (1, 2) or matrix.shape[-1] != x.shape[0]:
         raise ShapeError(
             f"a sparse matrix of shape {matrix.shape} cannot be multiplied by an array of shape {x.shape} (at "

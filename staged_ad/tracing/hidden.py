@@ -21,6 +21,9 @@ from staged_ad.tracing.source import location
 _STORING = "setting an array element with a sequence"
 """How NumPy's error begins that hides the one which a traced value has raised."""
 
+_TYPED = "must be numpy.ndarray, not Tracer"
+"""How the error of Python's C functions ends that check the types of their arguments."""
+
 
 def hidden_in(error: Exception) -> StagedADError | None:
     """What to raise instead of an error that says nothing of the traced value which it is about."""
@@ -31,6 +34,13 @@ def hidden_in(error: Exception) -> StagedADError | None:
         return next((cause for cause in causes if isinstance(cause, ConcretizationError)), None)
     if isinstance(error.__cause__, ConcretizationError) and str(error).startswith(_STORING):
         return stored_error(_place(error)).with_traceback(error.__traceback__)
+    if isinstance(error, TypeError) and str(error).endswith(_TYPED):
+        message = (
+            f"compiled code of a library takes NumPy arrays alone, and is given a traced value (at {_place(error)}): "
+            f"{error}. Call it in staged_ad.pure_callback, inside of a function with a derivative by "
+            "staged_ad.custom_vjp"
+        )
+        return UnsupportedError(message).with_traceback(error.__traceback__)
     return _misread(error)
 
 
