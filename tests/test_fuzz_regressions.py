@@ -112,6 +112,10 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.float_power.reduce(x, dtype="float32"), V),
     (lambda x: np.quantile(x, np.zeros((0, 3))), V),
     (lambda x: np.put(x[:0].copy(), [0, -1], x[:0]), V),
+    *[(lambda x, f=f: f([x, K], dtype="int16"), V) for f in (np.concatenate, np.stack, np.hstack, np.vstack)],
+    (lambda x: np.concatenate([x, N], dtype="float32", casting="safe"), V),
+    (lambda x: x.astype("float32", casting="safe"), V),
+    *[(lambda k, f=f: f(k[None], axis=0, dtype="int8"), K) for f in (np.std, np.nanstd)],
     *([(lambda x: linalg.toeplitz(x[:0, None]), V)] if BATCHED else []),
     *[(lambda x, f=f: 1.0 in f(x), V) for f in (np.sum, lambda x: x[0], lambda x: np.sqrt(np.array(x[2])))],
 ]
@@ -282,6 +286,7 @@ def test_the_angle_of_an_infinite_vector_does_not_change():
         (lambda p: special.boxcox1p(np.inf, p), np.array([2.0, -2.0]), [np.inf, 0.25]),
         (lambda z: special.hyp2f1(-1.5, 0.0, 1.0, z), np.array([0.5, 2.0]), [0.0, 0.0]),
         (lambda z: special.hyp1f1(0.0, 2.0, z), np.array([0.5, 1e5]), [0.0, 0.0]),
+        (lambda z: special.hyp2f1(2.0, 0.0, 0.0, z), np.array([0.5, -0.5]), [0.0, 0.0]),
     ],
 )
 def test_slopes_of_special_functions_hold_at_the_ends(f: Callable[[Any], Any], x: Any, slope: list[float]):

@@ -88,7 +88,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     if any(typeof(row).shape != shape for row in rows):
         raise ShapeError(f"lexsort: all keys need to be the same shape (at {location(user_source())})")
     if not shape:
-        return np.zeros((), np.int64)
+        return np.int64(0)
     k = check_axis(axis, len(shape))
     indices = o.argsort(rows[0], axis=k)
     for row in rows[1:]:

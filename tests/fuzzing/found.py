@@ -198,4 +198,10 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
         (lambda x, t=t: np.average(x, weights=K[::2].astype(t), returned=True)[0], V[:2].astype("f4"))
         for t in ("i1", "i8")
     ],
+    *[(lambda x, f=f: f(x.astype("f2"), None, "f4"), V) for f in (np.mean, np.var, np.std, np.nanvar, np.nanstd)],
+    *[(lambda x, f=f: f(x.astype("f2"), axis=0, dtype="f4"), V) for f in (np.var, np.std, np.nanstd)],
+    (lambda x: (round(np.median(x[:0]), 1), round(np.average(x, returned=True)[1], 1)), V),
+    *[(lambda k, t=t: np.bitwise_and.reduce(k[:0].astype(t)), K) for t in ("uint8", "int16", "bool")],
+    (lambda k: round(np.bitwise_and.reduce(k[:0].astype("uint8"))), K),
+    *[(lambda x, f=f: f([x, K], dtype="int16", casting="unsafe"), V) for f in (np.concatenate, np.stack, np.hstack)],
 ]
