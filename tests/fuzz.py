@@ -47,8 +47,14 @@ PRODUCTS = re.compile(r"prod\(|einsum\(|multiply\.(reduce|accumulate)")
 SIGNS = re.compile("signbit|copysign")
 """They may ask for the sign of NaN, which means nothing."""
 
+FITTED = re.compile("lstsq|polyfit")
+"""Whether they make infinity or NaN of infinity, is a matter of how they factor."""
+
 ORDERED = re.compile("quantile|percentile")
 """Of NaN in single precision they are in single precision, and else in double precision."""
+
+ZEROS = re.compile(r"np\.(maximum|minimum)\(")
+"""Which of 0.0 and -0.0 they give, NumPy leaves to the processor, and to the dtype."""
 
 OF_NUMBERS = re.compile(
     "is not subscriptable|does not support item assignment|integer modulo by zero|define __round__|"
@@ -117,8 +123,13 @@ def judge(case: Case) -> tuple[str, str]:
     said = difference(found, expected, perturbed, low, slack)
     if said is not None and case.tamed() != case and (PRODUCTS.search(case.source) or _rounded(expected, args)):
         return judge(case.tamed())  # products overflow, and sums lose digits, as their operands are ordered
-    if said is not None and case.finite() != case and SIGNS.search(case.source):
+    if said is not None and case.finite() != case and (SIGNS.search(case.source) or FITTED.search(case.source)):
         return judge(case.finite())
+    if said is not None and ZEROS.search(case.source):
+        with checks.first_of_zeros():
+            again, wrong = _attempt(case.expected, space, args, [])
+        if wrong is None and difference(found, again, list, low, slack) is None:
+            return "same", ""
     if said is not None and case.expected != "None":  # arguments without axes pass for numbers: docs/arrays.md
         numbers = {**space, "each": checks.each_of_numbers}
         expected, wrong = _attempt(case.expected, numbers, list(map(checks.as_number, args)), [])

@@ -19,6 +19,7 @@ from staged_ad.errors import InvalidValueError, ShapeError, ZeroWeightsError
 from staged_ad.scipy.linalg import BATCHED
 from tests.backends import through_program
 from tests.fuzzing.found import CALLS, MASK, K, N, V, Z
+from tests.fuzzing.infinite import is_inherent
 from tests.numerics import assert_same
 
 
@@ -298,3 +299,26 @@ def test_narrowed_integers_are_not_written_behind_their_row():
     k = np.array([3, 3, 3, 1, 1, 5, 1, 0, 5], "uint8")
     found = sad.jit(lambda k: sad.scan(lambda n, _: (n, np.bitwise_count(k)), 0, None, length=2, reverse=True)[1])(k)
     assert_same(found, np.stack([np.bitwise_count(k)] * 2))
+
+
+@sad.custom_jvp
+def _of_no_slope(x: Any) -> Any:
+    return x * 1.0
+
+
+@_of_no_slope.defjvp
+def _of_no_slope_jvp(primals: Any, tangents: Any) -> Any:
+    return primals[0] * 1.0, tangents[0] * np.nan
+
+
+@pytest.mark.parametrize(
+    ("f", "excused"),
+    [
+        (lambda x: np.arcsin(x / x), True),
+        (lambda x: np.convolve(x, x * np.inf)[:0], True),
+        (lambda x: np.arcsin(_of_no_slope(x) / 9), False),
+        (lambda x: np.arcsin(x / 9), False),
+    ],
+)
+def test_only_what_infinity_makes_of_a_gradient_is_excused(f: Callable[[Any], Any], excused: bool):
+    assert is_inherent(f, (V[::2],), np.ones(np.shape(f(V[::2])))) is excused
