@@ -288,6 +288,9 @@ def test_the_angle_of_an_infinite_vector_does_not_change():
         (lambda z: special.hyp2f1(-1.5, 0.0, 1.0, z), np.array([0.5, 2.0]), [0.0, 0.0]),
         (lambda z: special.hyp1f1(0.0, 2.0, z), np.array([0.5, 1e5]), [0.0, 0.0]),
         (lambda z: special.hyp2f1(2.0, 0.0, 0.0, z), np.array([0.5, -0.5]), [0.0, 0.0]),
+        (lambda m: special.fdtrc(m, 0.4, np.array([0.0, np.inf])), np.array([1.7, 1.7]), [0.0, 0.0]),
+        (lambda n: special.fdtr(1.7, n, np.array([0.0, np.inf])), np.array([0.4, 0.4]), [0.0, 0.0]),
+        (lambda a: special.gdtr(a, 0.5, 0.0), np.array([0.4]), [0.0]),
     ],
 )
 def test_slopes_of_special_functions_hold_at_the_ends(f: Callable[[Any], Any], x: Any, slope: list[float]):

@@ -14,7 +14,7 @@ from staged_ad.primitives.arithmetic import div, eq, floor, or_, sign
 from staged_ad.primitives.exponential import exp, log1p, sqrt
 from staged_ad.primitives.gammas import betaln
 from staged_ad.primitives.information import xlog1py, xlogy
-from staged_ad.primitives.makers import Operation, add, mul, neg, select, sub, typeof, zeros
+from staged_ad.primitives.makers import Operation, add, mul, neg, scale, select, sub, typeof, zeros
 from staged_ad.primitives.quadrature import slope_of_gammainc, slopes_of_betainc
 from staged_ad.primitives.special import lgamma, special
 
@@ -128,16 +128,16 @@ chdtri: Operation = special(
 )
 gdtr: Operation = special(
     "gdtr",
-    lambda y, a, b, x: mul(x, gamma_density(b, mul(a, x))),
+    lambda y, a, b, x: scale(x, gamma_density(b, mul(a, x))),
     lambda y, a, b, x: slope_of_gammainc(b, mul(a, x)),
-    lambda y, a, b, x: mul(a, gamma_density(b, mul(a, x))),
+    lambda y, a, b, x: scale(a, gamma_density(b, mul(a, x))),
     cost=300,
 )
 gdtrc: Operation = special(
     "gdtrc",
-    lambda y, a, b, x: neg(mul(x, gamma_density(b, mul(a, x)))),
+    lambda y, a, b, x: neg(scale(x, gamma_density(b, mul(a, x)))),
     lambda y, a, b, x: neg(slope_of_gammainc(b, mul(a, x))),
-    lambda y, a, b, x: neg(mul(a, gamma_density(b, mul(a, x)))),
+    lambda y, a, b, x: neg(scale(a, gamma_density(b, mul(a, x)))),
     cost=300,
 )
 pdtr: Operation = special("pdtr", None, lambda y, k, m: neg(gamma_density(add(floor(k), 1.0), m)), cost=300)
@@ -175,7 +175,7 @@ def _f_density(m: Any, n: Any, x: Any) -> Any:
     """Of the F distribution with m and n degrees of freedom."""
     ratio = div(mul(m, x), n)
     power = sub(xlogy(sub(_half(m), 1.0), ratio), mul(_half(add(m, n)), log1p(ratio)))
-    return mul(div(m, n), exp(sub(power, betaln(_half(m), _half(n)))))
+    return _flat(eq(x, np.inf), mul(div(m, n), exp(sub(power, betaln(_half(m), _half(n))))))
 
 
 def _f_slopes(m: Any, n: Any, x: Any) -> tuple[Any, Any]:
@@ -183,7 +183,8 @@ def _f_slopes(m: Any, n: Any, x: Any) -> tuple[Any, Any]:
     total = add(n, mul(m, x))
     in_a, in_b = slopes_of_betainc(_half(m), _half(n), div(mul(m, x), total), div(n, total))
     moved = mul(x, _f_density(m, n, x))
-    return add(_half(in_a), div(moved, m)), sub(_half(in_b), div(moved, n))
+    ends = or_(eq(x, 0.0), eq(x, np.inf))
+    return _flat(ends, add(_half(in_a), div(moved, m))), _flat(ends, sub(_half(in_b), div(moved, n)))
 
 
 fdtr: Operation = special(
