@@ -291,6 +291,11 @@ def test_the_angle_of_an_infinite_vector_does_not_change():
         (lambda m: special.fdtrc(m, 0.4, np.array([0.0, np.inf])), np.array([1.7, 1.7]), [0.0, 0.0]),
         (lambda n: special.fdtr(1.7, n, np.array([0.0, np.inf])), np.array([0.4, 0.4]), [0.0, 0.0]),
         (lambda a: special.gdtr(a, 0.5, 0.0), np.array([0.4]), [0.0]),
+        (lambda m: special.fdtri(m, 0.5, 0.0), np.array([2.3]), [0.0]),
+        (lambda x: special.gammainc(np.inf, x), np.array([0.4]), [0.0]),
+        (lambda a: special.betainc(a, np.inf, 0.5), np.array([0.4]), [0.0]),
+        (lambda x: special.betaincc(0.4, np.inf, x), np.array([0.4]), [0.0]),
+        (lambda a: special.beta(a, np.inf), np.array([0.4]), [0.0]),
     ],
 )
 def test_slopes_of_special_functions_hold_at_the_ends(f: Callable[[Any], Any], x: Any, slope: list[float]):

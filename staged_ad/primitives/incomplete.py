@@ -6,6 +6,7 @@ quadrature.py. Start at ``gammainc``.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def _flat(where: Any, slope: Any) -> Any:
 
 def gamma_density(a: Any, x: Any) -> Any:
     """x^(a - 1) exp(-x) / gamma(a)."""
-    return _flat(eq(x, np.inf), exp(sub(sub(xlogy(sub(a, 1.0), x), x), lgamma(a))))
+    return _flat(or_(eq(x, np.inf), eq(a, np.inf)), exp(sub(sub(xlogy(sub(a, 1.0), x), x), lgamma(a))))
 
 
 def _quantile_of_gamma(a: Any, x: Any) -> Any:
@@ -57,7 +58,8 @@ gammainccinv: Operation = special(
 def beta_density(a: Any, b: Any, x: Any) -> Any:
     """x^(a - 1) (1 - x)^(b - 1) / B(a, b)."""
     formula = exp(sub(add(xlogy(sub(a, 1.0), x), xlog1py(sub(b, 1.0), neg(x))), betaln(a, b)))
-    return _flat(or_(eq(a, 0.0), eq(b, 0.0)), formula)  # all is at 0 or at 1 there
+    ends = [eq(parameter, end) for parameter in (a, b) for end in (0.0, np.inf)]  # all is at 0 or at 1 there
+    return _flat(reduce(or_, ends), formula)
 
 
 def _in_a(a: Any, b: Any, x: Any) -> Any:
@@ -203,8 +205,8 @@ fdtrc: Operation = special(
 )
 fdtri: Operation = special(
     "fdtri",
-    lambda x, m, n, p: neg(div(_f_slopes(m, n, x)[0], _f_density(m, n, x))),
-    lambda x, m, n, p: neg(div(_f_slopes(m, n, x)[1], _f_density(m, n, x))),
+    lambda x, m, n, p: _flat(eq(x, 0.0), neg(div(_f_slopes(m, n, x)[0], _f_density(m, n, x)))),
+    lambda x, m, n, p: _flat(eq(x, 0.0), neg(div(_f_slopes(m, n, x)[1], _f_density(m, n, x)))),
     lambda x, m, n, p: div(1.0, _f_density(m, n, x)),
     cost=1000,
 )
