@@ -116,6 +116,8 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, f=f: f([x, K], dtype="int16"), V) for f in (np.concatenate, np.stack, np.hstack, np.vstack)],
     (lambda x: np.concatenate([x, N], dtype="float32", casting="safe"), V),
     (lambda x: x.astype("float32", casting="safe"), V),
+    (lambda k: np.select([k > 0, k < 5], [k, 2], k), K.astype("uint8")),
+    (lambda k: np.select([k > 0], [2], k), np.array(3, "uint64")),
     *[(lambda k, f=f: f(k[None], axis=0, dtype="int8"), K) for f in (np.std, np.nanstd)],
     *([(lambda x: linalg.toeplitz(x[:0, None]), V)] if BATCHED else []),
     *[(lambda x, f=f: 1.0 in f(x), V) for f in (np.sum, lambda x: x[0], lambda x: np.sqrt(np.array(x[2])))],

@@ -185,7 +185,7 @@ def check_cast(found: ArrayType, dtype: np.dtype[Any], casting: str) -> None:
     if not np.can_cast(dtype if fits else found.dtype, dtype, casting):  # type: ignore[arg-type]  # the user's
         raise DTypeError(
             f"Cannot cast array data from {found.dtype!r} to {dtype!r} according to the rule {casting!r} (at "
-            f"{location(user_source())}); cast it with astype, or pass casting='unsafe'"
+            f"{location(user_source())}); cast it with astype, or pass casting='unsafe' where that is an option"
         )
 
 
