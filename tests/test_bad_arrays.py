@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.signal
+import scipy.sparse
 
 import staged_ad as sad
 from staged_ad.errors import (
@@ -104,6 +107,14 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
     (lambda x: x.astype("u1") + 300, X, OutOfRangeError, "Python integer 300 out of bounds for uint8; write np.uint8"),
     (lambda x: x.astype(int) ** -1, X, InvalidValueError, r"negative integer powers .*astype"),
     (lambda x: np.save("nowhere.npy", x), X, UnsupportedError, "numpy.save is not supported"),
+    (lambda x: scipy.signal.lfilter(X, x, X), X, UnsupportedError, r"lfilter takes no .*np.convolve.*scan"),
+    (lambda x: scipy.signal.lfilter([1.0], [1.0, 0.5], x), X, ConcretizationError, "lfilter asks .*np.convolve.*scan"),
+    (lambda x: scipy.sparse.diags(x) @ X, X, UnsupportedError, r"diags takes no .*[^.]\. Write the .*np.diag\(d\)"),
+    (lambda x: scipy.sparse.diags([x, x[1:]], [0, 1]) @ X, X, ConcretizationError, r"diags asks .*np.diag\(d\)"),
+    (lambda x: scipy.sparse.csr_matrix(x), A, UnsupportedError, r"csr_matrix takes no .*np.add.at\(y, rows"),
+    (lambda x: scipy.sparse.lil_array(x), A, UnsupportedError, r"lil_array takes no .*a dense matrix"),
+    (lambda x: scipy.sparse.coo_array((x, (K, K))), X, ConcretizationError, r"coo_array asks .*np.add.at\(y, rows"),
+    (lambda x: scipy.sparse.kron(x, A), A, UnsupportedError, r"kron takes no .*a dense matrix"),
 ]
 
 
@@ -146,6 +157,36 @@ def test_what_users_functions_raise_is_not_disturbed_by_numpys_functions():
             sad.grad(call)(X)
         assert type(caught.value) is ValueError
         assert caught.value.__cause__ is None
+
+
+def test_errors_of_scipy_and_of_functions_that_it_calls_stay_theirs():
+    def part(y: Any) -> Any:
+        raise ValueError("mine")
+
+    for call, said in (
+        (lambda x: scipy.optimize.minimize(part, [0.0]), "^mine$"),
+        (lambda x: x * scipy.sparse.diags(X, [0, 1]).sum(), "^Different number of diagonals"),
+    ):
+        with pytest.raises(ValueError, match=said) as caught:
+            sad.grad(call)(X)
+        assert type(caught.value) is ValueError
+
+
+def test_the_product_written_by_hand_is_that_of_the_sparse_matrix():
+    rows, columns = np.array([0, 2, 2]), np.array([1, 0, 1])
+
+    def by_hand(entries: Any) -> Any:
+        y = np.zeros(3)
+        np.add.at(y, rows, entries * X[columns])
+        return y
+
+    def of_diagonals(d: Any) -> Any:
+        y = d * X
+        y[:-1] += d[1:] * X[1:]
+        return y
+
+    np.testing.assert_array_equal(sad.jit(by_hand)(X), scipy.sparse.coo_array((X, (rows, columns)), (3, 3)) @ X)
+    np.testing.assert_array_equal(sad.jit(of_diagonals)(X), scipy.sparse.diags([X, X[1:]], [0, 1]) @ X)
 
 
 @pytest.mark.filterwarnings("ignore:you are shuffling")

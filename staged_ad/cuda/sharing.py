@@ -20,7 +20,7 @@ import numpy as np
 from staged_ad.control.groups import THREAD
 from staged_ad.control.scan import scan
 from staged_ad.ir import ArrayType, Equation, Literal, Program, filled
-from staged_ad.ir.rewriting import Substitution
+from staged_ad.ir.rewriting import spliced
 from staged_ad.ir.types import INT64
 from staged_ad.primitives.arithmetic import floor_div, maximum, minimum
 from staged_ad.primitives.complexes import interleaved
@@ -62,19 +62,8 @@ def _range(dtype: np.dtype[Any]) -> tuple[int, int]:
 
 def shared(program: Program) -> Program:
     """An optimised program whose long sequential operations, inside of loops too, are work for many threads."""
-    names = Substitution()
-    equations: list[Equation] = []
-    for equation in program.equations:
-        equation = equation.with_programs(shared).with_inputs(names.atoms(equation.inputs))
-        rewritten = _rewritten(equation)
-        if rewritten is None:
-            equations.append(equation)
-            continue
-        inner = Substitution(zip(rewritten.inputs, equation.inputs, strict=True))
-        for new in rewritten.equations:
-            equations.append(replace(new, inputs=inner.atoms(new.inputs), source=equation.source))
-        names.update(zip(equation.outputs, inner.atoms(rewritten.outputs), strict=True))
-    return Program(program.inputs, tuple(equations), names.atoms(program.outputs), program.name)
+    inside = tuple(equation.with_programs(shared) for equation in program.equations)
+    return spliced(replace(program, equations=inside), _rewritten)
 
 
 def _rewritten(equation: Equation) -> Program | None:

@@ -57,6 +57,10 @@ class Threads(Schedule):
         return f"{self.total} threads{teams}{shared}{f' over {dims}' if dims else ''}"
 
     @property
+    def summed_lanes(self) -> int:
+        return self.lanes
+
+    @property
     def partial(self) -> bool:
         return self.parts > 1
 

@@ -75,10 +75,9 @@ class ThreadWriter(NestWriter):
         return "\n".join([*lines, "  ret void", "}"])
 
     def _write(self) -> None:
-        accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
-        self._write_body(accumulators)
-        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
-            self._finish(reduce, cells)
+        self._write_body()
+        for number, reduce in enumerate(self.nest.reduces):
+            self._finish(reduce, self.accumulators.parts(number, self.after))
 
     def _mask(self) -> Value | None:
         return None  # vectors divide the lengths of their loops

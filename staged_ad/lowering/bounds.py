@@ -7,9 +7,11 @@ Start at ``checked``.
 
 from __future__ import annotations
 
-from staged_ad.ir import Atom, Equation, Program, Var, filled
+from functools import partial
+
+from staged_ad.ir import Equation, Program, filled
 from staged_ad.ir.lowerings import Bounded
-from staged_ad.ir.rewriting import Substitution
+from staged_ad.ir.rewriting import spliced
 from staged_ad.primitives.arithmetic import lt, maximum, minimum
 from staged_ad.primitives.bounds import fits
 from staged_ad.primitives.makers import add, select, zeros
@@ -23,26 +25,18 @@ def checked(program: Program, goes_on: bool) -> Program:
 
     `goes_on` says that what follows runs even where the check fails.
     """
-    if not any(isinstance(equation.primitive.lower, Bounded) for equation in program.equations):
-        return program
-    names = Substitution()
-    equations: list[Equation] = []
-    for equation in program.equations:
-        equation = equation.with_inputs(names.atoms(equation.inputs))
-        if isinstance(equation.primitive.lower, Bounded):
-            names[equation.outputs[0]] = _written(equation, equations, goes_on)
-        else:
-            equations.append(equation)
-    return Program(program.inputs, tuple(equations), names.atoms(program.outputs), program.name)
+    return spliced(program, partial(_written, goes_on=goes_on))
 
 
-def _written(equation: Equation, equations: list[Equation], goes_on: bool) -> Atom:
+def _written(equation: Equation, goes_on: bool) -> Program | None:
+    if not isinstance(equation.primitive.lower, Bounded):
+        return None
     (i,) = equation.inputs
-    if not i.type.size:
-        return i
     with building() as trace:
         trace.source = equation.source
         value = trace.add_input(i.type)
+        if not value.size:
+            return trace.finish([value])[0]
         every = tuple(range(value.ndim))
         low, high = (reduce_min(value, axes=every), reduce_max(value, axes=every)) if every else (value, value)
         size = fits(low, high, **equation.params)
@@ -51,10 +45,4 @@ def _written(equation: Equation, equations: list[Equation], goes_on: bool) -> At
         if goes_on:
             last = filled(max(equation.params["bound"] - 1, 0), value.type)
             inside = maximum(minimum(inside, last), zeros(value.type))
-        part, _ = trace.finish([inside])
-    inner = Substitution(zip(part.inputs, [i], strict=True))
-    for new in part.equations:
-        outputs = tuple([Var(var.type) for var in new.outputs])
-        equations.append(Equation(new.primitive, inner.atoms(new.inputs), new.params, outputs, new.source))
-        inner.update(zip(new.outputs, outputs, strict=True))
-    return inner.atoms(part.outputs)[0]
+        return trace.finish([inside])[0]

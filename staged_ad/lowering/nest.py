@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from staged_ad.ir import Var
-from staged_ad.ir.lowerings import ArgFold, Fold, Index, Map
+from staged_ad.ir.lowerings import Index, Map
 from staged_ad.ir.types import BOOL, INT64
 from staged_ad.lowering import alternating, edges, folding, speculation
+from staged_ad.lowering.accumulators import Accumulators
 from staged_ad.lowering.bases import rebased
 from staged_ad.lowering.indexing import NODES, Affine, Condition
 from staged_ad.lowering.memory import Memory
@@ -27,8 +28,6 @@ from staged_ad.lowering.values import Externals, Instruction, Value
 
 REGION = "REGION"
 """Stands for the name of the function: nests with equal text become one function."""
-Cells = list[tuple[str, str]]
-"""Registers and types of what one copy sums up in."""
 
 
 class NestWriter:
@@ -58,7 +57,8 @@ class NestWriter:
             self.memory.positions[dim] = Value(f"%i{k}", INT64, 1, k + 1)
         self.chunk_dim = len(self.nest.domain)
         self.memory.positions[self.chunk_dim] = Value("%chunk", INT64, 1, 0)
-        self.allocas: list[str] = []
+        self.accumulators = Accumulators(self.code, schedule, self.nest, self.first_reduced)
+        self.allocas = self.accumulators.allocas
         self.start, self.end = self._bounds()
         self.depends = depending(self.nest.nodes)
         self.masks: list[Value | None] = []
@@ -68,6 +68,7 @@ class NestWriter:
         self.inside_flag = self.lost_flag = ""  # registers: whether it may begin, and whether it was wrong
         self.folded: list[Value] = []  # what the body adds to accumulators
         self.skipping: list[str] = []  # the body with a branch around what mostly is zero
+        self.watched: list[Instruction] = []  # what finds out behind a stretch of iterations whether a bet was lost
 
     @property
     def places(self) -> list[Place]:
@@ -120,9 +121,15 @@ class NestWriter:
         if k == self.depth:
             return
         start, end = self._loop_bounds(k)
+        ends = start.name, end.name, self._step(self.schedule.loops[k])
+        if k + 1 == self.depth and self.watched:
+            parts = map(_lines, (self.plain, self.watched, self.code.blocks[self.depth]))
+            yield from speculation.loop(k, label, ends, self.accumulators.all, self.lost_flag, *parts)
+            if k == 0:
+                yield from self._block(self.after)
+            return
         if k + 1 == self.depth and self._dwells():
             parts = map(_lines, (self.inside, self.plain, self.commit, self.code.blocks[self.depth]))
-            ends = start.name, end.name, self._step(self.schedule.loops[k])
             yield from edges.loop(k, label, ends, self.inside_flag, self.lost_flag, *parts)
             return
         yield f"  br label %head{k}"
@@ -168,28 +175,27 @@ class NestWriter:
     # -- the body -----------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        accumulators = [self._accumulators(k, reduce) for k, reduce in enumerate(self.nest.reduces)]
         guards, bets = edges.guards(self.schedule, self.nest), speculation.pays(self.nest, self.repeated)
         if guards and self.nest.domain[self.schedule.loops[-1]] <= 2 * self._step(self.schedule.loops[-1]):
             bets = False  # LLVM makes two iterations straight code, if there is no further branch
-        if (guards or bets) and not self._skips(accumulators):
-            self._write_plain_body(accumulators, guards, bets)
+        if (guards or bets) and not self._skips():
+            self._write_plain_body(guards, bets)
         if not self.plain or self.inside_flag or self.lost_flag:
-            self._write_body(accumulators)
-        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
-            self._finish(reduce, cells)
+            self._write_body()
+        for number, reduce in enumerate(self.nest.reduces):
+            self._finish(reduce, self.accumulators.parts(number, self.after))
 
     def _either(self, guarded: list[str]) -> list[str]:
         """A choice for each iteration: the plain body where all guards hold for all lanes and no bet is lost."""
         before, plain, commit = map(_lines, (self.inside, self.plain, self.commit))
         return [*before, *speculation.either(self.inside_flag, plain, self.lost_flag, commit, guarded)]
 
-    def _skips(self, accumulators: list[list[Cells]]) -> bool:
+    def _skips(self) -> bool:
         """Whether the one body, without a plain one beside it, would have such a branch: that saves more."""
         if self.nest.stores or not self.nest.reduces:
             return False
         before = list(self.code.blocks[self.depth])
-        self._write_body(accumulators)
+        self._write_body()
         skips = bool(self._without_zeros())
         self.code.blocks[self.depth] = before
         self._forget()
@@ -208,13 +214,11 @@ class NestWriter:
         condition = None if nest.stores else code.common(self.folded)
         if condition is None or condition.depth != self.depth:
             return []
-        for reduce in nest.reduces:
-            dtype = nest.nodes[reduce.node].dtype
-            if not isinstance(reduce.rule, Fold) or reduce.rule.identity(dtype) != 0:
-                return []
+        if not all(map(self.accumulators.starts_at_zero, nest.reduces)):
+            return []
         return skipping(condition, code.blocks[self.depth])
 
-    def _write_plain_body(self, accumulators: list[list[Cells]], guards: set[Condition], bets: bool) -> None:
+    def _write_plain_body(self, guards: set[Condition], bets: bool) -> None:
         """The body without guards at edges, and without the masks of strong products."""
         memory, code, depth = self.memory, self.code, self.depth
         for store in self.nest.stores:
@@ -230,25 +234,39 @@ class NestWriter:
             self._enter(copy)
             copies.append(self._values(shared))
             masks.append((len(code.blocks[depth]), memory.mask))
-        if code.bets:
-            results = [s.node for s in self.nest.stores] + [r.node for r in self.nest.reduces]
-            kept = {values[node].name for values in copies for node in results}
-            self.lost_flag = speculation.lost(code, depth, kept, masks)
+        results = [s.node for s in self.nest.stores] + [r.node for r in self.nest.reduces]
+        kept = {values[node].name for values in copies for node in results}
+        ends = speculation.ends(code.blocks[depth], code.bets, kept)
+        sums = self.accumulators.sums(copies)
+        late = ends and not guards and self._sums_alone() and sums.keys() >= {end.result for _, end in ends}
+        if ends and not late:
+            self.lost_flag = speculation.lost(code, depth, ends, masks)
         self.plain, code.blocks[depth] = code.blocks[depth], []
         for copy, values in enumerate(copies):
             self._enter(copy)
-            self._act(copy, values, accumulators)
+            self._act(copy, values)
         self.commit, code.blocks[depth] = code.blocks[depth], []
+        if late:
+            totals = [self.accumulators.read(sums[end.result], depth) for _, end in ends]
+            self.lost_flag = speculation.any_nan(code, totals, depth)
+            self.watched, code.blocks[depth] = code.blocks[depth], []
+            self.plain, self.commit = [*self.plain, *self.commit], []
+            self.allocas += speculation.kept(self.accumulators.all)
         memory.unguarded, code.betting = False, None
         self._forget()
 
-    def _write_body(self, accumulators: list[list[Cells]]) -> None:
+    def _sums_alone(self) -> bool:
+        """Whether the innermost loop does nothing but sum up, and many values."""
+        alone = not self.nest.stores and self.first_reduced < self.depth
+        return alone and len(self.nest.reduces) * self.schedule.copies >= speculation.MANY
+
+    def _write_body(self) -> None:
         shared: dict[int, Value] = {}
         for copy in range(self.schedule.copies):
             self._enter(copy)
-            self._act(copy, self._values(shared), accumulators)
+            self._act(copy, self._values(shared))
 
-    def _act(self, copy: int, values: list[Value], accumulators: list[list[Cells]]) -> None:
+    def _act(self, copy: int, values: list[Value]) -> None:
         """What a body does with the values of a copy: stores and sums."""
         self.memory.positions.update((NODES + number, value) for number, value in enumerate(values))
         writes = []
@@ -258,8 +276,9 @@ class NestWriter:
             else:
                 self._update(store, store.combine, values[store.node])
         alternating.store(self.memory, writes, self.depth)
-        for reduce, cells in zip(self.nest.reduces, accumulators, strict=True):
-            self._accumulate(reduce, cells[copy], values[reduce.node])
+        for number, reduce in enumerate(self.nest.reduces):
+            position = None if reduce.position is None else self.memory.index(reduce.position)
+            self.accumulators.add(number, copy, values[reduce.node], self.memory.mask, position)
             self.folded.append(values[reduce.node])
 
     def _update(self, store: Store, combine: Callable[..., Any], value: Value) -> None:
@@ -343,62 +362,13 @@ class NestWriter:
 
     # -- reductions ---------------------------------------------------------------------------------------------
 
-    def _accumulators(self, number: int, reduce: Reduce) -> list[list[tuple[str, str]]]:
-        """Cells (register, type) on the stack for each copy, set to the identity before the reduced loops."""
-        dtype = self.nest.nodes[reduce.node].dtype
-        kinds = [dtype, INT64] if isinstance(reduce.rule, ArgFold) else [dtype]
-        cells: list[list[tuple[str, str]]] = []
-        for copy in range(self.schedule.copies):
-            cells.append([])
-            for part, kind in enumerate(kinds):
-                initial = folding.identity(self.code, reduce.rule, kind, part)
-                wide = self.code.splat(initial)
-                name = f"%acc{number}.{copy}.{part}"
-                self.allocas.append(f"  {name} = alloca {wide.type}, align 64")
-                self.code.effect(f"store {wide.operand}, ptr {name}", (), self.first_reduced)
-                cells[copy].append((name, wide.type))
-        return cells
-
-    def _read(self, cell: tuple[str, str], dtype: Any, depth: int) -> Value:
-        name = self.code.write(f"load {cell[1]}, ptr {cell[0]}", cell[1], (cell[0],), depth)
-        return Value(name, dtype, self.schedule.lanes, depth)
-
-    def _set(self, cell: tuple[str, str], value: Value) -> None:
-        value = self.code.splat(value)
-        self.code.effect(f"store {value.operand}, ptr {cell[0]}", (value, cell[0]), self.depth)
-
-    def _accumulate(self, reduce: Reduce, cells: list[tuple[str, str]], value: Value) -> None:
-        code, mask = self.code, self.memory.mask
-        across = self.schedule.vector in self.nest.reduced
-        dtype = self.nest.nodes[reduce.node].dtype
-        if isinstance(reduce.rule, Fold):
-            if across and mask is not None:
-                value = code.select(mask, value, code.constant(reduce.rule.identity(dtype), dtype))
-            total = self._read(cells[0], dtype, self.depth)
-            if isinstance(self.nest.nodes[reduce.node], Times):
-                self._set(cells[0], code.contracted("add", total, value))
-            else:
-                self._set(cells[0], reduce.rule.combine(code, total, value))
-            return
-        assert reduce.position is not None
-        best, place = self._read(cells[0], dtype, self.depth), self._read(cells[1], INT64, self.depth)
-        position = self.memory.index(reduce.position)
-        wins = folding.beats(code, reduce.rule, (value, position), (best, place))
-        if across and mask is not None:
-            wins = code.and_(wins, mask)
-        self._set(cells[0], code.select(wins, value, best))
-        self._set(cells[1], code.select(wins, position, place))
-
-    def _finish(self, reduce: Reduce, cells: list[list[tuple[str, str]]]) -> None:
+    def _finish(self, reduce: Reduce, parts: list[list[Value]]) -> None:
         """Behind the reduced loops: join copies and lanes, and store."""
-        dtype = self.nest.nodes[reduce.node].dtype
         target = self.partials.get(reduce.array, reduce.array) if self.schedule.partial else reduce.array
         address = reduce.address
         if target is not reduce.array:
             address = address + Affine(0, ((self.chunk_dim, reduce.array.type.size),))
         across = self.schedule.vector is None or self.schedule.vector in self.nest.reduced
-        kinds = [dtype, INT64] if isinstance(reduce.rule, ArgFold) else [dtype]
-        parts = [[self._read(cell, kind, self.after) for cell, kind in zip(copy, kinds, strict=True)] for copy in cells]
         if not across:
             for copy, part in enumerate(parts):
                 self._enter(copy)
@@ -418,7 +388,7 @@ class NestWriter:
 
     def _across(self, reduce: Reduce, whole: list[Value]) -> list[Value]:
         """The fold of the lanes of a vector."""
-        lanes = self.schedule.lanes
+        lanes = whole[0].lanes
         while lanes > 1:
             lanes //= 2
             low = [self.code.part(v, 0, lanes) for v in whole]

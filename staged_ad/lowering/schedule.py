@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from staged_ad.ir.lowerings import ArgFold, Map
+from staged_ad.ir.lowerings import ArgFold, Fold, Map
 from staged_ad.lowering.indexing import NODES, Affine, Condition
+from staged_ad.lowering.latency import registers
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Nest, Node, OfIndex, Reduce, Times
 from staged_ad.native import llvm
 
@@ -22,14 +23,14 @@ CHUNK_NS = 25_000
 MOST_CHUNKS = 64
 LARGEST_SUM = 8192
 """Terms per partial sum along a reduced dimension: the error grows with the length of a chunk, not of the array."""
-INTERLEAVED = 200
-"""Nodes in a body up to which a value takes four registers."""
 ROWS = 4
 """Sums along a dimension that are computed together."""
 SHORT = 4
 """Vectors in a sum below which it is computed together with others whatever they share."""
 BRIEF = 32
 """Terms of a sum below which adding up lanes counts."""
+FEW_SUMS = 8
+"""Registers that what is summed up may take."""
 LIGHT = 16
 """Nodes in a body up to which it is repeated in the loop, for independent accumulators."""
 
@@ -57,6 +58,14 @@ class Schedule:
     def title(self) -> str:
         """What runs the loops, for those who read them; empty where it is one thread."""
         return ""
+
+    @property
+    def summed_lanes(self) -> int:
+        """Lanes of what a reduction along the vector dimension sums up in: where they are many, one register each."""
+        native = min(self.lanes, _native_lanes(self.nest))
+        many = len(self.nest.reduces) * self.lanes > FEW_SUMS * native
+        folds = all(isinstance(reduce.rule, Fold) for reduce in self.nest.reduces)
+        return native if many and folds and self.vector in self.nest.reduced else self.lanes
 
     @property
     def partial(self) -> bool:
@@ -88,7 +97,8 @@ def _unchunked(nest: Nest) -> Schedule:
         native_lanes = 1
     else:  # no wider than the loop is long
         native_lanes = min(native_lanes, 1 << (nest.domain[vector] - 1).bit_length()) or 1
-    lanes = native_lanes * _registers(nest, native_lanes)
+    varying = [vector in dims for dims in depending(nest.nodes)]
+    lanes = native_lanes * registers(nest, vector, native_lanes, varying)
     loops = _order(nest, vector)
     return Schedule(nest, loops, vector, lanes, *_copies(nest, loops, vector, lanes), None, 1, 0, False)
 
@@ -185,22 +195,6 @@ def _native_lanes(nest: Nest) -> int:
     sizes = [node.dtype.itemsize for node in nest.nodes if node.dtype.kind != "b"]
     sizes += [8 for r in nest.reduces if isinstance(r.rule, ArgFold)]
     return max(1, min(16, llvm.simd_bytes() // max(sizes, default=4)))
-
-
-def _registers(nest: Nest, lanes: int) -> int:
-    """More registers per value overlap the latencies of functions that call one another, and take longer to compile."""
-    if lanes == 1 or not nest.domain or _calls(nest) < 2:
-        return 1
-    wanted = 4 if len(nest.nodes) <= INTERLEAVED else 2
-    while wanted > 1 and max(nest.domain) < 8 * wanted * lanes:
-        wanted //= 2
-    return wanted
-
-
-def _calls(nest: Nest) -> int:
-    """How many mathematical functions, with a latency of many cycles, a body calls."""
-    rules = [node.equation.primitive.lower for node in nest.nodes if isinstance(node, Apply)]
-    return sum(isinstance(rule, Map) and rule.cost >= 20 for rule in rules)
 
 
 def vector_dimension(nest: Nest) -> int | None:

@@ -7,15 +7,12 @@ Start at ``contents_error`` and ``number_error``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from staged_ad.errors import ConcretizationError, UnsupportedError
-from staged_ad.frames import is_internal, user_frame
-from staged_ad.ir import Source
+from staged_ad.frames import user_frame
 from staged_ad.tracing.foreign import asked_by
 from staged_ad.tracing.source import called_name, instruction_at, location, user_source
 
@@ -33,8 +30,6 @@ _CALLED = (
 )
 DTYPES = ("float64", "float32", "double", "single", "int64", "int32", "int_", "bool_", "complex128", "complex64")
 """Names of NumPy's types of numbers, which people call to convert."""
-_MESSAGE = "setting an array element with a sequence"
-"""How NumPy's error begins that hides the one which a traced value has raised."""
 
 
 def concretization_error(kind: str, advice: str, tracer: Any) -> ConcretizationError:
@@ -74,7 +69,8 @@ def no_single_value(kind: str, advice: str, tracer: Any) -> ConcretizationError:
     )
 
 
-def _stored_error(where: str) -> ConcretizationError:
+def stored_error(where: str) -> ConcretizationError:
+    """What to raise where a traced value is written into an array of NumPy's own."""
     return ConcretizationError(
         f"a traced value cannot be written into this NumPy array (at {where}): it was made outside of the traced "
         "function, or computed from such arrays alone. Make the array that is written to inside the function, as in "
@@ -86,7 +82,7 @@ def contents_error(tracer: Any) -> ConcretizationError:
     """What to raise where NumPy asks a traced array for its contents."""
     doing = _doing()
     if doing.startswith("STORE_"):
-        return _stored_error(location(user_source()))
+        return stored_error(location(user_source()))
     frame = user_frame()
     called = called_name(frame.f_code, frame.f_lasti) if frame is not None else None
     if called in DTYPES:
@@ -130,7 +126,7 @@ _LEAVE = {
 def number_error(kind: str, tracer: Any) -> ConcretizationError:
     """What to raise where a traced value is asked for its 'float()' or 'complex()'."""
     if _doing().startswith("STORE_"):
-        return _stored_error(location(user_source()))
+        return stored_error(location(user_source()))
     foreign = _foreign_error(kind, tracer)
     if foreign is not None:
         return foreign
@@ -148,29 +144,3 @@ def refuse_shuffling() -> None:
 def _doing() -> str:
     frame = user_frame()
     return "" if frame is None else instruction_at(frame.f_code, frame.f_lasti)
-
-
-def hidden_in(error: Exception) -> ConcretizationError | None:
-    """What to raise instead of an error that hides the one which a traced value has raised."""
-    if isinstance(error, SystemError):  # of compiled code, which asked a traced value for its number and went on
-        causes = list(_causes(error))
-        return next((cause for cause in causes if isinstance(cause, ConcretizationError)), None)
-    if not isinstance(error.__cause__, ConcretizationError) or not str(error).startswith(_MESSAGE):
-        return None
-    frames = [(entry.tb_frame.f_code, entry.tb_lineno) for entry in _entries(error.__traceback__)]
-    users = [(code, line) for code, line in frames if not is_internal(code)]
-    where = location(Source(users[-1][0].co_filename, users[-1][1], users[-1][0].co_qualname) if users else None)
-    return _stored_error(where).with_traceback(error.__traceback__)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause = error.__cause__ or error.__context__
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next

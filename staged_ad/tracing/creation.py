@@ -165,7 +165,7 @@ def _method(name: str, original: Callable[..., Any], active: Callable[[], bool])
 
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        asked = makes or package_of(sys._getframe(1).f_globals) not in LIBRARIES or _holds_traced(args)
+        asked = makes or package_of(sys._getframe(1).f_globals) not in LIBRARIES or holds_traced(args)
         if not active() or not asked:
             return original(self, *args, **kwargs)
         return OPERATIONS.creators[name](original, self, *args, **kwargs)
@@ -226,12 +226,13 @@ def _imported(name: str) -> Any:
 
 def _is_library(frame: FrameType) -> bool:
     if str(frame.f_globals.get("__name__")).startswith("numpy.polynomial."):
-        return not _holds_traced(frame.f_locals.values())  # plain Python, which works on traced values as the user's
+        return not holds_traced(frame.f_locals.values())  # plain Python, which works on traced values as the user's
     return package_of(frame.f_globals) in LIBRARIES or is_internal(frame.f_code)
 
 
-def _holds_traced(values: Iterable[Any]) -> bool:
-    return any(_holds_traced(x) if type(x) in (list, tuple) else isinstance(x, NumberProtocol) for x in values)
+def holds_traced(values: Iterable[Any]) -> bool:
+    """Whether a traced value is among these, or in lists and tuples of them."""
+    return any(holds_traced(x) if type(x) in (list, tuple) else isinstance(x, NumberProtocol) for x in values)
 
 
 def _is_asked(frame: FrameType, name: str) -> bool:

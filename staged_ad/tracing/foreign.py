@@ -7,7 +7,7 @@ Start at ``asked_by``.
 from __future__ import annotations
 
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 
 from staged_ad.frames import is_internal, user_frame
 from staged_ad.tracing.source import called_name, instruction_at
@@ -17,6 +17,9 @@ INSTEAD: dict[str, str] = {
         "np.convolve for vectors, or products of np.fft.rfftn of padded arrays"
     ),
     "scipy.signal.correlate": "np.correlate for vectors",
+    "scipy.signal.lfilter scipy.signal.sosfilt": (
+        "np.convolve(b, x)[: len(x)] for a filter without feedback (a = 1), for others the recurrence in staged_ad.scan"
+    ),
     "scipy.ndimage": "sums of shifted slices, as x[2:] - 2 * x[1:-1] + x[:-2], or np.convolve along an axis",
     "scipy.interpolate": "np.interp, or np.linalg.solve for the coefficients of a spline",
     "scipy.stats": (
@@ -35,7 +38,13 @@ INSTEAD: dict[str, str] = {
         "np.linalg.solve of the matrix, or the recurrence in staged_ad.scan"
     ),
     "scipy.sparse.linalg": "staged_ad.scipy.linalg.solve of the dense matrix, or conjugate gradients in a loop",
-    "scipy.sparse": "S @ x with a constant S and a traced array x, or S.toarray()",
+    "scipy.sparse.diags scipy.sparse.diags_array scipy.sparse.spdiags": (
+        "the dense matrix, np.diag(d) + np.diag(e, 1), or its product by slices: y = d * x, then y[:-1] += e * x[1:]"
+    ),
+    "scipy.sparse": (
+        "S @ x with a constant S and a traced array x, or S.toarray(); where the entries are traced, a dense matrix, "
+        "or its product: y = np.zeros(n), then np.add.at(y, rows, entries * x[columns])"
+    ),
     "scipy.spatial": "distances by broadcasting, as np.linalg.norm(x[:, None] - y[None], axis=-1)",
     "numpy.ma": "np.where(mask, 0, x * y) with the mask as an array: np.asarray of a masked array drops its mask",
     "numpy.lib.as_strided": "x[i] with an array of positions, or sliding_window_view",
@@ -51,12 +60,14 @@ INSTEAD: dict[str, str] = {
 
 def asked_by() -> tuple[str, str]:
     """The function that the user's line calls and what to write instead of it; both are empty where nobody knows."""
-    user = user_frame()
-    if user is None:
-        return "", ""
-    last = called_name(user.f_code, user.f_lasti) or ""
-    calls = instruction_at(user.f_code, user.f_lasti).startswith("CALL")
-    frame = _outermost()
+    user, frame = user_frame(), _outermost()
+    return ("", "") if user is None else called_at(user.f_code, user.f_lasti, frame)
+
+
+def called_at(code: CodeType, position: int, frame: FrameType | None) -> tuple[str, str]:
+    """The same for the user's code at a position, which calls a library in `frame`, or compiled code without one."""
+    last = called_name(code, position) or ""
+    calls = instruction_at(code, position).startswith("CALL")
     if frame is None:
         return ("", "") if last not in _WORDS or not calls else (last, _WORDS[last])
     module = str(frame.f_globals.get("__name__"))

@@ -20,10 +20,10 @@ from staged_ad.errors import ConcretizationError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
 from staged_ad.ir.types import FLOAT16, FLOAT32
-from staged_ad.tracing.advice import hidden_in
 from staged_ad.tracing.creation import creating
 from staged_ad.tracing.guards import Guard, guard
 from staged_ad.tracing.halves import in_single, read
+from staged_ad.tracing.hidden import hidden_in
 from staged_ad.tracing.records import missing_attribute
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source

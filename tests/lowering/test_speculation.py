@@ -52,6 +52,30 @@ def test_zeros_that_meet_infinity_give_the_bits_of_the_masked_products(f, extra,
     np.testing.assert_allclose(found, wanted, rtol=1e-14)
 
 
+def through_points(x, t):
+    """Polynomials with the coefficients x[..., k], of which the infinite points are left out."""
+    p = x[..., -1:]
+    for k in reversed(range(x.shape[-1] - 1)):
+        p = p * t + x[..., k : k + 1]
+    return np.sum(np.where(np.abs(t) < 1e300, p, 0.0) ** 2)
+
+
+@pytest.mark.parametrize("rows", [(), (3,)], ids=["one", "rows"])
+@pytest.mark.parametrize("degree", [10, 30])
+@pytest.mark.parametrize("places", [[], [0, 2047], [2048, 5001]], ids=str)
+def test_many_sums_give_the_bits_of_the_masked_products(rows, degree, places, monkeypatch):
+    """They are looked at after each stretch of the loop, which is done again where a bet was lost."""
+    x, t = np.ones((*rows, degree)), np.resize(np.linspace(-1, 1, 5002), (*rows, 5002))
+    t[..., places] = [np.inf, np.nan][: len(places)]
+    found = sad.jit(sad.grad(through_points))(x, t)
+    with np.errstate(all="ignore"):
+        wanted = sad.grad(through_points)(x, t)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    monkeypatch.setattr(speculation, "available", lambda: False)
+    sad.clear_caches()
+    assert same_bits(found, sad.jit(sad.grad(lambda x, t: through_points(x, t)))(x, t))
+
+
 def test_a_scalar_in_a_loop_absorbs_what_it_is_multiplied_by():
     """The slope of the square root is infinite at zero, where it is not taken."""
 
