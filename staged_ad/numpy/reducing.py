@@ -252,6 +252,7 @@ def var(
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     """x.var and x.std, which do not know `correction`."""
 
+    @functools.wraps(function, assigned=(), updated=())
     def method(x: Any, *args: Any, **options: Any) -> Any:
         if "correction" in options:
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument 'correction'")

@@ -143,7 +143,9 @@ def array_equiv(a1: Any, a2: Any) -> Any:
 def isin(
     element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
 ) -> Any:
-    found = np.any(asarray(element)[..., None] == asarray(test_elements).reshape(-1), axis=-1)
+    element, test_elements = asarray(element), asarray(test_elements)
+    np.isin(np.empty(0, element.dtype), np.empty(0, test_elements.dtype), kind=kind)  # raises what NumPy raises
+    found = np.any(element[..., None] == test_elements.reshape(-1), axis=-1)
     return ~found if invert else found
 
 

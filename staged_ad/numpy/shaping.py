@@ -100,6 +100,7 @@ def laid_out(value: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
     if not isinstance(value, Tracer):
         return found
     letter = str(order or "K").upper()
+    np.empty(0).copy(letter)  # type: ignore[arg-type]  # raises where there is no such order
     if found is value:
         if not copy and (letter in ("K", "A") or fits_order(value, letter)) and (value.shape or not value.number):
             return value
@@ -109,6 +110,7 @@ def laid_out(value: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
 
 
 def astype_function(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    np.empty(0, device=device)  # raises where there is no such device
     return astype(x, dtype, copy=copy)
 
 
