@@ -120,6 +120,7 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, f=f: f(x, 1, kind="bogus"), V) for f in (np.partition, np.argpartition)],
     *[(lambda x, f=f: f(x, kind="stable", stable=True), V) for f in (np.sort, np.argsort)],
     (lambda x: x.astype("float32", order="Z"), V),
+    *[(lambda x, k=k: np.minimum.at(x[None].copy(), k, x[None]), V) for k in (0, (0, slice(None)))],
     (lambda x: np.linspace(x, 1, 3, device="gpu"), V),
     (lambda k: np.select([k > 0, k < 5], [k, 2], k), K.astype("uint8")),
     (lambda k: np.select([k > 0], [2], k), np.array(3, "uint64")),
