@@ -19,6 +19,7 @@ from staged_ad.errors import InvalidValueError, ShapeError, ZeroWeightsError
 from staged_ad.scipy.linalg import BATCHED
 from tests.backends import through_program
 from tests.fuzzing.found import CALLS, MASK, K, N, V, Z
+from tests.fuzzing.infinite import is_inherent
 from tests.numerics import assert_same
 
 
@@ -112,6 +113,18 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.float_power.reduce(x, dtype="float32"), V),
     (lambda x: np.quantile(x, np.zeros((0, 3))), V),
     (lambda x: np.put(x[:0].copy(), [0, -1], x[:0]), V),
+    *[(lambda x, f=f: f([x, K], dtype="int16"), V) for f in (np.concatenate, np.stack, np.hstack, np.vstack)],
+    (lambda x: np.concatenate([x, N], dtype="float32", casting="safe"), V),
+    (lambda x: x.astype("float32", casting="safe"), V),
+    *[(lambda x, f=f: f(x, kind="bogus"), V) for f in (np.sort, np.argsort, lambda x, kind: np.isin(x, x, kind=kind))],
+    *[(lambda x, f=f: f(x, 1, kind="bogus"), V) for f in (np.partition, np.argpartition)],
+    *[(lambda x, f=f: f(x, kind="stable", stable=True), V) for f in (np.sort, np.argsort)],
+    (lambda x: x.astype("float32", order="Z"), V),
+    *[(lambda x, k=k: np.minimum.at(x[None].copy(), k, x[None]), V) for k in (0, (0, slice(None)))],
+    (lambda x: np.linspace(x, 1, 3, device="gpu"), V),
+    (lambda k: np.select([k > 0, k < 5], [k, 2], k), K.astype("uint8")),
+    (lambda k: np.select([k > 0], [2], k), np.array(3, "uint64")),
+    *[(lambda k, f=f: f(k[None], axis=0, dtype="int8"), K) for f in (np.std, np.nanstd)],
     *([(lambda x: linalg.toeplitz(x[:0, None]), V)] if BATCHED else []),
     *[(lambda x, f=f: 1.0 in f(x), V) for f in (np.sum, lambda x: x[0], lambda x: np.sqrt(np.array(x[2])))],
 ]
@@ -282,6 +295,15 @@ def test_the_angle_of_an_infinite_vector_does_not_change():
         (lambda p: special.boxcox1p(np.inf, p), np.array([2.0, -2.0]), [np.inf, 0.25]),
         (lambda z: special.hyp2f1(-1.5, 0.0, 1.0, z), np.array([0.5, 2.0]), [0.0, 0.0]),
         (lambda z: special.hyp1f1(0.0, 2.0, z), np.array([0.5, 1e5]), [0.0, 0.0]),
+        (lambda z: special.hyp2f1(2.0, 0.0, 0.0, z), np.array([0.5, -0.5]), [0.0, 0.0]),
+        (lambda m: special.fdtrc(m, 0.4, np.array([0.0, np.inf])), np.array([1.7, 1.7]), [0.0, 0.0]),
+        (lambda n: special.fdtr(1.7, n, np.array([0.0, np.inf])), np.array([0.4, 0.4]), [0.0, 0.0]),
+        (lambda a: special.gdtr(a, 0.5, 0.0), np.array([0.4]), [0.0]),
+        (lambda m: special.fdtri(m, 0.5, 0.0), np.array([2.3]), [0.0]),
+        (lambda x: special.gammainc(np.inf, x), np.array([0.4]), [0.0]),
+        (lambda a: special.betainc(a, np.inf, 0.5), np.array([0.4]), [0.0]),
+        (lambda x: special.betaincc(0.4, np.inf, x), np.array([0.4]), [0.0]),
+        (lambda a: special.beta(a, np.inf), np.array([0.4]), [0.0]),
     ],
 )
 def test_slopes_of_special_functions_hold_at_the_ends(f: Callable[[Any], Any], x: Any, slope: list[float]):
@@ -293,3 +315,26 @@ def test_narrowed_integers_are_not_written_behind_their_row():
     k = np.array([3, 3, 3, 1, 1, 5, 1, 0, 5], "uint8")
     found = sad.jit(lambda k: sad.scan(lambda n, _: (n, np.bitwise_count(k)), 0, None, length=2, reverse=True)[1])(k)
     assert_same(found, np.stack([np.bitwise_count(k)] * 2))
+
+
+@sad.custom_jvp
+def _of_no_slope(x: Any) -> Any:
+    return x * 1.0
+
+
+@_of_no_slope.defjvp
+def _of_no_slope_jvp(primals: Any, tangents: Any) -> Any:
+    return primals[0] * 1.0, tangents[0] * np.nan
+
+
+@pytest.mark.parametrize(
+    ("f", "excused"),
+    [
+        (lambda x: np.arcsin(x / x), True),
+        (lambda x: np.convolve(x, x * np.inf)[:0], True),
+        (lambda x: np.arcsin(_of_no_slope(x) / 9), False),
+        (lambda x: np.arcsin(x / 9), False),
+    ],
+)
+def test_only_what_infinity_makes_of_a_gradient_is_excused(f: Callable[[Any], Any], excused: bool):
+    assert is_inherent(f, (V[::2],), np.ones(np.shape(f(V[::2])))) is excused

@@ -233,6 +233,11 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     new = as_value(value, "the value")
     _check_cast(ufunc, typeof(new), type)
     chosen = selection(index, type.shape)
+    if typeof(new).ndim > len(chosen.result):  # assignments take more axes of length 1
+        raise ShapeError(
+            f"np.{ufunc.__name__}.at: could not broadcast input array from shape {typeof(new).shape} into shape "
+            f"{chosen.result} {where_here()}"
+        )
     if not chosen.arrays or chosen.unique:
         old = read(x, chosen)
         return plain(_written(x, chosen, _computed(ufunc, old, fitted(new, chosen.result), type), "set"))

@@ -89,7 +89,8 @@ def spacing(x: Any) -> Any:
     (x,) = _loop(np.spacing, x)
     if x.dtype == FLOAT16:  # always upwards in NumPy
         return stop_gradient(np.where(np.isfinite(x), np.nextafter(x, FLOAT16.type(np.inf)) - x, FLOAT16.type(np.nan)))
-    return stop_gradient(np.nextafter(x, np.copysign(x.dtype.type(np.inf), x)) - x)
+    infinity = x.dtype.type(np.inf)
+    return stop_gradient(np.nextafter(x, np.where(x < 0, -infinity, infinity)) - x)  # upwards from -0.0 too
 
 
 @in_single

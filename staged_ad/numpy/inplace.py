@@ -15,7 +15,7 @@ from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeErro
 from staged_ad.ir.types import check_axis
 from staged_ad.numpy import assignment
 from staged_ad.numpy.attributes import parts
-from staged_ad.numpy.promotion import as_value, to_dtype
+from staged_ad.numpy.promotion import as_value, check_cast, to_dtype
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
 from staged_ad.numpy.windows import original as sliding_window_view
@@ -32,14 +32,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
     value = array(src) if isinstance(src, list | tuple) else as_value(src)
-    found, wanted = typeof(value), typeof(as_value(dst))
-    fits = found.weak and found.dtype.kind == "i" and wanted.dtype != bool  # as Python integers do
-    given = wanted.dtype if fits else found.dtype
-    if not np.can_cast(given, wanted.dtype, casting):  # type: ignore[arg-type]  # the user's
-        raise DTypeError(
-            f"Cannot cast array data from {found.dtype!r} to {wanted.dtype!r} according to the rule {casting!r} (at "
-            f"{location(user_source())}); cast it with astype, or pass casting='unsafe'"
-        )
+    check_cast(typeof(value), typeof(as_value(dst)).dtype, casting)
     new = setitem(dst, ..., value)
     return new if where is True else choose(where, new, dst)
 

@@ -89,6 +89,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.around: round_,
 }
 METHODS: dict[str, Callable[..., Any]] = {
-    "clip": lambda x, min=None, max=None: clip(x, min, max),
+    "clip": lambda x, min=None, max=None, out=None: clip(x, min, max, out),
     "round": round_,
 }

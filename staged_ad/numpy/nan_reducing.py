@@ -6,6 +6,7 @@ Start at ``nansum``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,8 @@ from staged_ad.errors import DTypeError
 from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy.arrays import asarray, refuse
 from staged_ad.numpy.halves import in_single
-from staged_ad.numpy.promotion import to_float
+from staged_ad.numpy.promotion import as_value
+from staged_ad.numpy.reducing import root_of_variance
 from staged_ad.primitives.linalg import require
 from staged_ad.tracing.source import location, user_source
 
@@ -134,11 +136,9 @@ def nanvar(
 
 
 @in_single
+@functools.wraps(nanvar, assigned=(), updated=())  # it takes what nanvar takes
 def nanstd(a: Any, *args: Any, **kwargs: Any) -> Any:
-    found = nanvar(a, *args, **kwargs)
-    if found.shape and found.dtype.kind not in "fc":
-        raise DTypeError(f"np.nanstd: roots are no {found.dtype} (at {location(user_source())})")
-    return np.sqrt(to_float(found)).astype(found.dtype)
+    return root_of_variance("nanstd", as_value(nanvar(a, *args, **kwargs)))
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

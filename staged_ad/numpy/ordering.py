@@ -39,6 +39,7 @@ def _refuse_fields(name: str, order: Any) -> None:
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """np.sort."""
     _refuse_fields("sort", order)
+    np.sort(np.empty(0), kind=kind, stable=stable)  # raises what NumPy raises
     value = as_value(a)
     if axis is not None:
         check_axis(axis, typeof(value).ndim)
@@ -49,6 +50,7 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, 
 def argsort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """np.argsort; always stable."""
     _refuse_fields("argsort", order)
+    np.sort(np.empty(0), kind=kind, stable=stable)
     return _places(*along(a, axis))
 
 
@@ -61,17 +63,18 @@ def _places(value: Any, k: int) -> Any:
 
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:
     """np.partition: the array is sorted."""
-    _check_places(a, kth, axis)
+    _check_places(a, kth, axis, kind)
     return sort(a, axis, order=order)
 
 
 def argpartition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:
     """np.argpartition: the indices are those that sort the array."""
-    _check_places(a, kth, axis)
+    _check_places(a, kth, axis, kind)
     return argsort(a, axis, order=order)
 
 
-def _check_places(a: Any, kth: Any, axis: int | None) -> None:
+def _check_places(a: Any, kth: Any, axis: int | None, kind: Any) -> None:
+    np.partition(np.empty(1), 0, kind=kind)
     value, k = along(a, axis)
     n = typeof(value).shape[k]
     for place in np.ravel(kth):
@@ -88,7 +91,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     if any(typeof(row).shape != shape for row in rows):
         raise ShapeError(f"lexsort: all keys need to be the same shape (at {location(user_source())})")
     if not shape:
-        return np.zeros((), np.int64)
+        return np.int64(0)
     k = check_axis(axis, len(shape))
     indices = o.argsort(rows[0], axis=k)
     for row in rows[1:]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind, moving
+from staged_ad.ir.types import BOOL, DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind, moving
 from staged_ad.primitives.arithmetic import and_, ge, le
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, typeof
@@ -181,6 +181,16 @@ def promote_dtypes(*xs: Any) -> list[Any]:
     values = [as_value(x) for x in xs]
     dtype, _ = result_dtype([typeof(v) for v in values])
     return [to_dtype(v, dtype) for v in values]
+
+
+def check_cast(found: ArrayType, dtype: np.dtype[Any], casting: str) -> None:
+    """Raise DTypeError where NumPy's rule `casting` does not let `found` be of that dtype."""
+    fits = found.weak and found.dtype.kind == "i" and dtype != BOOL  # as Python integers do
+    if not np.can_cast(dtype if fits else found.dtype, dtype, casting):  # type: ignore[arg-type]  # the user's
+        raise DTypeError(
+            f"Cannot cast array data from {found.dtype!r} to {dtype!r} according to the rule {casting!r} (at "
+            f"{location(user_source())}); cast it with astype, or pass casting='unsafe' where that is an option"
+        )
 
 
 def to_float(x: Any) -> Any:

@@ -230,7 +230,7 @@ def _medians(name: str) -> Callable[..., Any]:
         rows, kept = _rows(to_dtype(value, typeof(value).dtype), axis)
         dtype = typeof(rows).dtype if typeof(rows).inexact else FLOAT64
         if typeof(rows).shape[-1] == 0:
-            result = np.full(typeof(rows).shape[:-1], np.nan, dtype)
+            result = np.full(typeof(rows).shape[:-1], np.nan, dtype)[()]
         else:
             result = _middle(operand(o.sort(rows, axis=typeof(rows).ndim - 1)), dtype, skip)
         return result.reshape(kept) if _flag(keepdims) else result

@@ -6,12 +6,13 @@ Start at ``sum``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ShapeError, UnsupportedError
+from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import filled
 from staged_ad.ir.types import BOOL, FLOAT64, INT64, canonical_dtype, check_axis, real_dtype_of
 from staged_ad.numpy.halves import in_single
@@ -251,6 +252,7 @@ def var(
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     """x.var and x.std, which do not know `correction`."""
 
+    @functools.wraps(function, assigned=(), updated=())
     def method(x: Any, *args: Any, **options: Any) -> Any:
         if "correction" in options:
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument 'correction'")
@@ -266,9 +268,17 @@ def square_of_modulus(value: Any) -> Any:
 
 
 @in_single
+@functools.wraps(var, assigned=(), updated=())  # it takes what var takes
 def std(a: Any, *args: Any, **kwargs: Any) -> Any:
-    found = var(a, *args, **kwargs)
-    return to_dtype(UFUNCS[np.sqrt](to_float(found)), typeof(found).dtype)
+    return root_of_variance("std", as_value(var(a, *args, **kwargs)))
+
+
+def root_of_variance(name: str, found: Any) -> Any:
+    """In the dtype of the variance. NumPy rounds to integers what is one number, and refuses to round arrays."""
+    type = typeof(found)
+    if type.shape and type.dtype.kind not in "fc":
+        raise DTypeError(f"np.{name}: roots are no {type.dtype} (at {location(user_source())})")
+    return to_dtype(UFUNCS[np.sqrt](to_float(found)), type.dtype)
 
 
 def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> Any:
@@ -280,7 +290,7 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> An
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     if weights is None:
         found = mean(a, axis=axis, keepdims=keepdims)
-        return (found, np.full(found.shape, float(_count(as_value(a), axis)), found.dtype)) if returned else found
+        return (found, np.full(found.shape, float(_count(as_value(a), axis)), found.dtype)[()]) if returned else found
     a, weights = to_float(a), as_value(weights)
     dtype = np.result_type(typeof(a).dtype, typeof(weights).dtype)
     weights = to_dtype(weights, dtype)

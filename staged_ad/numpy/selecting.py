@@ -16,7 +16,7 @@ from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.assignment import fitted, plain
 from staged_ad.numpy.halves import in_single
-from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
+from staged_ad.numpy.promotion import as_value, check_cast, result_dtype, to_dtype
 from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
@@ -36,6 +36,8 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     kind, _ = result_dtype([typeof(as_value(x)) for x in (*choicelist, default)])
     *choices, result = map(asarray, (*choicelist, default))
     result = result.astype(kind)
+    for choice in choices:
+        check_cast(typeof(as_value(choice)), kind, "same_kind")
     for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
         result = np.where(condition, choice.astype(kind), result)
     return result
@@ -141,7 +143,9 @@ def array_equiv(a1: Any, a2: Any) -> Any:
 def isin(
     element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
 ) -> Any:
-    found = np.any(asarray(element)[..., None] == asarray(test_elements).reshape(-1), axis=-1)
+    element, test_elements = asarray(element), asarray(test_elements)
+    np.isin(np.empty(0, element.dtype), np.empty(0, test_elements.dtype), kind=kind)  # raises what NumPy raises
+    found = np.any(element[..., None] == test_elements.reshape(-1), axis=-1)
     return ~found if invert else found
 
 

@@ -18,8 +18,8 @@ from staged_ad.ir.types import canonical_dtype, check_axis
 from staged_ad.numpy.indexing import getitem
 from staged_ad.numpy.promotion import (
     as_value,
+    check_cast,
     common_shape,
-    promote_dtypes,
     result_dtype,
     to_dtype,
     to_shape,
@@ -88,7 +88,10 @@ def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
 
 
 def astype(x: Any, dtype: Any, order: Any = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True) -> Any:
-    return laid_out(as_value(x), dtype, order, copy)
+    value = as_value(x)
+    if dtype is not None:
+        check_cast(typeof(value), canonical_dtype(dtype), casting)
+    return laid_out(value, dtype, order, copy)
 
 
 def laid_out(value: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
@@ -97,6 +100,7 @@ def laid_out(value: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
     if not isinstance(value, Tracer):
         return found
     letter = str(order or "K").upper()
+    np.empty(0).copy(letter)  # type: ignore[arg-type]  # raises where there is no such order
     if found is value:
         if not copy and (letter in ("K", "A") or fits_order(value, letter)) and (value.shape or not value.number):
             return value
@@ -106,6 +110,7 @@ def laid_out(value: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
 
 
 def astype_function(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    np.empty(0, device=device)  # raises where there is no such device
     return astype(x, dtype, copy=copy)
 
 
@@ -245,16 +250,20 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     return tuple(_plain(to_shape(v, shape)) for v in values)
 
 
-def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
+def concatenate(
+    arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
     if out is not None:
         raise UnsupportedError(
             f"np.concatenate(..., out=...) is not supported on traced values (at {location(user_source())})"
         )
     if axis is not None and np.ndim(axis):
         raise ArgumentError("concatenate takes its arrays in one list: np.concatenate([x, y])")
-    values = promote_dtypes(*arrays)
-    if dtype is not None:
-        values = [to_dtype(v, canonical_dtype(dtype)) for v in values]
+    values = [as_value(x) for x in arrays]
+    target = result_dtype([typeof(v) for v in values])[0] if dtype is None else canonical_dtype(dtype)
+    for v in values:
+        check_cast(typeof(v), target, casting)
+    values = [to_dtype(v, target) for v in values]
     if axis is None:
         values, axis = [ravel(v) for v in values], 0
     if typeof(values[0]).ndim == 0:
@@ -265,13 +274,13 @@ def concatenate(arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: An
     return p.concatenate(*values, axis=check_axis(axis, typeof(values[0]).ndim))
 
 
-def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
+def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     values = [as_value(x) for x in arrays]
     if len({typeof(v).shape for v in values}) > 1:
         shapes = " ".join(str(typeof(v).shape) for v in values)
         raise ShapeError(f"all input arrays must have the same shape, got {shapes}")
     place = check_axis(axis, typeof(values[0]).ndim + 1)
-    return concatenate([expand_dims(v, place) for v in values], axis=place, out=out, dtype=dtype)
+    return concatenate([expand_dims(v, place) for v in values], axis=place, out=out, dtype=dtype, casting=casting)
 
 
 def atleast_1d(*xs: Any) -> Any:
@@ -284,13 +293,13 @@ def atleast_2d(*xs: Any) -> Any:
     return _plain(values[0]) if len(values) == 1 else tuple(map(_plain, values))
 
 
-def hstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Any:
+def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     values = [atleast_1d(x) for x in tup]
-    return concatenate(values, axis=0 if typeof(values[0]).ndim == 1 else 1, dtype=dtype)
+    return concatenate(values, axis=0 if typeof(values[0]).ndim == 1 else 1, dtype=dtype, casting=casting)
 
 
-def vstack(tup: Any, *, dtype: Any = None, casting: Any = None) -> Any:
-    return concatenate([atleast_2d(x) for x in tup], axis=0, dtype=dtype)
+def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    return concatenate([atleast_2d(x) for x in tup], axis=0, dtype=dtype, casting=casting)
 
 
 def column_stack(tup: Any) -> Any:

@@ -31,7 +31,7 @@ def linspace(
     if count < 0:
         raise ValueError(f"Number of samples, {count}, must be non-negative.")
     intervals = count - 1 if endpoint else count
-    kind = np.linspace(_like(start), _like(stop), 0).dtype
+    kind = np.linspace(_like(start), _like(stop), 0, device=device).dtype
     start, stop = asarray(start).astype(kind), asarray(stop).astype(kind)
     delta = (stop - start).astype(kind)
     positions = np.arange(count, dtype=kind).reshape(-1, *(1,) * delta.ndim)

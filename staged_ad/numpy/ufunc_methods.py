@@ -141,7 +141,8 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
         start = np.broadcast_to(asarray(initial).astype(x.dtype), x.shape[1:])
         x, parts = np.concatenate([start[None], x]), [start, *parts] if ufunc not in _ASSOCIATIVE else []
     elif len(x) == 0 and ufunc.identity is not None:
-        parts = [np.full(x.shape[1:], ufunc.identity, ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])]
+        given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1]
+        parts = [np.full(x.shape[1:], ufunc.identity).astype(given)[()]]  # -1 has all bits set
     elif len(x) == 0:
         raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
     taken, _, given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from staged_ad.ir import filled
-from staged_ad.primitives.arithmetic import div, integer_pow, lt, rint
+from staged_ad.primitives.arithmetic import div, eq, integer_pow, lt, rint
 from staged_ad.primitives.exponential import log, power
-from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, plus, select, sub, typeof
+from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, plus, select, sub, typeof, zeros
 from staged_ad.primitives.special import digamma, special
 from staged_ad.primitives.trigonometric import cos, sin
 from staged_ad.tracing.libraries import scipy_special
@@ -26,13 +28,18 @@ def _slope_of_rgamma(x: Any, y: Any) -> Any:
     return select(lt(x, 0.5), reflected, neg(mul(y, digamma(x))))
 
 
+def _slope_of_beta(y: Any, a: Any, b: Any) -> Any:
+    """In `a`; at infinite b it is 0 for all of them."""
+    return select(eq(b, np.inf), zeros(typeof(y).strong()), mul(y, _excess(a, b)))
+
+
 gamma: Operation = special("gamma", lambda y, x: mul(y, digamma(x)))
 rgamma: Operation = special("rgamma", lambda y, x: _slope_of_rgamma(x, y))
 gammasgn: Operation = special("gammasgn", None, cost=20)
 beta: Operation = special(
     "beta",
-    lambda y, a, b: mul(y, _excess(a, b)),
-    lambda y, a, b: mul(y, _excess(b, a)),
+    lambda y, a, b: _slope_of_beta(y, a, b),
+    lambda y, a, b: _slope_of_beta(y, b, a),
     cost=300,
 )
 betaln: Operation = special(

@@ -6,6 +6,7 @@ quadrature.py. Start at ``gammainc``.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from staged_ad.primitives.arithmetic import div, eq, floor, or_, sign
 from staged_ad.primitives.exponential import exp, log1p, sqrt
 from staged_ad.primitives.gammas import betaln
 from staged_ad.primitives.information import xlog1py, xlogy
-from staged_ad.primitives.makers import Operation, add, mul, neg, select, sub, typeof, zeros
+from staged_ad.primitives.makers import Operation, add, mul, neg, scale, select, sub, typeof, zeros
 from staged_ad.primitives.quadrature import slope_of_gammainc, slopes_of_betainc
 from staged_ad.primitives.special import lgamma, special
 
@@ -26,7 +27,7 @@ def _flat(where: Any, slope: Any) -> Any:
 
 def gamma_density(a: Any, x: Any) -> Any:
     """x^(a - 1) exp(-x) / gamma(a)."""
-    return _flat(eq(x, np.inf), exp(sub(sub(xlogy(sub(a, 1.0), x), x), lgamma(a))))
+    return _flat(or_(eq(x, np.inf), eq(a, np.inf)), exp(sub(sub(xlogy(sub(a, 1.0), x), x), lgamma(a))))
 
 
 def _quantile_of_gamma(a: Any, x: Any) -> Any:
@@ -57,7 +58,8 @@ gammainccinv: Operation = special(
 def beta_density(a: Any, b: Any, x: Any) -> Any:
     """x^(a - 1) (1 - x)^(b - 1) / B(a, b)."""
     formula = exp(sub(add(xlogy(sub(a, 1.0), x), xlog1py(sub(b, 1.0), neg(x))), betaln(a, b)))
-    return _flat(or_(eq(a, 0.0), eq(b, 0.0)), formula)  # all is at 0 or at 1 there
+    ends = [eq(parameter, end) for parameter in (a, b) for end in (0.0, np.inf)]  # all is at 0 or at 1 there
+    return _flat(reduce(or_, ends), formula)
 
 
 def _in_a(a: Any, b: Any, x: Any) -> Any:
@@ -128,16 +130,16 @@ chdtri: Operation = special(
 )
 gdtr: Operation = special(
     "gdtr",
-    lambda y, a, b, x: mul(x, gamma_density(b, mul(a, x))),
+    lambda y, a, b, x: scale(x, gamma_density(b, mul(a, x))),
     lambda y, a, b, x: slope_of_gammainc(b, mul(a, x)),
-    lambda y, a, b, x: mul(a, gamma_density(b, mul(a, x))),
+    lambda y, a, b, x: scale(a, gamma_density(b, mul(a, x))),
     cost=300,
 )
 gdtrc: Operation = special(
     "gdtrc",
-    lambda y, a, b, x: neg(mul(x, gamma_density(b, mul(a, x)))),
+    lambda y, a, b, x: neg(scale(x, gamma_density(b, mul(a, x)))),
     lambda y, a, b, x: neg(slope_of_gammainc(b, mul(a, x))),
-    lambda y, a, b, x: neg(mul(a, gamma_density(b, mul(a, x)))),
+    lambda y, a, b, x: neg(scale(a, gamma_density(b, mul(a, x)))),
     cost=300,
 )
 pdtr: Operation = special("pdtr", None, lambda y, k, m: neg(gamma_density(add(floor(k), 1.0), m)), cost=300)
@@ -175,7 +177,7 @@ def _f_density(m: Any, n: Any, x: Any) -> Any:
     """Of the F distribution with m and n degrees of freedom."""
     ratio = div(mul(m, x), n)
     power = sub(xlogy(sub(_half(m), 1.0), ratio), mul(_half(add(m, n)), log1p(ratio)))
-    return mul(div(m, n), exp(sub(power, betaln(_half(m), _half(n)))))
+    return _flat(eq(x, np.inf), mul(div(m, n), exp(sub(power, betaln(_half(m), _half(n))))))
 
 
 def _f_slopes(m: Any, n: Any, x: Any) -> tuple[Any, Any]:
@@ -183,7 +185,8 @@ def _f_slopes(m: Any, n: Any, x: Any) -> tuple[Any, Any]:
     total = add(n, mul(m, x))
     in_a, in_b = slopes_of_betainc(_half(m), _half(n), div(mul(m, x), total), div(n, total))
     moved = mul(x, _f_density(m, n, x))
-    return add(_half(in_a), div(moved, m)), sub(_half(in_b), div(moved, n))
+    ends = or_(eq(x, 0.0), eq(x, np.inf))
+    return _flat(ends, add(_half(in_a), div(moved, m))), _flat(ends, sub(_half(in_b), div(moved, n)))
 
 
 fdtr: Operation = special(
@@ -202,8 +205,8 @@ fdtrc: Operation = special(
 )
 fdtri: Operation = special(
     "fdtri",
-    lambda x, m, n, p: neg(div(_f_slopes(m, n, x)[0], _f_density(m, n, x))),
-    lambda x, m, n, p: neg(div(_f_slopes(m, n, x)[1], _f_density(m, n, x))),
+    lambda x, m, n, p: _flat(eq(x, 0.0), neg(div(_f_slopes(m, n, x)[0], _f_density(m, n, x)))),
+    lambda x, m, n, p: _flat(eq(x, 0.0), neg(div(_f_slopes(m, n, x)[1], _f_density(m, n, x)))),
     lambda x, m, n, p: div(1.0, _f_density(m, n, x)),
     cost=1000,
 )

@@ -102,7 +102,7 @@ hyp1f1: Operation = special(
     "hyp1f1",
     refused("hyp1f1", "the parameter a"),
     refused("hyp1f1", "the parameter b"),
-    lambda y, a, b, x: scale(div(a, b), hyp1f1(add(a, 1.0), add(b, 1.0), x)),  # constant where a is 0
+    lambda y, a, b, x: scale(a, div(hyp1f1(add(a, 1.0), add(b, 1.0), x), b)),  # constant where a is 0
     cost=300,
 )
 hyp2f1: Operation = special(
@@ -110,7 +110,7 @@ hyp2f1: Operation = special(
     refused("hyp2f1", "the parameter a"),
     refused("hyp2f1", "the parameter b"),
     refused("hyp2f1", "the parameter c"),
-    lambda y, a, b, c, z: scale(div(mul(a, b), c), hyp2f1(add(a, 1.0), add(b, 1.0), add(c, 1.0), z)),
+    lambda y, a, b, c, z: scale(mul(a, b), div(hyp2f1(add(a, 1.0), add(b, 1.0), add(c, 1.0), z), c)),
     cost=300,
 )
 hyperu: Operation = special(

@@ -133,7 +133,8 @@ def slopes_of_betainc(a: Any, b: Any, x: Any, y: Any) -> tuple[Any, Any]:
         (a, b, select(lower, in_p, neg(in_q))),
         (b, a, select(lower, in_q, neg(in_p))),
     ):
-        inner = select(and_(valid, gt(other, 0.0)), slope, zero)  # constant where the other parameter is 0
+        varies = and_(gt(other, 0.0), lt(other, np.inf))  # it is 0 or 1 at the ends of the other parameter
+        inner = select(and_(valid, varies), slope, zero)
         slopes.append(_narrow(_inside(inner, and_(gt(own, 0.0), ge(other, 0.0)), np.nan), like))
     return slopes[0], slopes[1]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -226,6 +227,11 @@ class ArrayProtocol(NumberProtocol):
                 f"np.{ufunc.__name__}(..., where=...) without out= leaves elements that nobody has set (at "
                 f"{location(user_source())}); write np.where for a mask"
             )
+        if other := [option for option in ("order", "subok", "signature") if option in kwargs]:
+            raise UnsupportedError(
+                f"np.{ufunc.__name__}(..., {other[0]}=...) is not supported on traced values (at "
+                f"{location(user_source())}); write dtype= to compute in a dtype, np.asfortranarray for an order"
+            )
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
             inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
@@ -252,12 +258,14 @@ class ArrayProtocol(NumberProtocol):
         name = f"{function.__module__}.{function.__name__}"
         if function in OPERATIONS.changes:
             return _change(OPERATIONS.changes[function], name, args, kwargs)
+        operation = _lookup(function, name)
+        args, kwargs = _naming_out(operation, args, kwargs)
         out = kwargs.get("out")
         if out is not None:
             kwargs = {key: value for key, value in kwargs.items() if key != "out"}
             if function in (np.sum, np.prod, np.cumsum, np.cumprod, np.round, np.around):
                 kwargs = _computed_in(out, kwargs, args[0] if args else kwargs["a"])
-        results = _lookup(function, name)(*args, **kwargs)
+        results = operation(*args, **kwargs)
         if function not in OF_PYTHON:
             results = OPERATIONS.operators["strong"](results)
         if function in OPERATIONS.views and out is None:
@@ -290,7 +298,8 @@ class ArrayProtocol(NumberProtocol):
 
     def _method(self, name: str, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._called_as(name, method, *args, **kwargs)
+            (_, *given), kwargs = _naming_out(method, (self, *args), kwargs)
+            return self._called_as(name, method, *given, **kwargs)
         except PLAIN as error:
             raise_located(error, f"x.{name}")
             raise
@@ -327,6 +336,22 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             )
         raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
     return found
+
+
+@cache
+def _positional(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the parameters that may be given by their places."""
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(name for name, parameter in signature(function).parameters.items() if parameter.kind in kinds)
+
+
+def _naming_out(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> tuple[Sequence[Any], Any]:
+    """The arguments, `dtype`, `out` and those after them by their names."""
+    names = _positional(function)
+    k = min((names.index(name) for name in ("dtype", "out") if name in names), default=len(names))
+    if "out" not in names or not k < len(args) <= len(names):
+        return args, kwargs
+    return args[:k], {**dict(zip(names[k:], args[k:], strict=False)), **kwargs}
 
 
 def _change(method: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Any) -> None:

@@ -37,6 +37,7 @@ LARGEST = 400
 """How many elements a value may have."""
 MEMORY = r"(?<=order=)'[AK]'|(?<=ravel\()'[AK]'"
 CONSTANT = r"np\.array\(\[[^\[\]]*\], '(float|complex)\d+'\)"
+INTEGRAL = r"np\.array\(\[[^\[\]]*\], 'u?int\d+'\)"
 ROUNDING = r"(linalg\.|np\.fft\.|np\.(gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\()"
 POWERS = r"\*\*|\bpow(er)?\("
 EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}(\.0)?\b"
@@ -120,7 +121,10 @@ class Case:
         for line in self.lines:
             made = re.match(rf"(v\d+) = .*{ROUNDING}", line)
             if made:
-                lines += [re.sub(CONSTANT, r"nudged(\g<0>)", line), f"{made[1]} = nudged({made[1]})"]
+                line = re.sub(CONSTANT, r"nudged(\g<0>)", line)
+                if "det(" in line:
+                    line = re.sub(INTEGRAL, r"nudged(\g<0> * 1.0)", line)
+                lines += [line, f"{made[1]} = nudged({made[1]})"]
             else:
                 lines.append(line)
         return replace(self, lines=tuple(lines))

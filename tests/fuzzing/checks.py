@@ -17,6 +17,7 @@ from numpy.linalg import _linalg
 
 import staged_ad as sad
 from tests.backends import through_program as through_program
+from tests.fuzzing.infinite import is_inherent
 
 
 class Mismatch(Exception):  # noqa: N818  # what a check says, no error of the program
@@ -47,6 +48,22 @@ def without_numbers(place: int) -> Iterator[None]:
         return places + place * nothing.reshape(np.shape(places))
 
     vars(np).update({name: partial(found, name) for name in names})
+    try:
+        yield
+    finally:
+        vars(np).update(kept)
+
+
+@contextmanager
+def first_of_zeros() -> Iterator[None]:
+    """NumPy with the first one as the larger and the smaller one of equal numbers: 0.0 and -0.0 are equal."""
+    kept = {name: getattr(np, name) for name in ("maximum", "minimum")}
+
+    def first(name: str, a: Any, b: Any, **options: Any) -> Any:
+        found = kept[name](a, b, **options)
+        return np.where(np.equal(a, b), a, found).astype(found.dtype)[()]
+
+    vars(np).update({name: partial(first, name) for name in kept})
     try:
         yield
     finally:
@@ -247,8 +264,10 @@ def slope(g: Callable[..., Any], args: Sequence[Any], v: Sequence[Any]) -> Any:
             return np.asarray(g(*(np.asarray(x + t * d) for x, d in zip(args, v, strict=True))))
 
     h = 1e-5
-    y, up, down, up2, down2 = at(0.0), at(h), at(-h), at(2 * h), at(-2 * h)
-    if any(z.shape != y.shape for z in (up, down, up2, down2)):
+    odd = np.sqrt(3) * h  # of no simple ratio: what turns, as in np.unwrap, may turn twice as often within two steps
+    y, *others = (at(t) for t in (0.0, h, -h, 2 * h, -2 * h, odd, -odd))
+    up, down, up2, down2, ahead, behind = others
+    if any(z.shape != y.shape for z in others):
         return np.full(y.shape, np.nan)
     with np.errstate(all="ignore"):
         central, wide = (up - down) / (2 * h), (up2 - down2) / (4 * h)
@@ -256,6 +275,7 @@ def slope(g: Callable[..., Any], args: Sequence[Any], v: Sequence[Any]) -> Any:
         noise = 1e-14 * np.abs(y) / h
         good = np.abs(central - wide) <= 1e-5 * scale
         good &= np.abs((up - y) / h - central) <= 1e-4 * scale  # else a kink
+        good &= np.abs((ahead - behind) / (2 * odd) - central) <= 1e-5 * scale
         return np.where(good & (noise < 1e-5 * scale), central, np.nan)
 
 
@@ -289,7 +309,7 @@ def check_derivatives(f: Callable[..., Any], args: Sequence[Any]) -> None:
     gradient = sad.grad(total, argnums=every)
     parts = gradient(*args)
     pairs = sum(np.sum(p * d) for p, d in zip(parts, v, strict=True))
-    if np.all(np.isfinite(expected)):
+    if np.all(np.isfinite(expected)) and not (np.isnan(pairs) and is_inherent(g, args, w)):
         compare("vjp", pairs, np.sum(y_dot * w), rounding)
     compiled = sad.jit(lambda *xs: (gradient(*xs), sad.jvp(g, xs, v)[1]))(*args)
     for k, (one, two) in enumerate(zip(compiled[0], parts, strict=True)):

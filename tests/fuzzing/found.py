@@ -18,6 +18,7 @@ Z = np.array([1 + 2j, complex(np.nan, 1), 3 - 1j])
 K = np.array([3, -2, 7], "int8")
 W = np.array([1 - 0.04j, -2.26 + 0.2j, complex(-2, -0.0), complex(np.nan, -0.0)])
 K64 = np.array([3, 2**64 - 2, 6], "uint64")
+M = np.array([[1.5, 2.5], [-3.0, 4.0]])
 MASK = np.array([True, False, True])
 
 
@@ -45,6 +46,12 @@ def _masked_by(x: Any, value: Any) -> Any:
 def _without_nan(x: Any) -> Any:
     y = x.copy()
     np.nan_to_num(y, copy=False, nan=7.0)
+    return y
+
+
+def _given(write: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
+    """An array that is given as `out`, by its place."""
+    write(x, y)
     return y
 
 
@@ -192,10 +199,24 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.nan_to_num(N[None], nan=x[None, :1]), V),
     (lambda x: 1 / np.modf(x)[0], np.array([-2.0, -0.0, 0.0, -np.inf, 3.0, -1.5])),
     (lambda x: 1 / np.sign(x), np.array([-0.0, 0.0, -3.0])),
+    *[(lambda x: np.spacing(x), np.array([-0.0, 0.0, -3.0], t)) for t in ("float64", "float32")],
     (lambda x: 1 / special.round(np.append(x / 9, [0.0, -0.0])), V),
     *[(lambda x, f=f: (f(x) + f(x)) * f(x).real, 1.5) for f in (np.isnan, np.isinf, np.isfinite)],
     *[
         (lambda x, t=t: np.average(x, weights=K[::2].astype(t), returned=True)[0], V[:2].astype("f4"))
         for t in ("i1", "i8")
     ],
+    *[(lambda x, f=f: f(x.astype("f2"), None, "f4"), V) for f in (np.mean, np.var, np.std, np.nanvar, np.nanstd)],
+    *[(lambda x, f=f: f(x.astype("f2"), axis=0, dtype="f4"), V) for f in (np.var, np.std, np.nanstd)],
+    (lambda x: (round(np.median(x[:0]), 1), round(np.average(x, returned=True)[1], 1)), V),
+    *[(lambda k, t=t: np.bitwise_and.reduce(k[:0].astype(t)), K) for t in ("uint8", "int16", "bool")],
+    (lambda k: round(np.bitwise_and.reduce(k[:0].astype("uint8"))), K),
+    *[(lambda x, f=f: _given(f, x, x * 1), V * 1.26) for f in (lambda x, y: np.round(x, 1, y), np.fix)],
+    *[(lambda x, f=f: _given(f, x, x < 9), V * np.inf) for f in (np.isposinf, np.isneginf)],
+    *[
+        (lambda x, f=f, n=n: _given(lambda x, y: getattr(x, f)(*n, y), x, x * 1), V * 1.26)
+        for f, n in [("round", (1,)), ("cumsum", (0, None)), ("clip", (0, 1))]
+    ],
+    *[(lambda x, f=f: _given(lambda x, y: f(x, 0, None, y), x, x[0] * 1), M) for f in (np.sum, np.mean, np.std)],
+    *[(lambda x, f=f: f([x, K], dtype="int16", casting="unsafe"), V) for f in (np.concatenate, np.stack, np.hstack)],
 ]

@@ -183,7 +183,7 @@ def test_unwrap_at_half_a_period_is_numpys(mode: str, p: Any, period: Any):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: np.cumsum(x, 0, None, np.zeros(4)), TypeError, "out="),
+        (lambda x: np.cumsum(x, 0, None, np.zeros(3)), ValueError, "cannot be broadcast"),
         (lambda x: np.cumsum(x, axis=1), ValueError, "axis 1"),
         (lambda x: np.cumulative_sum(x[None]), ValueError, "axis is required"),
         (lambda x: np.diff(x, n=-1), ValueError, "non-negative"),
