@@ -46,6 +46,9 @@ ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinA
 
 PRODUCTS = re.compile(r"prod\(|einsum\(|multiply\.(reduce|accumulate)")
 
+POWERS = re.compile(r"\*\*|\bpow\(")
+"""Negative numbers of Python have complex powers, those of NumPy none."""
+
 SIGNS = re.compile("signbit|copysign")
 """They may ask for the sign of NaN, which means nothing."""
 
@@ -141,7 +144,7 @@ def judge(case: Case, known: Callable[[], None] = lambda: None) -> tuple[str, st
         expected, wrong = _attempt(case.expected, numbers, list(map(checks.as_number, args)), [])
         if wrong is None and difference(found, expected, list, low, slack) is None:
             return "same", ""
-    if said is not None and "**" in case.source:  # negative numbers of Python have complex powers, those of NumPy none
+    if said is not None and POWERS.search(case.source):
         scalars = [np.asarray(x)[()] if isinstance(x, int | float) else x for x in args]
         again, wrong = _attempt(case.expected, space, scalars, [])
         if wrong is None and difference(found, again, list, low, slack) is None:
