@@ -70,6 +70,29 @@ def first_of_zeros() -> Iterator[None]:
         vars(np).update(kept)
 
 
+@contextmanager
+def sums_before_products() -> Iterator[None]:
+    """NumPy with sums over what one operand of np.einsum alone has before the products: docs/linalg.md."""
+    kept = np.einsum
+
+    def einsum(text: Any, *operands: Any, **options: Any) -> Any:
+        if not isinstance(text, str) or "->" not in text or "." in text:
+            return kept(text, *operands, **options)
+        left, result = text.split("->")
+        terms, summed = left.split(","), []
+        for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
+            needed = {*result, *"".join(terms[:k] + terms[k + 1 :])}
+            terms[k] = "".join(label for label in dict.fromkeys(term) if label in needed)
+            summed.append(kept(f"{term}->{terms[k]}", x))
+        return kept(f"{','.join(terms)}->{result}", *summed, **options)
+
+    vars(np)["einsum"] = einsum
+    try:
+        yield
+    finally:
+        vars(np)["einsum"] = kept
+
+
 def free_of_nan(y: Any) -> bool:
     """Whether all results are numbers of a kind that could be NaN, and none is."""
     return all(leaf.dtype.kind in "fc" and not np.any(np.isnan(leaf)) for leaf in leaves(y))
