@@ -193,6 +193,10 @@ def difference(
     if len(found) != len(expected):
         return f"{len(found)} results instead of {len(expected)}"
     others = None
+    if [y.shape for y in found] != [y.shape for y in expected]:  # a length may be a number rounded to an integer
+        others = perturbed()
+        shapes = [y.shape for y in found]
+        expected = next((o for o in map(leaves, others) if [y.shape for y in o] == shapes), expected)
     for k, (one, two) in enumerate(zip(found, expected, strict=True)):
         if one.dtype.newbyteorder("=") != two.dtype.newbyteorder("="):
             return f"dtype {one.dtype} instead of {two.dtype}"
