@@ -61,6 +61,13 @@ ORDERED = re.compile("quantile|percentile")
 ZEROS = re.compile(r"np\.(maximum|minimum)\(")
 """Which of 0.0 and -0.0 they give, NumPy leaves to the processor, and to the dtype."""
 
+OTHERWISE = (
+    (SIGNS, checks.other_signs_of_nan),
+    (ZEROS, checks.first_of_zeros),
+    (re.compile("einsum"), checks.sums_before_products),
+)
+"""What NumPy leaves open, and NumPy when it answers otherwise."""
+
 OF_NUMBERS = re.compile(
     "is not subscriptable|does not support item assignment|integer modulo by zero|define __round__|"
     "Cannot cast scalar.*'safe'|must be a numpy.ndarray, not|return arrays must be|"
@@ -134,7 +141,7 @@ def judge(case: Case, known: Callable[[], None] = lambda: None) -> tuple[str, st
         return judge(case.tamed())  # products overflow, and sums lose digits, as their operands are ordered
     if said is not None and case.finite() != case and (SIGNS.search(case.source) or FITTED.search(case.source)):
         return judge(case.finite())
-    for pattern, other in ((ZEROS, checks.first_of_zeros), (re.compile("einsum"), checks.sums_before_products)):
+    for pattern, other in OTHERWISE:
         if said is not None and pattern.search(case.source):
             with other():
                 again, wrong = _attempt(case.expected, space, args, [])

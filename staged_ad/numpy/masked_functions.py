@@ -130,6 +130,11 @@ def _of_one(function: Callable[..., Any], place: int = 0) -> Callable[..., Any]:
     return apply
 
 
+def _copy(a: Any, order: Any = None, subok: bool = False) -> Masked:
+    """The order in memory is nobody's business here."""
+    return a.of(a.values)
+
+
 def _method(name: str) -> Callable[..., Any]:
     """A method by element."""
     return lambda x, *args, **kwargs: x.of(getattr(x.values, name)(*map(x.beside, args), **kwargs))
@@ -150,13 +155,13 @@ FUNCTIONS: dict[str | Callable[..., Any], Callable[..., Any]] = {
     "clip": lambda x, *args, **kwargs: by_element(np.clip, x, *args, **kwargs),
     "round": _method("round"),
     "astype": lambda x, dtype, *args, **kwargs: x.of(x.values.astype(dtype)),
-    "copy": lambda x: x.of(x.values),
+    "copy": _copy,
     "real": lambda x: x.of(x.values.real),
     "imag": lambda x: x.of(x.values.imag),
     "T": _transpose,
     "transpose": lambda x, *axes: _transpose(x, axes or None),
     "dot": _matmul,
-    np.copy: lambda x: x.of(x.values),
+    np.copy: _copy,
     np.transpose: _transpose,
     np.count_nonzero: _count_nonzero,
     np.ptp: _ptp,

@@ -343,6 +343,10 @@ def products(d: Draw, s: Scope) -> list[str]:
         return binary(d, s)  # np.dot(0.0, [inf]) is 0 in some BLAS
     letters = [d.choice("ijkl") for k in range(nx)]
     second = [d.choice("ijkl") for k in range(ny)]
+    if not np.size(s[x]):  # along the diagonal of no element and one NumPy reads memory that is none
+        letters = list("ijklmn"[:nx])
+    if not np.size(s[y]):
+        second = list("ijklmn"[:ny])
     seen = sorted(set(letters + second))
     out = "->" + "".join(d.sample(seen, d.randint(0, len(seen)))) if d.chance(0.7) else ""
     return [

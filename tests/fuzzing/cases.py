@@ -81,6 +81,10 @@ DERIVATIVES = {
 }
 
 
+BY_MEMORY = r"reshape\(-1\)|ravel\(\)|^\w+\[.*%.*\] \S?="
+"""Views of memory in C order are copies of other memory, and of elements assigned to twice the last in memory stays."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One call.
@@ -166,7 +170,7 @@ class Case:
         lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
         lines = tuple(re.sub(r"^(v\d+) = ((np\.)?linalg\..*)", r"\1 = in_order(\2)", line) for line in lines)
         args = self.args
-        if any("reshape(-1)" in line or "ravel()" in line for line in lines):  # views of memory in C order, else copies
+        if any(re.search(BY_MEMORY, line) for line in lines):
             args = tuple(
                 x if "np.array(" not in x or x.endswith("order='C')") else f"np.array({x}, order='C')" for x in args
             )

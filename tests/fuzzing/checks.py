@@ -6,6 +6,7 @@ Start at ``difference``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -76,13 +77,13 @@ def sums_before_products() -> Iterator[None]:
     kept = np.einsum
 
     def einsum(text: Any, *operands: Any, **options: Any) -> Any:
-        if not isinstance(text, str) or "->" not in text or "." in text:
+        if not isinstance(text, str) or "->" not in text:
             return kept(text, *operands, **options)
         left, result = text.split("->")
         terms, summed = left.split(","), []
         for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
-            needed = {*result, *"".join(terms[:k] + terms[k + 1 :])}
-            terms[k] = "".join(label for label in dict.fromkeys(term) if label in needed)
+            needed = {"...", *result, *"".join(terms[:k] + terms[k + 1 :])}
+            terms[k] = "".join(label for label in dict.fromkeys(re.findall(r"\.\.\.|\w", term)) if label in needed)
             summed.append(kept(f"{term}->{terms[k]}", x))
         return kept(f"{','.join(terms)}->{result}", *summed, **options)
 
@@ -91,6 +92,18 @@ def sums_before_products() -> Iterator[None]:
         yield
     finally:
         vars(np)["einsum"] = kept
+
+
+@contextmanager
+def other_signs_of_nan() -> Iterator[None]:
+    """NumPy with NaN of the other sign."""
+    signbit, copysign = np.signbit, np.copysign
+    vars(np)["signbit"] = lambda x, **options: signbit(x, **options) ^ np.isnan(x)
+    vars(np)["copysign"] = lambda a, b, **options: copysign(a, np.where(np.isnan(b), -b, b)[()], **options)
+    try:
+        yield
+    finally:
+        vars(np).update(signbit=signbit, copysign=copysign)
 
 
 def free_of_nan(y: Any) -> bool:

@@ -50,7 +50,7 @@ def change_the_selection(x: Any, y: Any) -> Any:
 
 def selections_are_copies(x: Any, y: Any) -> Any:
     mask, x = y > 0, x.copy()
-    chosen = x[mask]
+    chosen = np.copy(x[mask].copy("C"))
     mask[0] = False
     x[mask] = 1
     return x + np.sum(chosen)
