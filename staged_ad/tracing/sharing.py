@@ -38,7 +38,7 @@ def view_of(found: Any, base: Any, look: Callable[..., Any], put: Callable[..., 
     """`found`, computed by ``look(base)``, as a view of `base`; NumPy's numbers are copied."""
     if not isinstance(found, NumberProtocol):
         return found
-    if is_number(base):
+    if is_number(base) and put is not None:
         return apart(found, (base,))
     shown: Any = found
     tracer = shown.handle()

@@ -38,7 +38,7 @@ LARGEST = 400
 MEMORY = r"(?<=order=)'[AK]'|(?<=ravel\()'[AK]'"
 CONSTANT = r"np\.array\(\[[^\[\]]*\], '(float|complex)\d+'\)"
 INTEGRAL = r"np\.array\(\[[^\[\]]*\], 'u?int\d+'\)"
-ROUNDING = r"(linalg\.|np\.fft\.|np\.(gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\()"
+ROUNDING = r"(linalg\.|np\.fft\.|np\.(cbrt|gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\()"
 POWERS = r"\*\*|\bpow(er)?\("
 EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}(\.0)?\b"
 
@@ -80,6 +80,9 @@ DERIVATIVES = {
     **{f"check_hessians(f, args, {way!r})": 1 for way in WAYS},
 }
 
+
+INDEXED = r"^(v\w+) = (\w+\[.*np\.array\(.*\])$"
+"""Arrays indexed by arrays, which NumPy lays out as the index: docs/arrays.md."""
 
 BY_MEMORY = r"reshape\(-1\)|ravel\(\)|^\w+\[.*%.*\] \S?="
 """Views of memory in C order are copies of other memory, and of elements assigned to twice the last in memory stays."""
@@ -169,6 +172,7 @@ class Case:
         """The same without what depends on how arguments and factors lie in memory: traced ones are in C order."""
         lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
         lines = tuple(re.sub(r"^(v\d+) = ((np\.)?linalg\..*)", r"\1 = in_order(\2)", line) for line in lines)
+        lines = tuple(re.sub(INDEXED, r"\1 = in_order(\2)", line) for line in lines)
         args = self.args
         if any(re.search(BY_MEMORY, line) for line in lines):
             args = tuple(
