@@ -24,6 +24,7 @@ from staged_ad.ir import Literal
 from staged_ad.ir.types import COMPLEX128, FLOAT64
 from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.promotion import as_value, to_dtype
+from staged_ad.numpy.python_integers import of_unsigned
 from staged_ad.numpy.shaping import array
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer, traced_constant
@@ -38,6 +39,8 @@ def as_number(x: Any) -> Any:
     """A value as a number of Python."""
     value = as_value(x)
     dtype = _WEAK[typeof(value).dtype.kind]
+    if typeof(value).dtype == np.uint64 and isinstance(value, Tracer):
+        return of_unsigned(value)
     return _traced(value if dtype is None else to_dtype(value, dtype, weak=True))
 
 

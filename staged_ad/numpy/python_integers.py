@@ -53,6 +53,12 @@ def checked(ufunc: np.ufunc, function: Callable[..., Any]) -> Callable[..., Any]
     return apply
 
 
+def of_unsigned(x: Any) -> Any:
+    """An unsigned integer as one of Python, which raises where int64 does not hold it."""
+    number = cast(x, dtype=INT64, weak=True)
+    return require(number, lt(np.int64(-1), number), error="overflow")
+
+
 def _are_python_integers(xs: Sequence[Any]) -> bool:
     """Whether the operands are Python integers, and one of them is traced."""
     return any(isinstance(x, Tracer) for x in xs) and all(

@@ -38,7 +38,10 @@ LARGEST = 400
 MEMORY = r"(?<=order=)'[AK]'|(?<=ravel\()'[AK]'"
 CONSTANT = r"np\.array\(\[[^\[\]]*\], '(float|complex)\d+'\)"
 INTEGRAL = r"np\.array\(\[[^\[\]]*\], 'u?int\d+'\)"
-ROUNDING = r"(linalg\.|np\.fft\.|np\.(cbrt|gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\()"
+ROUNDING = (
+    r"(linalg\.|np\.fft\.|complex\(.*\*\* |"
+    r"np\.(cbrt|(nan)?quantile|(nan)?percentile|gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\()"
+)
 POWERS = r"\*\*|\bpow(er)?\("
 EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}(\.0)?\b"
 
@@ -120,6 +123,12 @@ class Case:
                 kept.append(line)
                 needed += line
         return replace(self, lines=tuple(reversed(kept)))
+
+    def without_empty_lines(self) -> Case:
+        """The case less the assignments by arrays of positions, where arguments have no elements."""
+        if not any("array([]," in text for text in self.args):
+            return self
+        return replace(self, lines=tuple(line for line in self.lines if not re.match(r"\w+\[.*\] \S?=", line)))
 
     def nudged(self) -> Case:
         """The same with other rounding in factorizations and differences, and in the matrices that are factored: a

@@ -106,6 +106,13 @@ def other_signs_of_nan() -> Iterator[None]:
         vars(np).update(signbit=signbit, copysign=copysign)
 
 
+def hold_nothing_finite(y: Any, z: Any) -> bool:
+    """Whether no element of either result is a finite number, of as many and the same shapes."""
+    parts, others = leaves(y), leaves(z)
+    alike = [x.shape for x in parts] == [x.shape for x in others]
+    return alike and not any(np.any(np.isfinite(x)) for x in (*parts, *others))
+
+
 def free_of_nan(y: Any) -> bool:
     """Whether all results are numbers of a kind that could be NaN, and none is."""
     return all(leaf.dtype.kind in "fc" and not np.any(np.isnan(leaf)) for leaf in leaves(y))

@@ -107,3 +107,17 @@ def test_division_by_the_integer_zero_raises() -> None:
 def test_bodies_of_loops_compute_in_int64() -> None:
     f = lambda n: sad.fori_loop(0, 3, lambda k, product: product * n, 1)
     assert sad.jit(f)(2**30) == f(2**30) == 0
+
+
+@pytest.mark.parametrize("number", [0, 7, LARGEST, LARGEST + 1, 2**64 - 1])
+def test_unsigned_integers_become_pythons_where_int64_holds_them(number: int) -> None:
+    halves = sad.jit(lambda x: x.item() + 0.5)
+    elements = sad.jit(lambda x: np.vectorize(lambda t: t + 0.5)(x))
+    x = np.array(number, np.uint64)
+    if number > LARGEST:
+        for compiled, given in ((halves, x), (elements, np.array([3, number], np.uint64))):
+            with pytest.raises(OutOfRangeError, match="does not fit into int64"):
+                compiled(given)
+        return
+    assert halves(x) == number + 0.5
+    assert elements(np.array([3, number], np.uint64)).tolist() == [3.5, number + 0.5]
