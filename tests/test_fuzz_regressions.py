@@ -18,6 +18,7 @@ import staged_ad as sad
 from staged_ad.errors import InvalidValueError, ShapeError, ZeroWeightsError
 from staged_ad.scipy.linalg import BATCHED
 from tests.backends import through_program
+from tests.fuzzing.checks import check_derivatives
 from tests.fuzzing.found import CALLS, MASK, K, N, V, Z
 from tests.fuzzing.infinite import is_inherent
 from tests.numerics import assert_same
@@ -338,3 +339,15 @@ def _of_no_slope_jvp(primals: Any, tangents: Any) -> Any:
 )
 def test_only_what_infinity_makes_of_a_gradient_is_excused(f: Callable[[Any], Any], excused: bool):
     assert is_inherent(f, (V[::2],), np.ones(np.shape(f(V[::2])))) is excused
+
+
+def test_sums_of_one_term_stand_beside_strong_products():
+    """Nothing is a loop there; the sums are the least and the greatest index, which are checked."""
+
+    def spread(x: Any) -> Any:
+        ordered = np.take_along_axis(x, np.argsort(x, axis=-1), axis=-1)
+        return np.nanstd(np.nanmean(ordered, axis=-1), axis=None, ddof=0.5, dtype="float64", where=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_derivatives(spread, (V[:1],))

@@ -55,8 +55,8 @@ def pays(nest: Nest, repeated: bool) -> bool:
     if not strong or not available():
         return False
     many = strong * SHARE > sum(cost for cost, _ in costs)
-    if not nest.domain:
-        return (repeated or many) and len(nest.nodes) <= LONGEST_SCALAR
+    if not nest.domain:  # sums of one term are stored where one of the two bodies stands
+        return not nest.reduces and (repeated or many) and len(nest.nodes) <= LONGEST_SCALAR
     return many and len(nest.nodes) <= LONGEST
 
 
