@@ -50,6 +50,7 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
         r"multiply .*: a \* \(S @ x\)",
     ),
     (lambda x: LU.solve(x), X, UnsupportedError, "takes NumPy arrays alone.*staged_ad.pure_callback"),
+    (lambda x: np.sum(x[:1], where=X > 1), X, ShapeError, r"where= has shape \(3,\), the array \(1,\)"),
     (lambda x: x.sum(axis=1), X, ShapeError, "axis 1 is out of bounds for an array with 1 dim"),
     (lambda x: np.cumsum(x, axis=2), X, ShapeError, "axis 2 is out of bounds"),
     (lambda x: np.concatenate([x, x], axis=1), X, ShapeError, "axis 1 is out of bounds"),

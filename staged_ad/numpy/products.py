@@ -43,9 +43,13 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     last = x[0] * y[1] - x[1] * y[0]
     if len(x) == len(y) == 2:
         return last
-    x, y = ([*v, 0] if len(v) == 2 else v for v in (x, y))
-    parts = np.broadcast_arrays(x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], last)
-    return np.stack(parts, axis=axisc)
+    if len(x) == 2:  # products with a third number that is not there are none, rather than 0 times infinity
+        first, second = x[1] * y[2], -(x[0] * y[2])
+    elif len(y) == 2:
+        first, second = -(x[2] * y[1]), x[2] * y[0]
+    else:
+        first, second = x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2]
+    return np.stack(np.broadcast_arrays(first, second, last), axis=axisc)
 
 
 def _along(x: Any, axis: int) -> Any:

@@ -84,10 +84,14 @@ def masked(value: Any, where: Any, identity: Any) -> Any:
             f"input operand has more dimensions than allowed by the axis remapping: where= has shape "
             f"{typeof(mask).shape}, the array {type.shape} (at {location(user_source())})"
         )
-    shape = common_shape([type, typeof(mask)])
+    if common_shape([type, typeof(mask)]) != type.shape:
+        raise ShapeError(
+            f"a reduction cannot repeat its array for a mask: where= has shape {typeof(mask).shape}, the array "
+            f"{type.shape} (at {location(user_source())}); write np.broadcast_to for the array"
+        )
     if isinstance(identity, int | float):
         identity = filled(identity, type)
-    return select(to_shape(mask, shape), to_shape(value, shape), to_shape(identity, shape))
+    return select(to_shape(mask, type.shape), value, to_shape(identity, type.shape))
 
 
 def _accumulating(name: str, operation: Operation, identity: int, combine: Operation) -> Callable[..., Any]:

@@ -218,5 +218,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
         for f, n in [("round", (1,)), ("cumsum", (0, None)), ("clip", (0, 1))]
     ],
     *[(lambda x, f=f: _given(lambda x, y: f(x, 0, None, y), x, x[0] * 1), M) for f in (np.sum, np.mean, np.std)],
+    (lambda x: np.cross(x * [1.0, np.inf, 1.0], x[:2]), V),
+    (lambda x: np.cross(x[:2] * np.inf, x * [1.0, 0.0, -1.0]), V),
     *[(lambda x, f=f: f([x, K], dtype="int16", casting="unsafe"), V) for f in (np.concatenate, np.stack, np.hstack)],
 ]
