@@ -59,8 +59,8 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     masked, index = _masked(x, index, value)
     if masked is not None:
         return _with_candidates(x, masked, index.assigned(value))
-    if isinstance(value, np.floating | np.integer) and (type.dtype.kind == "i" or not abs(value) < 2**63):
-        value = value.item()  # for which it is an error not to fit; only unsigned integers wrap around
+    if isinstance(value, np.floating | np.integer) and _must_fit(value, type.dtype):
+        value = value.item()  # as of Python's numbers
     new = to_dtype(as_value(value, "the value"), type.dtype)
     chosen = selection(index, type.shape)
     if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):
@@ -69,6 +69,12 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
             f"{typeof(new).shape} {where_here()}; write x[index] = value[0], or x[index] = np.sum(value)"
         )
     return plain(_written(x, chosen, fitted(new, chosen.result), "set"))
+
+
+def _must_fit(value: np.floating[Any] | np.integer[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy refuses a number of its own that is none of a dtype: unsigned integers wrap around."""
+    endless = isinstance(value, np.floating) and not abs(value) < 2**63
+    return dtype.kind == "i" or (dtype.kind == "u" and endless)
 
 
 def _is_element(index: Any, ndim: int) -> bool:

@@ -7,11 +7,12 @@ Start at ``difference``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial, reduce
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.linalg import _linalg
@@ -25,20 +26,13 @@ class Mismatch(Exception):  # noqa: N818  # what a check says, no error of the p
     """Two values differ."""
 
 
-@contextmanager
-def unfailing() -> Iterator[None]:
+def unfailing() -> AbstractContextManager[Any]:
     """NumPy with NaN for what it cannot factor or solve, in place of an error."""
     names = [name for name in vars(_linalg) if name.startswith("_raise_linalgerror_")]
-    kept = {name: getattr(_linalg, name) for name in names}
-    vars(_linalg).update(dict.fromkeys(names, lambda *args: None))
-    try:
-        yield
-    finally:
-        vars(_linalg).update(kept)
+    return patch.multiple(_linalg, **dict.fromkeys(names, lambda *args: None))
 
 
-@contextmanager
-def without_numbers(place: int) -> Iterator[None]:
+def without_numbers(place: int) -> AbstractContextManager[Any]:
     """NumPy with `place` for where the largest number is among NaN alone, in place of an error."""
     names = ("nanargmax", "nanargmin")
     kept = {name: getattr(np, name) for name in names}
@@ -48,15 +42,10 @@ def without_numbers(place: int) -> Iterator[None]:
         places = kept[name](np.where(nothing, 0.0, a), axis, **options)
         return places + place * nothing.reshape(np.shape(places))
 
-    vars(np).update({name: partial(found, name) for name in names})
-    try:
-        yield
-    finally:
-        vars(np).update(kept)
+    return patch.multiple(np, **{name: partial(found, name) for name in names})
 
 
-@contextmanager
-def first_of_zeros() -> Iterator[None]:
+def first_of_zeros() -> AbstractContextManager[Any]:
     """NumPy with the first one as the larger and the smaller one of equal numbers: 0.0 and -0.0 are equal."""
     kept = {name: getattr(np, name) for name in ("maximum", "minimum")}
 
@@ -64,15 +53,10 @@ def first_of_zeros() -> Iterator[None]:
         found = kept[name](a, b, **options)
         return np.where(np.equal(a, b), a, found).astype(found.dtype)[()]
 
-    vars(np).update({name: partial(first, name) for name in kept})
-    try:
-        yield
-    finally:
-        vars(np).update(kept)
+    return patch.multiple(np, **{name: partial(first, name) for name in kept})
 
 
-@contextmanager
-def sums_before_products() -> Iterator[None]:
+def sums_before_products() -> AbstractContextManager[Any]:
     """NumPy with sums over what one operand of np.einsum alone has before the products: docs/linalg.md."""
     kept = np.einsum
 
@@ -87,23 +71,17 @@ def sums_before_products() -> Iterator[None]:
             summed.append(kept(f"{term}->{terms[k]}", x))
         return kept(f"{','.join(terms)}->{result}", *summed, **options)
 
-    vars(np)["einsum"] = einsum
-    try:
-        yield
-    finally:
-        vars(np)["einsum"] = kept
+    return patch.multiple(np, einsum=einsum)
 
 
-@contextmanager
-def other_signs_of_nan() -> Iterator[None]:
+def other_signs_of_nan() -> AbstractContextManager[Any]:
     """NumPy with NaN of the other sign."""
     signbit, copysign = np.signbit, np.copysign
-    vars(np)["signbit"] = lambda x, **options: signbit(x, **options) ^ np.isnan(x)
-    vars(np)["copysign"] = lambda a, b, **options: copysign(a, np.where(np.isnan(b), -b, b)[()], **options)
-    try:
-        yield
-    finally:
-        vars(np).update(signbit=signbit, copysign=copysign)
+    return patch.multiple(
+        np,
+        signbit=lambda x, **options: signbit(x, **options) ^ np.isnan(x),
+        copysign=lambda a, b, **options: copysign(a, np.where(np.isnan(b), -b, b)[()], **options),
+    )
 
 
 def hold_nothing_finite(y: Any, z: Any) -> bool:

@@ -55,6 +55,11 @@ def _given(write: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
     return y
 
 
+def _filled(y: Any, value: Any) -> Any:
+    y.fill(value)
+    return y
+
+
 def _put_along(y: Any, places: Any, axis: int) -> Any:
     np.put_along_axis(y, places, 0.5, axis)
     return y
@@ -218,6 +223,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
         for f, n in [("round", (1,)), ("cumsum", (0, None)), ("clip", (0, 1))]
     ],
     *[(lambda x, f=f: _given(lambda x, y: f(x, 0, None, y), x, x[0] * 1), M) for f in (np.sum, np.mean, np.std)],
+    *[(lambda x, t=t: _filled(x.astype(t), np.uint64(2**64 - 1)), V) for t in ("uint64", "uint8", "float32")],
     (lambda x: np.cross(x * [1.0, np.inf, 1.0], x[:2]), V),
     (lambda x: np.cross(x[:2] * np.inf, x * [1.0, 0.0, -1.0]), V),
     *[(lambda x, f=f: f([x, K], dtype="int16", casting="unsafe"), V) for f in (np.concatenate, np.stack, np.hstack)],
