@@ -16,7 +16,7 @@ from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import INT64, Shape
 from staged_ad.numpy.indexing import Selection, read, read_mask, selection, where_here
 from staged_ad.numpy.masked import Masked, MaskedIndex, getitem, masked_index, refusal
-from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
+from staged_ad.numpy.promotion import as_value, to_dtype, to_elements, to_shape
 from staged_ad.numpy.ufuncs import UFUNCS
 from staged_ad.primitives.indexing import scatter, update
 from staged_ad.primitives.makers import typeof
@@ -59,22 +59,19 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     masked, index = _masked(x, index, value)
     if masked is not None:
         return _with_candidates(x, masked, index.assigned(value))
-    if isinstance(value, np.floating | np.integer) and _must_fit(value, type.dtype):
-        value = value.item()  # as of Python's numbers
-    new = to_dtype(as_value(value, "the value"), type.dtype)
+    new = to_elements(value, type.dtype)
     chosen = selection(index, type.shape)
     if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):
         raise ShapeError(
             f"setting an array element with a sequence: an element is one number, the value has shape "
             f"{typeof(new).shape} {where_here()}; write x[index] = value[0], or x[index] = np.sum(value)"
         )
+    if isinstance(value, list | tuple) and typeof(new).ndim > len(chosen.result) and not chosen.arrays:
+        raise ShapeError(
+            f"setting an array element with a sequence: the value is nested {typeof(new).ndim} deep, what it is "
+            f"assigned to has shape {chosen.result} {where_here()}; write np.array(value)"
+        )
     return plain(_written(x, chosen, fitted(new, chosen.result), "set"))
-
-
-def _must_fit(value: np.floating[Any] | np.integer[Any], dtype: np.dtype[Any]) -> bool:
-    """Whether NumPy refuses a number of its own that is none of a dtype: unsigned integers wrap around."""
-    endless = isinstance(value, np.floating) and not abs(value) < 2**63
-    return dtype.kind == "i" or (dtype.kind == "u" and endless)
 
 
 def _is_element(index: Any, ndim: int) -> bool:

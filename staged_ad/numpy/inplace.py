@@ -13,9 +13,9 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from staged_ad.ir.types import check_axis
-from staged_ad.numpy import assignment
+from staged_ad.numpy.assignment import setitem
 from staged_ad.numpy.attributes import parts
-from staged_ad.numpy.promotion import as_value, check_cast, to_dtype
+from staged_ad.numpy.promotion import as_value, check_cast, to_dtype, to_elements
 from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
 from staged_ad.numpy.windows import original as sliding_window_view
@@ -23,11 +23,6 @@ from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
-
-
-def setitem(x: Any, index: Any, value: Any) -> Any:
-    """The array that ``x[index] = value`` makes of x; lists may hold traced values."""
-    return assignment.setitem(x, index, array(value) if isinstance(value, list | tuple) else value)
 
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
@@ -52,16 +47,15 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
         raise IndexingError(f"np.put: cannot replace elements of an empty array (at {location(user_source())})")
     if mode != "raise" and size:
         positions = np.mod(positions, size) if mode == "wrap" else np.clip(positions, 0, size - 1)
-    v = array(v) if isinstance(v, list | tuple) else v
-    if not np.size(v):
+    given = to_elements(v, typeof(value).dtype)
+    if not typeof(given).size:
         return value
-    values = _repeated(v, positions.size)
-    return reshape(setitem(ravel(value), positions, values), typeof(value).shape)
+    return reshape(setitem(ravel(value), positions, _repeated(given, positions.size)), typeof(value).shape)
 
 
 def _repeated(values: Any, size: int) -> Any:
     """The elements of `values` over and over, `size` of them."""
-    flat = ravel(array(values) if isinstance(values, list | tuple) else as_value(values))
+    flat = ravel(values)
     count = typeof(flat).size
     if count == size:
         return flat
@@ -90,8 +84,7 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
     value = as_value(arr)
     chosen = to_dtype(as_value(reshape(as_value(mask), -1)), np.dtype(bool))
     order = OPERATIONS.functions[np.cumsum](chosen) - 1
-    given = array(vals) if isinstance(vals, list | tuple) else as_value(vals)
-    flat = ravel(to_dtype(given, typeof(value).dtype))
+    flat = ravel(to_elements(vals, typeof(value).dtype))
     taken = OPERATIONS.operators["getitem"](flat, np.maximum(order, 0) % typeof(flat).size)
     return choose(chosen, taken, ravel(value)).astype(typeof(value).dtype).reshape(typeof(value).shape)
 
@@ -103,7 +96,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Any:
     places = np.full(shape, -1)
     np.fill_diagonal(places, 0, wrap)  # NumPy checks the arguments
     positions = marks[places == 0]
-    return reshape(setitem(ravel(value), positions, _repeated(val, positions.size)), shape)
+    given = to_elements(val, typeof(value).dtype)
+    return reshape(setitem(ravel(value), positions, _repeated(given, positions.size)), shape)
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> Any:
@@ -124,7 +118,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
     ]
     index[axis] = indices
     shape = np.broadcast_shapes(places, tuple(1 if d == axis else n for d, n in enumerate(whole)))
-    new = broadcast_to(array(values) if isinstance(values, list | tuple) else as_value(values), shape)
+    new = broadcast_to(to_elements(values, typeof(value).dtype), shape)
     return setitem(value, tuple(index), new)
 
 

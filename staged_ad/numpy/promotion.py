@@ -7,6 +7,7 @@ Start at ``apply_ufunc``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from numbers import Number
 from typing import Any
@@ -132,6 +133,31 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
             )
     with np.errstate(over="ignore"):  # 1e6 is infinite in float16
         return Literal(x.value.astype(type.dtype), type)
+
+
+def to_elements(x: Any, dtype: np.dtype[Any], what: str = "the value") -> Any:
+    """`x` as elements of an array of that dtype: numbers have to fit, alone and in lists; arrays wrap around."""
+    if not isinstance(x, list | tuple):
+        return to_dtype(as_value(x.item() if _must_fit(x, dtype) else x, what), dtype)
+    if any(isinstance(item, Tracer) for item in _leaves(x)):
+        from staged_ad.numpy.shaping import array  # lists of tracers are stacked, and shaping needs promotion
+
+        return as_value(array(x, dtype))
+    if dtype.kind in "iu":
+        for number in _leaves(x):
+            if isinstance(number, int | float | np.number):
+                to_elements(number, dtype, what)
+        with suppress(TypeError, ValueError):  # NumPy's integers, which together would be rounded to floats
+            x = np.array(x, dtype)
+    return to_dtype(as_value(x, what), dtype)
+
+
+def _must_fit(x: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy takes a number of its own for one of Python: in unsigned integers they wrap around."""
+    if not isinstance(x, np.floating | np.integer):
+        return False
+    endless = isinstance(x, np.floating) and not abs(x) < 2**63
+    return dtype.kind == "i" or (dtype.kind == "u" and endless)
 
 
 def strong(results: Any) -> Any:

@@ -22,6 +22,7 @@ from staged_ad.numpy.promotion import (
     common_shape,
     result_dtype,
     to_dtype,
+    to_elements,
     to_shape,
 )
 from staged_ad.numpy.ufuncs import not_equal
@@ -72,17 +73,19 @@ def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
     if isinstance(object, list | tuple):
         if not object:
             return as_value(np.array(object, dtype=dtype))
-        rows = [_array(item) for item in object]
+        rows = [_array(item, dtype) for item in object]
         if len({typeof(row).shape for row in rows}) > 1:
             shapes = ", ".join(str(typeof(row).shape) for row in rows)
             raise ArgumentError(
                 f"array: the rows of a nested list have different shapes {shapes} (at {location(user_source())})"
             )
         value = stack(rows)
+    elif dtype is not None:
+        value = to_elements(object, canonical_dtype(dtype), "the argument of array")
     else:
         value = as_value(object, "the argument of array")
-    if dtype is not None or typeof(value).weak:
-        value = to_dtype(value, canonical_dtype(dtype or typeof(value).dtype))
+    if typeof(value).weak:
+        value = to_dtype(value, typeof(value).dtype)
     missing = ndmin - typeof(value).ndim
     return reshape(value, (*(1,) * missing, *typeof(value).shape)) if missing > 0 else value
 

@@ -18,7 +18,7 @@ from staged_ad.ir import Literal
 from staged_ad.ir.types import INT64, check_axis
 from staged_ad.numpy.assignment import At, plain
 from staged_ad.numpy.indexing import getitem, read_array, where_here
-from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_shape
+from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_elements, to_shape
 from staged_ad.numpy.scanning import along
 from staged_ad.numpy.shaping import broadcast_to, concatenate, ravel, reshape, stack, where
 from staged_ad.numpy.ufuncs import UFUNCS, not_equal
@@ -162,7 +162,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """np.insert at positions that are not traced."""
     value = as_value(arr)
-    new = to_dtype(as_value(values), typeof(value).dtype)
+    new = to_elements(values, typeof(value).dtype)
     places = obj if isinstance(obj, slice) else _known("insert", obj, "write np.concatenate of the parts, or np.where")
     # NumPy itself inserts the numbers of the new elements among those of the old ones
     size = typeof(value).size

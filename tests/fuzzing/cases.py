@@ -40,7 +40,8 @@ CONSTANT = r"np\.array\(\[[^\[\]]*\], '(float|complex)\d+'\)"
 INTEGRAL = r"np\.array\(\[[^\[\]]*\], 'u?int\d+'\)"
 ROUNDING = (
     r"(linalg\.|np\.fft\.|complex\(.*\*\* |"
-    r"np\.(cbrt|(nan)?quantile|(nan)?percentile|gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\()"
+    r"np\.(cbrt|(nan)?quantile|(nan)?percentile|gradient|cov|corrcoef|average|trapezoid|polyfit|interp)\(|"
+    r"special\.|np\.(exp|log|sin|cos|tan|arc|power)\w*\()"
 )
 POWERS = r"\*\*|\bpow(er)?\("
 EXTREME = r"\b[1-9]e-?(16|30|40|300|324)\b|\b[0-9]{8,}(\.0)?\b"
