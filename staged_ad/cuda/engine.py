@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.cuda import cublas
 from staged_ad.cuda import library as functions
+from staged_ad.cuda.cublas import CublasError
 from staged_ad.cuda.geometry import Geometry
 from staged_ad.ir import Equation
 from staged_ad.lowering.regions import Matrix, MatrixProduct
@@ -46,6 +48,9 @@ class DeviceEngine:
         cuda = self._library.cuda
         dtype = product.result.type.dtype
         multiply = cuda.cublas.sgemmStridedBatched if dtype == np.float32 else cuda.cublas.dgemmStridedBatched
+        stream = cuda.get_current_stream().ptr
+        if self._runtime.streamIsCapturing(stream):  # which CuPy's function refuses
+            multiply = cublas.loaded(self._runtime.runtimeGetVersion() // 1000).product(dtype, stream)
         one, zero = np.ones((), dtype), np.zeros((), dtype)
 
         def turned(matrix: Matrix) -> int:
@@ -113,7 +118,7 @@ class DeviceEngine:
             stream.begin_capture()
             try:
                 work()
-            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError):
+            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError, OSError, AttributeError, CublasError):
                 _abandoned(stream, cuda.runtime.CUDARuntimeError)
                 return None
             try:

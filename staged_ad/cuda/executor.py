@@ -55,7 +55,7 @@ class Engine(Protocol):
         """The address of that many bytes, which are zero, and what keeps them."""
 
     def recorded(self, work: Callable[[], object], /) -> Callable[[], None] | None:
-        """What asks for all of `work` at once, of launches and moves alone; None where it cannot be recorded."""
+        """What asks for all of `work` at once, of launches, moves and products; None where it cannot be recorded."""
 
 
 class Executor:

@@ -1,7 +1,8 @@
 """Replaying: what a program asks of the device, recorded for the addresses that it works on, and asked for at once.
 
-What can be recorded is a row of kernels and copies between which the host decides nothing. Programs of such rows, of
-products by cuBLAS, which cannot be recorded, and of questions whether a guard has failed, run from recordings. Memory
+What can be recorded is a row of kernels, copies and products by cuBLAS between which the host decides nothing: mostly
+all of a program. Programs of such rows and of questions whether a guard has failed run from recordings. Where the
+products cannot be recorded, as without a cuBLAS of the same version as CuPy, the rows between them still are. Memory
 comes and goes in a pool, so calls of one kind soon find themselves at the same addresses again.
 
 Invariant: a recording is used at the very addresses that it was made for.
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from staged_ad.cuda.actions import Action, Ask, Launch, Move, Product, Repeat, Retrace
+from staged_ad.cuda.actions import Action, Ask, Launch, Move, Product, Repeat, Retrace, all_actions
 from staged_ad.cuda.executor import Engine, Executor
 from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.retracing import retraced
@@ -45,14 +46,14 @@ class Replaying:
     def __init__(self, module: DeviceModule, engine: Engine) -> None:
         self._engine = engine
         self._executor = Executor(module, engine)
-        self._parts = [] if module.grows else _parts(module, engine)
+        self._ways = [] if module.grows else _ways(module, engine)
         self._seen: OrderedDict[Slots, list[Replay | None] | None] = OrderedDict()
         self._one = threading.Lock()  # threads that call one program record one after another
 
     def __call__(self, slots: Sequence[int], status: int) -> int:
         """Run with these addresses; returns the status at the end."""
-        parts = self._parts
         with self._one:
+            parts = self._ways[0] if self._ways else []
             replays = self._replays(parts, slots, status) if parts else None
         if replays is None:
             return self._executor.run(slots, status)
@@ -77,7 +78,8 @@ class Replaying:
             for part in parts:
                 replay = self._engine.recorded(partial(part.executor.run, slots, status)) if part.recorded else None
                 if replay is None and part.recorded:
-                    self._parts = []  # what cannot be recorded once is not tried again
+                    del self._ways[0]  # what cannot be recorded once is not tried again
+                    seen.clear()
                     return None
                 replays.append(replay)
         seen[key] = replays
@@ -85,33 +87,43 @@ class Replaying:
         return replays
 
 
-def _parts(module: DeviceModule, engine: Engine) -> list[_Part]:
-    """The parts of a program; none where the host decides between them, or nothing is worth recording."""
+def _ways(module: DeviceModule, engine: Engine) -> list[list[_Part]]:
+    """The parts of a program with its products recorded, and without; those of which nothing is recorded left out."""
+    ways = [_parts(module, engine, products=True)]
+    if any(isinstance(action, Product) for action in all_actions(module.actions)):
+        ways.append(_parts(module, engine, products=False))
+    return [parts for parts in ways if any(part.recorded for part in parts)]
+
+
+def _parts(module: DeviceModule, engine: Engine, products: bool) -> list[_Part]:
+    """The parts of a program; none where the host decides between them."""
     parts = []
-    for fixed, row in groupby(module.actions, key=lambda action: _steps([action]) is not None):
+    for fixed, row in groupby(module.actions, key=lambda action: _steps([action], products) is not None):
         actions = list(row)
-        steps = _steps(actions) or 0
+        steps = _steps(actions, products) or 0
         if not fixed and not all(isinstance(action, Product | Ask) for action in actions):
             return []
         parts.append(_Part(Executor(replace(module, actions=actions), engine), LEAST <= steps <= MOST))
-    return parts if any(part.recorded for part in parts) else []
+    return parts
 
 
-def _steps(actions: Sequence[Action]) -> int | None:
-    """The number of steps in which a device is asked for actions; None where the host decides between them."""
+def _steps(actions: Sequence[Action], products: bool) -> int | None:
+    """The number of steps in which a device is asked for actions; None where they cannot be recorded."""
     total = 0
     for action in actions:
         match action:
             case Launch() | Move():
                 total += 1
+            case Product() if products:
+                total += 1
             case Repeat(plan):
-                inside = _steps(action.body)
+                inside = _steps(action.body, products)
                 counted = plan.count is None and plan.cond is None and plan.trips is None
                 if inside is None or plan.length is None or not counted:
                     return None
                 total += plan.length * inside + len(plan.carry)
             case Retrace(plan, _, blocks):
-                inner = {name: _steps(block) for name, block in blocks.items()}
+                inner = {name: _steps(block, products) for name, block in blocks.items()}
                 if plan.length is None or any(steps is None for steps in inner.values()):
                     return None
                 total += retraced(plan, {name: steps or 0 for name, steps in inner.items()})

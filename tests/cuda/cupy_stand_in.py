@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import scipy.special
 
-from staged_ad.cuda import devices
+from staged_ad.cuda import cublas, devices
+from staged_ad.cuda.cublas import Cublas
 from staged_ad.cuda.device import Device
 from staged_ad.cuda.geometry import Geometry
 from tests.cuda.emulation import GEOMETRY, Emulator, aligned
@@ -217,14 +219,52 @@ def _memcpy(dst: int, src: int, size: int, kind: int, stream: int) -> None:
         ctypes.memmove(dst, src, size)
 
 
+def _scale(address: int, dtype: Any) -> Any:
+    return np.ndarray((), dtype, (ctypes.c_char * np.dtype(dtype).itemsize).from_address(address))
+
+
+def _refusing_capture(dtype: Any) -> Any:
+    """A product by CuPy."""
+
+    def multiply(*args: Any) -> None:
+        if Stream.capturing:
+            raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+        _gemm(*args, dtype=dtype)
+
+    return multiply
+
+
+class Library:
+    """cuBLAS itself, whose functions return a status, and read the scales at once."""
+
+    def __init__(self, status: int = 0) -> None:
+        self.cublasSetStream_v2 = lambda handle, stream: status
+        self.cublasSgemmStridedBatched = self._product(np.float32)
+        self.cublasDgemmStridedBatched = self._product(np.float64)
+
+    @staticmethod
+    def _product(dtype: Any) -> Any:
+        def multiply(*args: Any) -> int:
+            assert [type(arg) for arg in args] == [int] * 18
+            assert len(multiply.argtypes) == 18  # type: ignore[attr-defined]  # which the caller has set
+            scales = [_scale(address, dtype).copy() for address in (args[6], args[13])]
+
+            def work() -> None:
+                alpha, beta = (scale.ctypes.data for scale in scales)
+                _gemm(*args[:6], alpha, *args[7:13], beta, *args[14:], dtype=dtype)
+
+            _asked(work)
+            return 0
+
+        return multiply
+
+
 def _gemm(
     handle: int, trans_a: int, trans_b: int, m: int, n: int, k: int,
     alpha: int, a: int, lda: int, stride_a: int, b: int, ldb: int, stride_b: int,
     beta: int, c: int, ldc: int, stride_c: int, count: int, dtype: Any,
 ) -> None:  # fmt: skip
     """As cuBLAS: matrices are stored by columns."""
-    if Stream.capturing:
-        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
     item = np.dtype(dtype).itemsize
 
     def matrices(address: int, rows: int, columns: int, leading: int, stride: int) -> Any:
@@ -238,8 +278,7 @@ def _gemm(
             return matrices(address, columns, rows, leading, stride).swapaxes(1, 2)
         return matrices(address, rows, columns, leading, stride)
 
-    scales = [np.ndarray((), dtype, (ctypes.c_char * item).from_address(address)) for address in (alpha, beta)]
-    assert scales == [1, 0]
+    assert [_scale(alpha, dtype), _scale(beta, dtype)] == [1, 0]
     left, right = given(a, trans_a, m, k, lda, stride_a), given(b, trans_b, k, n, ldb, stride_b)
     matrices(c, m, n, ldc, stride_c)[...] = left @ right
 
@@ -325,15 +364,21 @@ LIBRARY = SimpleNamespace(
             OutOfMemoryError=OutOfMemoryError, UnownedMemory=UnownedMemory, MemoryPointer=MemoryPointer
         ),
         driver=SimpleNamespace(CUDADriverError=CUDADriverError),
-        runtime=SimpleNamespace(CUDARuntimeError=CUDARuntimeError, getDevice=current, memcpyAsync=_memcpy),
+        runtime=SimpleNamespace(
+            CUDARuntimeError=CUDARuntimeError,
+            getDevice=current,
+            memcpyAsync=_memcpy,
+            streamIsCapturing=lambda stream: bool(Stream.capturing),
+            runtimeGetVersion=lambda: 13000,
+        ),
         device=SimpleNamespace(get_cublas_handle=lambda: 1, get_cusolver_handle=lambda: 2),
         cusolver=SimpleNamespace(**SOLVER),
         cublas=SimpleNamespace(
             **BLAS,
             CUBLAS_OP_N=0,
             CUBLAS_OP_T=1,
-            sgemmStridedBatched=lambda *args: _gemm(*args, np.float32),
-            dgemmStridedBatched=lambda *args: _gemm(*args, np.float64),
+            sgemmStridedBatched=_refusing_capture(np.float32),
+            dgemmStridedBatched=_refusing_capture(np.float64),
         ),
         Module=Module,
         Stream=Stream,
@@ -377,7 +422,7 @@ def device(geometry: Geometry = GEOMETRY) -> Iterator[Standing]:
     before = {name: modules[name] for name in CUPYX if name in modules}
     modules.update(CUPYX)  # type: ignore[arg-type]
     try:
-        with devices.standing_in(standing):
+        with devices.standing_in(standing), patch.object(cublas, "loaded", lambda major: Cublas(Library())):
             yield standing
     finally:
         for name in CUPYX:

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
+from staged_ad.cuda import cublas
+from staged_ad.cuda.cublas import Cublas
 from staged_ad.tracing.trees import flatten
 from tests.cuda import cupy_stand_in as cupy
 from tests.cuda.cupy_stand_in import Standing
@@ -291,6 +293,12 @@ def with_products(x: Any) -> Any:
     return a
 
 
+def with_products_in_a_loop(x: Any) -> Any:
+    a = np.sin(x).reshape(10, 10)
+    big = np.kron(a, np.eye(4))
+    return sad.scan(lambda c, k: (np.tanh(big @ c / 40), k), big, np.arange(3))[0]
+
+
 def with_a_guard(x: Any) -> Any:
     return np.cumsum(x) - np.max(x) if np.sum(x) > 0 else x
 
@@ -306,10 +314,31 @@ def with_a_checkpointed_loop(x: Any) -> Any:
     return sad.grad(total)(x)
 
 
-@pytest.mark.parametrize("f", [in_a_row, with_products, with_a_guard, with_a_loop, with_a_checkpointed_loop])
+def no_library(major: int) -> Cublas:
+    raise OSError(f"libcublas.so.{major}: cannot open shared object file")
+
+
+ALL = {1: [in_a_row, with_products, with_a_loop, with_a_checkpointed_loop, with_products_in_a_loop], 2: [with_a_guard]}
+"""Functions by the number of graphs that each becomes."""
+
+
+@pytest.mark.parametrize(("f", "graphs"), [(f, graphs) for graphs, functions in ALL.items() for f in functions])
 def test_programs_are_recorded_at_addresses_that_are_met_again(
-    f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch
+    f: Any, graphs: int, device: Standing, monkeypatch: pytest.MonkeyPatch
 ):
+    assert launched(f, device, monkeypatch) == graphs
+
+
+@pytest.mark.parametrize("library", [no_library, lambda major: Cublas(cupy.Library(status=1))])
+def test_where_products_cannot_be_recorded_the_rows_between_them_are(
+    library: Any, device: Standing, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cublas, "loaded", library)
+    assert launched(with_products, device, monkeypatch) == 2
+
+
+def launched(f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many graphs the last of five calls at the same addresses launches; results are right."""
     jitted, x, empty = on_device(f), device.sent(X), device.empty
     made: list[Any] = []
 
@@ -322,13 +351,13 @@ def test_programs_are_recorded_at_addresses_that_are_met_again(
     turn = itertools.count()
     jitted(x)
     monkeypatch.setattr(device, "empty", pooled)
-    before = cupy.Graph.launched
-    for k in range(4):
-        turn = itertools.count()
+    before = 0
+    for k in range(5):
+        turn, before = itertools.count(), cupy.Graph.launched
         x.host[...] = X + k
         for found, expected in zip(flatten(jitted(x))[0], flatten(f(X + k))[0], strict=True):
             same(found, expected)
-    assert cupy.Graph.launched >= before + 3
+    return cupy.Graph.launched - before
 
 
 # -- stages -----------------------------------------------------------------------------------------------------------

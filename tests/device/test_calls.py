@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
+from staged_ad.cuda import cublas
 
 cupy = pytest.importorskip("cupy")
 
@@ -103,6 +104,15 @@ def test_calls_are_replayed_with_new_values():
     for k in range(12):
         x[...] = cupy.asarray(X + k)
         same(f(x), np.cumsum(np.sin(X + k)) + np.max(X + k), 1e-10)
+
+
+def test_products_are_replayed_with_new_values():
+    cublas.loaded(cupy.cuda.runtime.runtimeGetVersion() // 1000)  # else they are not recorded
+    f = lambda x: np.tanh(np.outer(x, x) @ np.outer(x, 1 / (1 + x * x)) / len(x)) @ x
+    jitted, x = on_device(f), cupy.asarray(X)
+    for k in range(12):
+        x[...] = cupy.asarray(X + k)
+        same(jitted(x), f(X + k), 1e-9)
 
 
 def test_work_goes_to_the_current_stream():
