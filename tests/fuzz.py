@@ -91,9 +91,7 @@ def judge(case: Case, known: Callable[[], None] = lambda: None) -> tuple[str, st
 
     It is `known` what NumPy gives, before anything of ours runs.
     """
-    space: dict[str, Any] = {**SCOPE, "sad": sad, **vars(checks), **vars(nesting), "axes": case.axes}
-    exec(compile(case.source, "<fuzz>", "exec"), space)
-    args = [eval(text, space) for text in case.args]
+    space, args = _ready(case)
     before = [np.array(x) for x in args]
     seen: list[str] = []
     expected, wrong = _attempt(case.expected, space, args, seen)
@@ -175,6 +173,13 @@ def judge(case: Case, known: Callable[[], None] = lambda: None) -> tuple[str, st
         units = HALF * max([1.0, *(np.max(abs(y[np.isfinite(y)]), initial=0.0) for y in checks.leaves(expected))])
         said = difference(found, expected, perturbed, low, units)
     return ("same", "") if said is None else ("failed", said)
+
+
+def _ready(case: Case) -> tuple[dict[str, Any], list[Any]]:
+    """What a case calls by name, its function among it, and its arguments."""
+    space: dict[str, Any] = {**SCOPE, "sad": sad, **vars(checks), **vars(nesting), "axes": case.axes}
+    exec(compile(case.source, "<fuzz>", "exec"), space)
+    return space, [eval(text, space) for text in case.args]
 
 
 def _in_half(case: Case, space: dict[str, Any], args: Any) -> bool:
@@ -285,7 +290,9 @@ class Worker:
             verdict = "failed" if self.known else "slow in NumPy"
             return [self.lost(f"no result after {LIMIT:.0f} seconds", verdict)]
         if not line:
-            return [self.lost(f"the process ended with status {self.process.wait()}")]
+            why = f"the process ended with status {self.process.wait()}"
+            alone = not self.known and crashes_without_us(self.seed, self.current)
+            return [self.lost(why, "crashed in NumPy" if alone else "failed")]
         word, number, verdict, said = json.loads(line)
         before, now = self.since, time.monotonic()
         self.current, self.known, self.since = number, word == "known", now
@@ -304,6 +311,12 @@ class Worker:
         self.process.wait()
 
 
+def crashes_without_us(seed: int, number: int) -> bool:
+    """Whether the process ends before anything of ours runs."""
+    command = [sys.executable, "-m", "tests.fuzz", "--seed", str(seed), "--case", str(number), "--expected"]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode < 0
+
+
 def kind(said: str) -> str:
     """What is said without what differs from case to case."""
     text = re.sub(r"\(at [^)]*\)|value (\[.*|.*)|jvp.*|derivative: .*", "", said.replace("\n", " "))
@@ -316,13 +329,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--case", type=int, help="show and judge this case alone")
+    parser.add_argument("--expected", action="store_true", help="of this case what NumPy gives")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work(*map(int, options.work.split(",")))
     if options.case is not None:
         case = draw_case(options.seed * 10_000_019 + options.case)
-        print(case.script, *judge(case), sep="\n")
+        if options.expected:
+            print(_attempt(case.expected, *_ready(case), []))
+        else:
+            print(case.script, *judge(case), sep="\n")
         return 0
     return report(options.seed, options.minutes, options.workers)
 
