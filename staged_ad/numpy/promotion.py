@@ -7,7 +7,6 @@ Start at ``apply_ufunc``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from numbers import Number
 from typing import Any
@@ -144,11 +143,12 @@ def to_elements(x: Any, dtype: np.dtype[Any], what: str = "the value") -> Any:
 
         return as_value(array(x, dtype))
     if dtype.kind in "iu":
-        for number in _leaves(x):
-            if isinstance(number, int | float | np.number):
-                to_elements(number, dtype, what)
-        with suppress(TypeError, ValueError):  # NumPy's integers, which together would be rounded to floats
+        try:
             x = np.array(x, dtype)
+        except (OverflowError, TypeError, ValueError):
+            for number in _leaves(x):
+                if isinstance(number, int | float | np.number):
+                    to_elements(number, dtype, what)  # of which one raises
     return to_dtype(as_value(x, what), dtype)
 
 
