@@ -21,6 +21,7 @@ from staged_ad.ir.types import describe
 from staged_ad.numpy.promotion import to_dtype
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Tracer, trace_flat
+from staged_ad.tracing.creation import called
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 
 
@@ -72,7 +73,7 @@ def trace_body(
     specs: list[TreeSpec] = []
 
     def flat(*tracers: Tracer) -> list[Any]:
-        leaves, out_spec = flatten(apply(*unflatten(spec, tracers)))
+        leaves, out_spec = flatten(called(apply)(*unflatten(spec, tracers)))
         specs.append(out_spec)
         for k, leaf in enumerate(leaves):
             leaf_type(leaf, lambda k=k: place(f"the result of {named(f)}, result", out_spec, k))  # type: ignore[misc]

@@ -33,6 +33,7 @@ from staged_ad.ir.types import BOOL, INT64, describe
 from staged_ad.numpy.promotion import to_dtype
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Tracer, lent
+from staged_ad.tracing.creation import called
 from staged_ad.tracing.trees import flatten, tree_map, unflatten
 
 
@@ -143,7 +144,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 def _called(f: Callable[..., Any], operands: Sequence[Any]) -> Any:
     """``f(*operands)``, as in a traced branch: the operands are not to be changed in place."""
-    return tree_map(own, f(*tree_map(lent, tuple(operands))))
+    return tree_map(own, called(f)(*tree_map(lent, tuple(operands))))
 
 
 def _branch(what: str, functions: dict[str, Callable[..., Any]], index: Any, operands: Sequence[Any]) -> Any:

@@ -18,6 +18,7 @@ from staged_ad.ir import ArrayType, Literal, Program, type_of
 from staged_ad.ir.types import DTYPES, describe, is_bfloat16, is_on_device, is_other_kind
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
+from staged_ad.tracing.creation import called
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
 
 BESIDE = (
@@ -161,7 +162,7 @@ def trace_call(
     def apply(*values: Any) -> Any:
         inputs = dict(zip(chosen, values, strict=True))
         full = [inputs[k] if k in inputs else constants(arg) for k, arg in enumerate(args)]
-        return f(*full, **{name: constants(arg) for name, arg in kwargs.items()})
+        return called(f)(*full, **{name: constants(arg) for name, arg in kwargs.items()})
 
     traced = trace_prepared(apply, in_spec, types, {}, has_aux, f, leaves if by_value else ())
     return replace(traced, leaves=leaves)
@@ -198,7 +199,7 @@ def trace_prepared(
     specs: list[TreeSpec] = []
 
     def flat(*tracers: Tracer) -> list[Any]:
-        result = apply(*unflatten(in_spec, tracers), **kwargs)
+        result = called(apply)(*unflatten(in_spec, tracers), **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise ArgumentError(f"{function_name(f)} must return a pair (value, aux) because has_aux=True")
         out_leaves, out_spec = flatten(result)

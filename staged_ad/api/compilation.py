@@ -35,6 +35,7 @@ from staged_ad.ir import Source
 from staged_ad.native.buffers import clear_buffers
 from staged_ad.native.once import LOCK
 from staged_ad.tracing import Trace, Tracer, on_device
+from staged_ad.tracing.creation import called
 from staged_ad.tracing.source import user_source
 from staged_ad.tracing.trees import unflatten
 from staged_ad.transforms.call import call
@@ -252,7 +253,7 @@ class Jitted:
             rest = iter(dynamic)
             count = len(dynamic) + len(fixed)
             args = [fixed[k] if k in fixed else next(rest) for k in range(count)]
-            return f(*args, **{k: named_fixed[k] if k in named_fixed else named[k] for k in names})
+            return called(f)(*args, **{k: named_fixed[k] if k in named_fixed else named[k] for k in names})
 
         return apply
 

@@ -36,6 +36,7 @@ from staged_ad.ir.types import BOOL, INT64, describe
 from staged_ad.numpy.promotion import result_dtype
 from staged_ad.primitives.makers import add, typeof
 from staged_ad.tracing import Tracer, lent
+from staged_ad.tracing.creation import called
 from staged_ad.tracing.trees import flatten, unflatten
 
 
@@ -142,7 +143,7 @@ def map(f: Callable[..., Any], xs: Any) -> Any:
      [21. 28.]]
     """
     check_function("map", "f", f, ("x",))
-    return _scan("map", f, lambda _, x: (None, f(x)), None, xs)[1]
+    return _scan("map", f, lambda _, x: (None, called(f)(x)), None, xs)[1]
 
 
 def _scan(

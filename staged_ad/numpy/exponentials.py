@@ -17,7 +17,7 @@ from staged_ad.numpy.promotion import as_value, promote, to_float
 from staged_ad.numpy.reducing import Axis, max, normalize_axes, sum
 from staged_ad.numpy.shaping import broadcast_to
 from staged_ad.primitives import exponential as e
-from staged_ad.primitives.arithmetic import abs_, div, eq, gt, lt, ne, sign
+from staged_ad.primitives.arithmetic import abs_, div, eq, gt, lt, minimum, ne, sign
 from staged_ad.primitives.complexes import complex_, imag, modulus, phase, real
 from staged_ad.primitives.makers import add, neg, scale, select, sub, typeof, zeros
 from staged_ad.primitives.shaping import reshape, stop_gradient
@@ -89,7 +89,9 @@ def _logarithm_of_sum(value: Any, weights: Any, axes: tuple[int, ...], apart: bo
 
 
 def _finite(largest: Any) -> Any:
-    return select(lt(abs_(largest), np.inf), largest, zeros(typeof(largest)))
+    """By what exponents are shifted: beside infinity no finite one is large; beside its opposite none is."""
+    type = typeof(largest)
+    return select(gt(largest, -np.inf), minimum(largest, filled(np.finfo(type.dtype).max, type)), zeros(type))
 
 
 def _widened(x: Any, to: ArrayType) -> Any:

@@ -102,6 +102,14 @@ def as_imported() -> Iterator[None]:
                 _stand_in_for_all()
 
 
+def called(f: Callable[..., Any]) -> Callable[..., Any]:
+    """What a transform calls for `f` while it traces: for NumPy's and SciPy's functions what stands in for them."""
+    if isinstance(f, functools.partial):
+        return functools.partial(called(f.func), *f.args, **f.keywords)
+    stand_in = _replacing.get(id(f), f)
+    return stand_in.asked if isinstance(stand_in, _Creator) and _active() else f
+
+
 def is_tracing() -> bool:
     """Whether a function is being traced, in any thread."""
     return _depth > 0
@@ -184,6 +192,10 @@ class _Creator:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self._active() or "like" in kwargs or not _is_asked(sys._getframe(1), self._last):
             return self._original(*args, **kwargs)
+        return self.asked(*args, **kwargs)
+
+    def asked(self, *args: Any, **kwargs: Any) -> Any:
+        """What the user's own code gets."""
         return OPERATIONS.creators[self._name](self._original, *args, **kwargs)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:

@@ -227,4 +227,5 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.cross(x * [1.0, np.inf, 1.0], x[:2]), V),
     (lambda x: np.cross(x[:2] * np.inf, x * [1.0, 0.0, -1.0]), V),
     *[(lambda x, f=f: f([x, K], dtype="int16", casting="unsafe"), V) for f in (np.concatenate, np.stack, np.hstack)],
+    *[(lambda x, t=t: special.logsumexp(x.astype(t)), V * [1e300, 1.0, np.inf]) for t in (float, "complex128")],
 ]

@@ -258,3 +258,25 @@ def test_functions_are_pickled_and_copied_by_name_while_others_are_traced():
     sad.grad(f)(1.0)
     assert pickle.loads(kept[0]) == [np.zeros, np.random.normal, np.r_, scipy.linalg.solve]
     assert pickle.loads(pickle.dumps(kept[1])) is np.zeros
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        scipy.special.logsumexp,
+        scipy.linalg.det,
+        functools.partial(scipy.special.logsumexp, b=np.array([1.0, 2.0])),
+        np.linalg.det,
+        np.sum,
+        lambda a: np.sum(sad.map(scipy.special.softmax, a) ** 2),
+        lambda a: sad.cond(a[0, 0] > 0, scipy.linalg.det, np.sum, a),
+    ],
+)
+def test_functions_of_libraries_are_transformed_themselves(f: Any):
+    a = np.array([[2.0, 0.5], [-1.0, 3.0]])
+    for found in (sad.jit(f)(a), sad.vmap(f)(a[None])[0], sad.jit(sad.vmap(sad.jit(f)))(a[None])[0]):
+        np.testing.assert_allclose(found, f(a), rtol=1e-14)
+    e = 1e-6 * np.cos(np.arange(4.0)).reshape(2, 2)
+    for gradient in (sad.grad(f)(a), sad.jit(sad.grad(f))(a), sad.jacfwd(f)(a), sad.vjp(f, a)[1](1.0)[0]):
+        np.testing.assert_allclose(np.sum(gradient * e), (f(a + e) - f(a - e)) / 2, rtol=1e-7)
+    assert sad.hessian(f)(a).shape == (2, 2, 2, 2)
