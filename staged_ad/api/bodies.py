@@ -22,7 +22,7 @@ from staged_ad.numpy.promotion import to_dtype
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Tracer, trace_flat
 from staged_ad.tracing.creation import called
-from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
+from staged_ad.tracing.trees import TreeSpec, flatten, tree_map, unflatten
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,12 @@ def results_of(values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     inputs = {id(x) for x in given if isinstance(x, np.ndarray)}
     arrays = [np.asarray(value)[()] if isinstance(value, int | float | complex) else value for value in values]
     return [np.array(value) if id(value) in inputs else own(value) for value in arrays]
+
+
+def apart(result: Any, given: Any) -> Any:
+    """A result of plain Python with copies of what are arrays of the tree `given`, as traced ones are."""
+    inputs = {id(x) for x in flatten(given)[0] if isinstance(x, np.ndarray)}
+    return tree_map(lambda x: np.array(x) if id(x) in inputs else x, result)
 
 
 def advice(types: Sequence[ArrayType]) -> str:

@@ -17,7 +17,7 @@ from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
 from staged_ad.ir.types import DTYPES, describe, is_bfloat16, is_on_device, is_other_kind
 from staged_ad.primitives.shaping import cast
-from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant
+from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant, unshared
 from staged_ad.tracing.creation import called
 from staged_ad.tracing.trees import TreeSpec, flatten, paths, tree_map, unflatten
 
@@ -248,7 +248,8 @@ def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType
 
 
 def own(value: Any) -> Any:
-    """A result as an array that the user may write to; traced values as they are."""
+    """A result as an array that the user may write to."""
+    value = unshared(value)
     if isinstance(value, Literal):
         value = value.array
     if isinstance(value, np.ndarray) and (value.base is not None or not value.flags.writeable):

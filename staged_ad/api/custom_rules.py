@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.bodies import check_function, named, place, results_of
+from staged_ad.api.bodies import apart, check_function, named, place, results_of
 from staged_ad.api.calling import function_name, leaf_type
 from staged_ad.api.ruled import Ruled, RuledCall, checked, floating, with_zeros
 from staged_ad.control.custom_jvp import custom_jvp as jvp_equation
@@ -111,7 +111,7 @@ class _CustomJvp(Ruled):
         args = self.positional(args, kwargs)
         call = self.traced(args, [rule])
         if call is None:
-            return self._f(*args)
+            return apart(self._f(*args), args)
         deferred = Deferred(function_name(rule), self.about(rule), lambda: self._jvp_program(call, rule))
         results = jvp_equation(call.program, deferred, len(call.captures), *call.values)
         return unflatten(call.out_spec, results_of(results, call.leaves))
@@ -192,7 +192,7 @@ class _CustomVjp(Ruled):
         args = self.positional(args, kwargs)
         call = self.traced(args, rules)
         if call is None:
-            return self._f(*args)
+            return apart(self._f(*args), args)
         halves = _Halves(self, call, *rules)
         name, about = function_name(rules[0]), self.about(*rules)
         forward = Deferred(name, about, lambda: halves.forward_program)

@@ -20,6 +20,7 @@ from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
 from staged_ad.numpy.shaping import array, laid_out
 from staged_ad.tracing import Tracer, literal_of, traced_constant
 from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.trace import unshared
 from staged_ad.tracing.views import copied_order, memory_order
 
 
@@ -62,7 +63,7 @@ def _filled(value: Any) -> Callable[..., Any]:
 def _full(shape: Any, value: Any, dtype: Any) -> Any:
     target = np.broadcast_shapes(tuple(shape) if np.iterable(shape) else int(shape))
     found = to_shape(to_dtype(as_value(value), canonical_dtype(dtype)), target)
-    return traced_constant(found) if isinstance(found, Literal) else found
+    return traced_constant(found) if isinstance(found, Literal) else unshared(found)
 
 
 def full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:

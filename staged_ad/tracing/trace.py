@@ -321,7 +321,7 @@ def run(program: Program, values: Sequence[Any]) -> list[Any]:
 
 
 def inline(trace: Trace, program: Program, values: Sequence[Any]) -> list[Any]:
-    """Record the equations of `program`, applied to `values`, in `trace`; returns tracers."""
+    """Record the equations of `program`, applied to `values`, in `trace`; returns tracers, none of them a value."""
     environment: dict[Var, Any] = dict(zip(program.inputs, values, strict=True))
 
     def read(atom: Atom) -> Any:
@@ -335,7 +335,12 @@ def inline(trace: Trace, program: Program, values: Sequence[Any]) -> list[Any]:
             results = result if equation.primitive.multiple_results else [result]
             environment.update(zip(equation.outputs, results, strict=True))
         outputs = [read(atom) for atom in program.outputs]
-    return [trace.constant(value) if isinstance(value, Literal) else value for value in outputs]
+    return [trace.constant(value) if isinstance(value, Literal) else unshared(value) for value in outputs]
+
+
+def unshared(value: Any) -> Any:
+    """Of a tracer another one with its value: what is then written to one of them does not change the other."""
+    return value.handle() if isinstance(value, Tracer) else value
 
 
 @contextmanager
