@@ -6,6 +6,7 @@ Start at ``select``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from staged_ad.numpy.assignment import fitted, plain
 from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import as_value, check_cast, result_dtype, to_dtype
 from staged_ad.primitives.complexes import complex_
+from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.libraries import scipy_special
@@ -210,9 +212,8 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
 
 
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
-    """np.unravel_index; indices out of bounds are not noticed where they are traced."""
-    rest = asarray(indices)
     lengths = [int(n) for n in np.atleast_1d(shape)]
+    rest = _within(indices, math.prod(lengths), "flat")
     found: list[Any] = []
     for n in lengths[::-1] if order == "C" else lengths:
         found.append(np.remainder(rest, n).astype(np.intp))
@@ -221,17 +222,24 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
 
 
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Any:
-    """np.ravel_multi_index; indices out of bounds are not noticed where they are traced, save by wrap and clip."""
     lengths = [int(n) for n in np.atleast_1d(dims)]
     modes = [mode] * len(lengths) if isinstance(mode, str) else list(mode)
     flat: Any = 0
     steps = list(zip(multi_index, lengths, modes, strict=True))
     for index, n, rule in steps if order == "C" else steps[::-1]:
-        index = asarray(index).astype(np.intp)
-        if rule != "raise":
-            index = np.remainder(index, n) if rule == "wrap" else np.clip(index, 0, n - 1)
-        flat = flat * n + index
+        if rule == "raise":
+            place = _within(index, n, "coordinates")
+        else:
+            place = asarray(index).astype(np.intp)
+            place = np.remainder(place, n) if rule == "wrap" else np.clip(place, 0, n - 1)
+        flat = flat * n + place
     return flat
+
+
+def _within(indices: Any, n: int, error: str) -> Any:
+    """Indices from 0 to n - 1; others raise."""
+    places = asarray(indices).astype(np.intp)
+    return require(places, (places >= 0) & (places < n), error=error)
 
 
 def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Any:

@@ -68,6 +68,11 @@ ERRORS: dict[str, tuple[type[StagedADError], str]] = {
     ),
     "zero": (IntegerDivisionError, "integer division or modulo by zero"),
     "nan": (InvalidValueError, "All-NaN slice encountered"),
+    "flat": (InvalidValueError, "np.unravel_index: an index is negative, or out of bounds for an array of that shape"),
+    "coordinates": (
+        InvalidValueError,
+        "np.ravel_multi_index: invalid entry in coordinates array; mode='wrap' and mode='clip' take them",
+    ),
     "weights": (ZeroWeightsError, "Weights sum to zero, can't be normalized"),
 }
 """What ``require`` and the factorisations raise, by the names that stand in programs."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import staged_ad as sad
-from staged_ad.errors import ConcretizationError, DTypeError, IndexingError, ShapeError
+from staged_ad.errors import ConcretizationError, DTypeError, IndexingError, InvalidValueError, ShapeError
 from tests.backends import MODES, in_mode, through_program
 from tests.numerics import assert_same
 
@@ -260,6 +260,30 @@ def test_traced_indices_out_of_bounds_raise(mode: str):
         with pytest.raises(IndexError, match="out of bounds for axis 0 with size 3"):
             in_mode(mode, sad.grad(f))(np.ones(3), index)
     np.testing.assert_array_equal(in_mode(mode, sad.grad(f))(np.ones(3), np.zeros((0, 2), int)), np.zeros(3))
+
+
+@every_mode
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda i: np.unravel_index(i, (3, 4))[1],
+        lambda i: np.unravel_index(i + 7, (3, 4), order="F")[0],
+        lambda i: np.ravel_multi_index((i, i * 0), (5, 4)),
+        lambda i: np.ravel_multi_index((i * 0, i), (3, 5), order="F"),
+    ],
+)
+def test_flat_indices_out_of_bounds_raise(f: Any, mode: str):
+    g = lambda x, i: np.sum(x[f(i) % 3] ** 2)
+    for index in (4, np.array([0, 3]), np.array([], int)):
+        np.testing.assert_array_equal(in_mode(mode, sad.grad(g))(np.ones(3), index), sad.grad(g)(np.ones(3), index))
+        np.testing.assert_array_equal(sad.jit(f)(index), f(index))
+    for index in (-8, 12, np.array([1, -8]), np.array([[5], [12]])):
+        with pytest.raises(ValueError, match=r"index|coordinates"):
+            f(index)
+        with pytest.raises(ValueError, match=r"index|coordinates"):
+            in_mode(mode, sad.grad(g))(np.ones(3), index)
+        with pytest.raises(InvalidValueError, match=r"np\.(unravel|ravel_multi)_index"):
+            sad.jit(f)(index)
 
 
 def test_arrays_are_never_modified():
