@@ -130,7 +130,7 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
     (lambda x: scipy.sparse.csr_matrix(x), A, UnsupportedError, r"csr_matrix takes no .*np.add.at\(y, rows"),
     (lambda x: scipy.sparse.lil_array(x), A, UnsupportedError, r"lil_array takes no .*a dense matrix"),
     (lambda x: scipy.sparse.coo_array((x, (K, K))), X, ConcretizationError, r"coo_array asks .*np.add.at\(y, rows"),
-    (lambda x: scipy.sparse.kron(x, A), A, UnsupportedError, r"kron takes no .*a dense matrix"),
+    (lambda x: scipy.sparse.kron(x, scipy.sparse.coo_array(A)), A, UnsupportedError, r"kron takes no .*a dense matrix"),
 ]
 
 

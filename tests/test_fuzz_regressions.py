@@ -94,7 +94,7 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.correlate(x[0], x[0]), V),
     (lambda x: np.greater.reduce(x), V),
     (lambda x: np.putmask(np.array(x, "float32"), x > 0, x), V),
-    (lambda x: np.median(x[:0], axis=(), keepdims=True), V),
+    (lambda k: np.piecewise(k, [k > 1], [300, 1]), K),
     (lambda k: k ** np.array([-1]), K),
     (lambda k: 2**k, K),
     (lambda k: np.power.outer(k, k), K),

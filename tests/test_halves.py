@@ -328,6 +328,7 @@ def test_linalg_refuses_float16_as_numpy_does(name: str):
         sad.jit(lambda a: f(a))(a)
 
 
+@pytest.mark.filterwarnings("ignore:Calling .*float16:DeprecationWarning")
 def test_scipys_linalg_takes_float16_for_float32():
     a = (np.eye(3) * 2 + 0.25).astype(HALF)
     for name in ("inv", "cholesky", "expm", "norm"):

@@ -28,6 +28,10 @@ def kron(a: Any, b: Any) -> Any:
     return (x * y).reshape([m * n for m, n in zip(left, right, strict=True)])
 
 
+CROSSED = {2, 3} if np.lib.NumpyVersion(np.__version__) < "2.5.0" else {3}
+"""How many components vectors of np.cross have."""
+
+
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -35,9 +39,11 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     if a.ndim < 1 or b.ndim < 1:
         raise ShapeError("At least one array has zero dimension")
     a, b = np.moveaxis(a, axis_of(a, axisa), -1), np.moveaxis(b, axis_of(b, axisb), -1)
-    if a.shape[-1] not in (2, 3) or b.shape[-1] not in (2, 3):
+    if not {a.shape[-1], b.shape[-1]} <= CROSSED:
         raise ShapeError(
-            f"incompatible dimensions for cross product (dimension must be 2 or 3, at {location(user_source())})"
+            f"np.cross of vectors of {a.shape[-1]} and {b.shape[-1]} components: there must be "
+            f"{' or '.join(map(str, sorted(CROSSED)))} (at {location(user_source())}); write a[..., 0] * b[..., 1] - "
+            "a[..., 1] * b[..., 0] for vectors of 2"
         )
     x, y = ([v[..., k] for k in range(v.shape[-1])] for v in (a, b))
     last = x[0] * y[1] - x[1] * y[0]

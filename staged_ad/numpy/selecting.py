@@ -17,7 +17,7 @@ from staged_ad.ir.types import BOOL, check_axis
 from staged_ad.numpy.arrays import asarray
 from staged_ad.numpy.assignment import fitted, plain
 from staged_ad.numpy.halves import in_single
-from staged_ad.numpy.promotion import as_value, check_cast, result_dtype, to_dtype
+from staged_ad.numpy.promotion import as_value, check_cast, result_dtype, to_dtype, to_elements
 from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import typeof
@@ -59,7 +59,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -
     result = np.zeros(x.shape, x.dtype)
     for condition, function in zip(conditions, funclist, strict=True):
         value = function(x, *args, **kwargs) if callable(function) else function
-        result = np.where(condition, asarray(value).astype(x.dtype), result)
+        result = np.where(condition, plain(to_elements(value, x.dtype)), result)
     return result
 
 

@@ -32,6 +32,9 @@ from staged_ad.tracing import Tracer, traced_constant
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import copied_order, fits_order, layout, order_of
 
+WRAPS_AROUND = np.lib.NumpyVersion(np.__version__) < "2.5.0"
+"""Whether NumPy takes Python integers that do not fit for choices of np.where."""
+
 
 def _plain(x: Any) -> Any:
     """What users get: a literal, which is of this package alone, becomes an array."""
@@ -377,8 +380,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
-    """`value` as numbers of `dtype`; a Python integer that does not fit wraps around, for np.where alone."""
-    if isinstance(value, Literal) and value.type.weak and dtype.kind in "iu":
+    """`value` as numbers of `dtype`; a Python integer that does not fit wraps around, for np.where before 2.5 alone."""
+    if WRAPS_AROUND and isinstance(value, Literal) and value.type.weak and dtype.kind in "iu":
         return Literal(value.value.astype(dtype), ArrayType(value.type.shape, dtype))
     return to_dtype(value, dtype)
 

@@ -33,6 +33,7 @@ MADE: list[Callable[..., Any]] = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("k", range(len(MADE)))
 def test_results_without_axes_are_arrays_where_those_of_numpy_are(k: int):
     x = np.array(2.0)
