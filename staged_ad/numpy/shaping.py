@@ -145,7 +145,8 @@ def reshape(a: Any, /, *shape: Any, order: str = "C", newshape: Any = None, copy
     if order in ("K", "k"):
         raise ValueError("order 'K' is not permitted for reshaping")
     axes = _reading(value, order)
-    if axes == tuple(range(len(axes))):
+    forwards = axes == tuple(range(len(axes)))
+    if forwards and (str(order or "C").upper() != "F" or len(target) < 2):  # a vector is read alike, but not written
         return p.reshape(value, shape=target)
     found = p.reshape(p.transpose(value, permutation=axes), shape=target[::-1])
     return p.transpose(found, permutation=tuple(range(len(target)))[::-1])

@@ -71,3 +71,20 @@ def test_unknown_orders_are_refused_as_by_numpy() -> None:
         sad.jit(lambda x: x.ravel("Z"))(M)
     with pytest.raises(ValueError, match="not permitted for reshaping"):
         sad.jit(lambda x: x.reshape(-1, order="K"))(M)
+
+
+@pytest.mark.parametrize("order", "CFA")
+@pytest.mark.parametrize("shape", [(), (1,), (12,), (2, 6), (1, 12), (2, 3, 2), (0,), (0, 3)])
+def test_arrays_of_any_shape_are_read_and_written_in_an_order(shape: tuple[int, ...], order: Any):
+    x = np.arange(float(np.prod(shape, dtype=int))).reshape(shape)
+    targets = [(-1,), (x.size, 1), (1, x.size, 1), *([(2, -1), (-1, 3), (2, 2, -1)] if x.size == 12 else [])]
+    for target in targets:
+
+        def f(x: Any, target: Any = target) -> Any:
+            y = np.copy(x)
+            z = y.reshape(target, order=order)
+            z[...] = z * 2 + 1
+            return y, z, np.reshape(x, target, order=order), np.reshape(x.T, target, order=order)
+
+        for one, other in zip(sad.jit(f)(x), f(x), strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
