@@ -152,7 +152,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
     if tol is None:
         if rtol is None:
             rtol = max(typeof(value).shape[-2:]) * float(np.finfo(typeof(s).dtype).eps)
-        bound = maximum_of(s, axis=-1, keepdims=True) * np.asarray(rtol, typeof(s).dtype)[..., None]
+        bound = maximum_of(s, axis=-1, keepdims=True, initial=0) * np.asarray(rtol, typeof(s).dtype)[..., None]
     else:
         bound = np.asarray(tol)[..., None]
     return sum_of(s > bound, axis=-1)

@@ -238,7 +238,10 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: s
 
 def _within(indices: Any, n: int, error: str) -> Any:
     """Indices from 0 to n - 1; others raise."""
-    places = asarray(indices).astype(np.intp)
+    places = asarray(indices)
+    if places.dtype.kind not in "iub":
+        raise DTypeError(f"only int indices permitted, got {places.dtype} (at {location(user_source())})")
+    places = places.astype(np.intp)
     return require(places, (places >= 0) & (places < n), error=error)
 
 

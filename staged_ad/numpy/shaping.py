@@ -6,6 +6,7 @@ Start at ``array``, which holds what np.array cannot: nested lists of traced val
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -94,10 +95,9 @@ def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
 
 
 def astype(x: Any, dtype: Any, order: Any = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True) -> Any:
-    value = as_value(x)
-    if dtype is not None:
-        check_cast(typeof(value), canonical_dtype(dtype), casting)
-    return laid_out(value, dtype, order, copy)
+    value, wanted = as_value(x), canonical_dtype(dtype)  # of None float64
+    check_cast(typeof(value), wanted, casting)
+    return laid_out(value, wanted, order, copy)
 
 
 def laid_out(value: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
@@ -187,7 +187,7 @@ def transpose(a: Any, *axes: Any) -> Any:
 
 
 def _transpose_function(a: Any, axes: Any = None) -> Any:
-    return transpose(a) if axes is None else transpose(a, tuple(axes))
+    return transpose(a) if axes is None else transpose(a, axes if isinstance(axes, int | np.integer) else tuple(axes))
 
 
 def matrix_transpose(x: Any) -> Any:
@@ -387,6 +387,12 @@ def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
     return to_dtype(value, dtype)
 
 
+def size_of(a: Any, axis: Any = None) -> int:
+    shape = shape_of(a)
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return math.prod(shape[check_axis(k, len(shape))] for k in axes)
+
+
 def shape_of(a_: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = typeof(as_value(a_)).shape
     return shape
@@ -424,7 +430,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.astype: astype_function,
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
-    np.size: lambda a_, axis=None: typeof(as_value(a_)).size if axis is None else shape_of(a_)[axis],
+    np.size: size_of,
 }
 """NumPy functions on shapes that work on traced values."""
 

@@ -18,6 +18,7 @@ from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.numpy import linalg as numpy_linalg
 from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.assignment import plain
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
 from staged_ad.numpy.of_lists import taking_lists
@@ -40,6 +41,11 @@ from staged_ad.tracing.source import location, user_source
 BATCHED = np.lib.NumpyVersion(scipy.__version__) >= "1.17.0"
 _OF_HALVES = {"norm", "block_diag", "toeplitz"}
 """Functions whose results are float16 if what they are given is."""
+_OF_SHORT_INTEGERS = {
+    "inv", "pinv", "lu", "lu_factor", "lu_solve", "qr", "svd", "svdvals", "eigh", "eigvalsh", "cholesky", "cho_factor",
+    "cho_solve", "solve_triangular",
+}  # fmt: skip
+"""Functions that compute with integers of 16 bits and fewer in single precision."""
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
 
 
@@ -53,9 +59,10 @@ def _traced(x: Any) -> bool:
     return isinstance(x, Tracer)
 
 
-def _in_single(x: Any) -> Any:
-    """float16 as float32, as SciPy's functions take it."""
-    return to_dtype(x, FLOAT32) if isinstance(x, Tracer) and x.dtype == FLOAT16 else x
+def _in_single(x: Any, integers: bool) -> Any:
+    """float16 as float32, as SciPy's functions take it, and short `integers`."""
+    short = isinstance(x, Tracer) and (x.dtype == FLOAT16 or (integers and x.dtype.kind in "iub" and x.itemsize < 4))
+    return to_dtype(x, FLOAT32) if short else x
 
 
 def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +75,9 @@ def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
             return original(*args, **kwargs)
         options = {name: value for name, value in kwargs.items() if name not in _WITHOUT_MEANING}
         if f.__name__ not in _OF_HALVES:
-            args, options = tuple(map(_in_single, args)), {name: _in_single(x) for name, x in options.items()}
+            integers = f.__name__ in _OF_SHORT_INTEGERS
+            args = tuple(_in_single(x, integers) for x in args)
+            options = {name: _in_single(x, integers) for name, x in options.items()}
         return f(*args, **options)
 
     FUNCTIONS[f.__name__] = function
@@ -158,8 +167,9 @@ def _triangular(a: Any, b: Any, lower: bool, trans: bool, unit: bool = False) ->
 
 
 @_as_in_scipy
-def inv(a: Any) -> Any:
-    return numpy_linalg.inv(a)
+def inv(a: Any, *, assume_a: str | None = None, lower: bool = False) -> Any:
+    """The inverse; with `assume_a` of what ``solve`` takes the matrix for."""
+    return numpy_linalg.inv(_structured(as_matrix(a, square=True), assume_a, lower))
 
 
 @_as_in_scipy
@@ -339,14 +349,14 @@ def block_diag(*arrs: Any) -> Any:
 @_as_in_scipy
 def toeplitz(c: Any, r: Any = None) -> Any:
     """The matrix with first column c and first row r, which is the conjugate of c if it is not given."""
-    column, row = promote_dtypes(*[_rows(x) for x in (c, asarray(c).conj() if r is None else r)])
+    column, row = map(plain, promote_dtypes(*[_rows(x) for x in (c, asarray(c).conj() if r is None else r)]))
     m, n = column.shape[-1], row.shape[-1]
     lead = np.broadcast_shapes(column.shape[:-1], row.shape[:-1])
     if 0 in lead:
         raise ShapeError(f"toeplitz: there are no rows to make matrices of (at {location(user_source())})")
     if not m:
         return np.zeros((*lead, 0, n), column.dtype)
-    column, row = broadcast_to(column, (*lead, m)), broadcast_to(row, (*lead, n))
+    column, row = plain(broadcast_to(column, (*lead, m))), plain(broadcast_to(row, (*lead, n)))
     values = concatenate([flip(column, -1), row[..., 1:]], -1)
     return stack([values[..., m - 1 - i : m - 1 - i + n] for i in range(m)], -2)
 
