@@ -118,12 +118,12 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
 
 
 def _contiguous(order: str) -> Callable[..., Any]:
-    """ascontiguousarray, asfortranarray: arrays without axes get one from the former."""
+    """ascontiguousarray, asfortranarray: arrays without axes get one."""
 
     def make(original: Any, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
         if not is_traced(a):
             return original(a, dtype, **kwargs) if isinstance(a, np.ndarray) else made(original(a, dtype, **kwargs))
-        return _array(np.array, a, dtype, order=order, copy=None, ndmin=int(order == "C"))
+        return _array(np.array, a, dtype, order=order, copy=None, ndmin=1)
 
     return make
 

@@ -223,6 +223,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, f=f: _given(lambda x, y: f(x, 0, None, y), x, x[0] * 1), M) for f in (np.sum, np.mean, np.std)],
     *[(lambda x, t=t: _filled(x.astype(t), np.uint64(2**64 - 1)), V) for t in ("uint64", "uint8", "float32")],
     *[(lambda x, f=f: f([x, K], dtype="int16", casting="unsafe"), V) for f in (np.concatenate, np.stack, np.hstack)],
+    (lambda x: np.asfortranarray(x[0]), V),
     *[(lambda x, t=t: special.logsumexp(x.astype(t)), V * [1e300, 1.0, np.inf]) for t in (float, "complex128")],
 ]
 
