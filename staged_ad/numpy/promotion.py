@@ -7,6 +7,7 @@ Start at ``apply_ufunc``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from numbers import Number
 from typing import Any
@@ -136,6 +137,9 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
 
 def to_elements(x: Any, dtype: np.dtype[Any], what: str = "the value") -> Any:
     """`x` as elements of an array of that dtype: numbers have to fit, alone and in lists; arrays wrap around."""
+    if isinstance(x, int) and not -(2**63) <= x < 2**63:
+        with np.errstate(over="ignore"), suppress(OverflowError):  # if it does not fit, as_value says so
+            x = np.array(x, dtype)[()]
     if not isinstance(x, list | tuple):
         return to_dtype(as_value(x.item() if _must_fit(x, dtype) else x, what), dtype)
     if any(isinstance(item, Tracer) for item in _leaves(x)):
