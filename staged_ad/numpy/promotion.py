@@ -16,7 +16,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import BOOL, DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind, moving
+from staged_ad.ir.types import BOOL, DTYPES, FLOAT64, INT64, as_plain, canonical_dtype, describe, is_other_kind, moving
 from staged_ad.primitives.arithmetic import and_, ge, le
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, typeof
@@ -32,7 +32,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     if is_other_kind(x):
         raise ArgumentError(
             f"{what} is a {type(x).__name__}, whose operations are not those of arrays (at {location(user_source())}); "
-            "write np.asarray(x), and np.where for a mask"
+            f"write {as_plain(x)}"
         )
     if isinstance(x, list | tuple):
         if any(isinstance(item, Tracer) for item in _leaves(x)):
