@@ -15,7 +15,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
-from staged_ad.ir.types import DTYPES, describe, is_bfloat16, is_on_device, is_other_kind
+from staged_ad.ir.types import DTYPES, as_plain, describe, is_bfloat16, is_on_device, is_other_kind
 from staged_ad.primitives.shaping import cast
 from staged_ad.tracing import Guard, Trace, Tracer, guard, lent, literal_of, trace_flat, traced_constant, unshared
 from staged_ad.tracing.creation import called
@@ -91,7 +91,7 @@ def leaf_type(value: Any, where: Callable[[], str]) -> ArrayType:
     if isinstance(value, Tracer):
         return value.type
     if is_other_kind(value):
-        raise ArgumentError(f"{where()} is a {type(value).__name__}; pass a plain array: np.asarray(x)")
+        raise ArgumentError(f"{where()} is a {type(value).__name__}; pass a plain array: {as_plain(value)}")
     try:
         return type_of(value)
     except DTypeError as error:

@@ -208,6 +208,11 @@ def is_other_kind(value: Any) -> bool:
     return isinstance(value, (np.matrix, masked))
 
 
+def as_plain(value: Any) -> str:
+    """What to write for an array of another kind: np.asarray of a masked one drops its mask."""
+    return "np.asarray(x)" if isinstance(value, np.matrix) else "x.filled(value), or np.where(x.mask, value, x.data)"
+
+
 def describe(value: Any) -> str:
     """A short description of a value for error messages."""
     if is_on_device(value):

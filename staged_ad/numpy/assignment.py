@@ -56,6 +56,11 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     """
     x = as_value(x)
     type: ArrayType = typeof(x)
+    if _depth(value) > 1 and _is_mask(index, type.ndim):
+        raise DTypeError(
+            f"boolean array indexing assignment requires a 0 or 1-dimensional input, the value has {_depth(value)} "
+            f"dimensions {where_here()}; write np.ravel(value)"
+        )
     masked, index = _masked(x, index, value)
     if masked is not None:
         return _with_candidates(x, masked, index.assigned(value))
@@ -79,6 +84,20 @@ def _is_element(index: Any, ndim: int) -> bool:
     parts = index if isinstance(index, tuple) else (index,)
     kinds = (np.asarray(part) if isinstance(part, int | np.integer) else part for part in parts)
     return len(parts) == ndim and all(getattr(p, "shape", None) == () and p.dtype.kind in "iu" for p in kinds)
+
+
+def _is_mask(index: Any, ndim: int) -> bool:
+    """Whether an index is one mask of all axes."""
+    (part, *others) = index if isinstance(index, tuple) and index else (index,)
+    mask = np.asarray(part) if isinstance(part, list) and part else part
+    return not others and getattr(mask, "dtype", None) == np.bool_ and mask.ndim == ndim
+
+
+def _depth(value: Any) -> int:
+    """How many axes a value has, or how deep a list is nested."""
+    if isinstance(value, list | tuple):
+        return 1 + _depth(value[0]) if value else 1
+    return getattr(value, "ndim", 0)
 
 
 def plain(x: Any) -> Any:
@@ -215,7 +234,8 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     Raises
     ------
     DTypeError
-        When the value cannot be cast to the dtype of `x` by the rule "same_kind".
+        When the value cannot be cast to the dtype of `x` by the rule "same_kind". Integers are added, subtracted and
+        multiplied whatever their width, and wrap around.
     UnsupportedError
         For another ufunc at indices that may repeat.
 
@@ -230,11 +250,9 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     masked, index = _masked(x, index, value)
     if masked is not None:
         old: Masked = index
-        new = as_value(old.beside(value), "the value")
-        _check_cast(ufunc, typeof(new), type)
+        new = _operand(ufunc, old.beside(value), type)
         return _with_candidates(x, masked, old.assigned(old.of(plain(_computed(ufunc, old.values, new, type)))))
-    new = as_value(value, "the value")
-    _check_cast(ufunc, typeof(new), type)
+    new = _operand(ufunc, value, type)
     chosen = selection(index, type.shape)
     if typeof(new).ndim > len(chosen.result):  # assignments take more axes of length 1
         raise ShapeError(
@@ -259,6 +277,17 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     return plain(_written(x, chosen, fitted(as_value(new), chosen.result), mode))
 
 
+def _operand(ufunc: np.ufunc, value: Any, type: ArrayType) -> Any:
+    """What stands beside elements of that type: integers are cast first, where those that wrap around allow it."""
+    new = as_value(value, "the value")
+    given: ArrayType = typeof(new)
+    wraps = type.dtype.kind in "iu" and given.dtype.kind in "iu" and ufunc in (np.add, np.subtract, np.multiply)
+    if wraps and (given.weak or np.result_type(given.dtype, type.dtype).kind in "iu"):  # of int64 and uint64 float64
+        return to_dtype(to_dtype(new, given.dtype), type.dtype)
+    _check_cast(ufunc, given, type)
+    return new
+
+
 def _computed(ufunc: np.ufunc, old: Any, value: Any, type: ArrayType) -> Any:
     found = as_value(UFUNCS[ufunc](old, value))
     _check_cast(ufunc, typeof(found), type)
@@ -270,7 +299,7 @@ def _check_cast(ufunc: np.ufunc, found: ArrayType, type: ArrayType) -> None:
     if not number and not np.can_cast(found.dtype, type.dtype, "same_kind"):
         raise DTypeError(
             f"np.{ufunc.__name__}.at cannot cast {found.dtype} to {type.dtype} by the rule 'same_kind' "
-            f"{where_here()}; write x.astype({found.dtype}) first"
+            f"{where_here()}; write x.astype({found.dtype}) first, or value.astype({type.dtype})"
         )
 
 

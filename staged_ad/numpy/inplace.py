@@ -13,10 +13,10 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from staged_ad.ir.types import check_axis
-from staged_ad.numpy.assignment import setitem
+from staged_ad.numpy.assignment import fitted, setitem
 from staged_ad.numpy.attributes import parts
 from staged_ad.numpy.promotion import as_value, check_cast, to_dtype, to_elements
-from staged_ad.numpy.shaping import array, broadcast_to, ravel, reshape
+from staged_ad.numpy.shaping import array, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
 from staged_ad.numpy.windows import original as sliding_window_view
 from staged_ad.primitives.complexes import complex_
@@ -66,17 +66,25 @@ def putmask(a: Any, mask: Any, values: Any) -> Any:
     """Each element takes the value at its own place, values being repeated."""
     value = as_value(a)
     type = typeof(value)
-    values = array(values) if isinstance(values, list | tuple) else as_value(values)
-    given = typeof(values)
-    if given.ndim and not np.can_cast(given.dtype, type.dtype, "safe"):
-        raise DTypeError(
-            f"np.putmask cannot cast {given.dtype} to {type.dtype} by the rule 'safe' (at {location(user_source())}); "
-            f"write values.astype({type.dtype})"
-        )
-    if not given.size:
+    given = _safely("putmask", values, type.dtype)
+    if not typeof(given).size:
         return value
-    new = reshape(_repeated(to_dtype(values, type.dtype), type.size), type.shape)
+    new = reshape(_repeated(given, type.size), type.shape)
     return choose(mask, new, value).astype(type.dtype)
+
+
+def _safely(name: str, values: Any, dtype: np.dtype[Any]) -> Any:
+    """`values` as elements of an array of that dtype, into which arrays are cast by the rule 'safe', lists by any."""
+    if isinstance(values, list | tuple | int):
+        return to_elements(values, dtype)
+    given = as_value(values)
+    type = typeof(given)
+    if (type.ndim or isinstance(values, np.ndarray)) and not np.can_cast(type.dtype, dtype, "safe"):
+        raise DTypeError(
+            f"np.{name} cannot cast {type.dtype} to {dtype} by the rule 'safe' (at {location(user_source())}); write "
+            f"values.astype({dtype})"
+        )
+    return to_dtype(given, dtype)
 
 
 def place(arr: Any, mask: Any, vals: Any) -> Any:
@@ -84,7 +92,7 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
     value = as_value(arr)
     chosen = to_dtype(as_value(reshape(as_value(mask), -1)), np.dtype(bool))
     order = OPERATIONS.functions[np.cumsum](chosen) - 1
-    flat = ravel(to_elements(vals, typeof(value).dtype))
+    flat = ravel(_safely("place", vals, typeof(value).dtype))
     taken = OPERATIONS.operators["getitem"](flat, np.maximum(order, 0) % typeof(flat).size)
     return choose(chosen, taken, ravel(value)).astype(typeof(value).dtype).reshape(typeof(value).shape)
 
@@ -97,6 +105,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Any:
     np.fill_diagonal(places, 0, wrap)  # NumPy checks the arguments
     positions = marks[places == 0]
     given = to_elements(val, typeof(value).dtype)
+    if not typeof(given).size:
+        return value
     return reshape(setitem(ravel(value), positions, _repeated(given, positions.size)), shape)
 
 
@@ -118,8 +128,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
     ]
     index[axis] = indices
     shape = np.broadcast_shapes(places, tuple(1 if d == axis else n for d, n in enumerate(whole)))
-    new = broadcast_to(to_elements(values, typeof(value).dtype), shape)
-    return setitem(value, tuple(index), new)
+    return setitem(value, tuple(index), fitted(to_elements(values, typeof(value).dtype), shape))
 
 
 def _sorting(function: Callable[..., Any]) -> Callable[..., Any]:

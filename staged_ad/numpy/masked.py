@@ -20,7 +20,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, IndexingError, ShapeError, UnsupportedError
 from staged_ad.numpy import indexing
 from staged_ad.numpy.indexing import where_here
-from staged_ad.numpy.promotion import as_value, to_dtype
+from staged_ad.numpy.promotion import as_value, to_elements
 from staged_ad.numpy.shaping import array, reshape, where
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
@@ -133,7 +133,7 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
 
     def assigned(self, value: Any) -> Any:
         """The candidates that are there after ``x[mask] = value``."""
-        new = as_value(self.beside(value), "the value")
+        new = to_elements(self.beside(value), self.dtype)
         given, shape = typeof(new).shape, np.shape(self.values)
         trimmed = given[max(0, len(given) - len(shape)) :]
         if any(m not in (1, n) for m, n in zip(trimmed[::-1], shape[::-1], strict=False)):
@@ -143,7 +143,7 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
             )
         if trimmed != given:
             new = reshape(new, trimmed)
-        return where(self.condition, to_dtype(as_value(new), self.dtype), self.values)
+        return where(self.condition, new, self.values)
 
     # -- as an array --------------------------------------------------------------------------------------------------
 

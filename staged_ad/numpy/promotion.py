@@ -7,6 +7,7 @@ Start at ``apply_ufunc``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from numbers import Number
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import BOOL, DTYPES, FLOAT64, INT64, canonical_dtype, describe, is_other_kind, moving
+from staged_ad.ir.types import BOOL, DTYPES, FLOAT64, INT64, as_plain, canonical_dtype, describe, is_other_kind, moving
 from staged_ad.primitives.arithmetic import and_, ge, le
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, typeof
@@ -31,7 +32,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
     if is_other_kind(x):
         raise ArgumentError(
             f"{what} is a {type(x).__name__}, whose operations are not those of arrays (at {location(user_source())}); "
-            "write np.asarray(x), and np.where for a mask"
+            f"write {as_plain(x)}"
         )
     if isinstance(x, list | tuple):
         if any(isinstance(item, Tracer) for item in _leaves(x)):
@@ -136,6 +137,9 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
 
 def to_elements(x: Any, dtype: np.dtype[Any], what: str = "the value") -> Any:
     """`x` as elements of an array of that dtype: numbers have to fit, alone and in lists; arrays wrap around."""
+    if isinstance(x, int) and not -(2**63) <= x < 2**63:
+        with np.errstate(over="ignore"), suppress(OverflowError):  # if it does not fit, as_value says so
+            x = np.array(x, dtype)[()]
     if not isinstance(x, list | tuple):
         return to_dtype(as_value(x.item() if _must_fit(x, dtype) else x, what), dtype)
     if any(isinstance(item, Tracer) for item in _leaves(x)):

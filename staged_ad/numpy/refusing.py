@@ -32,7 +32,11 @@ DYNAMIC: dict[str, str] = {
         "how many elements there are depends on values; np.sort keeps the shape, and np.isin says what is there"
     ),
     "trim_zeros": "how many zeros there are depends on values; cut by a slice of static length",
-    "polydiv roots": (
+    "polydiv": (
+        "how many coefficients of the remainder are zero depends on values; write the division, for k in range(len(u) "
+        "- len(v) + 1): q[k] = u[k] / v[0]; u[k : k + len(v)] -= q[k] * v"
+    ),
+    "roots": (
         "how many coefficients are zero depends on values; np.polyval and np.convolve take them all, and the "
         "eigenvalues of the companion matrix are the roots"
     ),

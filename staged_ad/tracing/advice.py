@@ -13,7 +13,7 @@ import numpy as np
 
 from staged_ad.errors import ConcretizationError, UnsupportedError
 from staged_ad.frames import user_frame
-from staged_ad.tracing.foreign import asked_by
+from staged_ad.tracing.foreign import asked_by, takes_none
 from staged_ad.tracing.source import called_name, instruction_at, location, user_source
 
 INDEXED = (
@@ -23,8 +23,8 @@ INDEXED = (
 _COMBINED = "A list holds it, as in a * [x, y]: write a * np.array([x, y])"
 _CALLED = (
     "If a method of a NumPy array is given one, as in a.dot(x): write np.dot(a, x). If a NumPy array is written to, as "
-    "by a.fill(x): make it inside the traced function, a = np.array(a). If a function of NumPy or SciPy was imported "
-    "by its own name, as in `from scipy.linalg import solve`: call it as scipy.linalg.solve, or import it from "
+    "by a.fill(x): make it inside the traced function, a = np.array(a). If a function of NumPy or SciPy has another "
+    "name, as in table['solve'](a, b): write scipy.linalg.solve(a, b) itself, by its module, or take it from "
     "staged_ad.scipy.linalg (np.array: staged_ad.numpy). Computations of other libraries must stay outside, or go "
     "into staged_ad.pure_callback"
 )
@@ -105,7 +105,8 @@ def _foreign_error(kind: str, tracer: Any) -> ConcretizationError | None:
     if not instead and not (name.startswith("scipy.") and not name.startswith("scipy.linalg")):
         return None
     instead = instead or "it outside of the traced function, or in staged_ad.pure_callback with a rule by custom_jvp"
-    return concretization_error(kind, f"{name} asks for numbers: it takes no traced values. Write {instead}", tracer)
+    said = f"{name} asks for numbers: it {takes_none(name, instead)}. Write {instead}"
+    return concretization_error(kind, said, tracer)
 
 
 def _is_ufunc(name: str) -> bool:
@@ -123,6 +124,17 @@ _LEAVE = {
 }
 
 
+_OF_NUMPY = {
+    "dist": "np.linalg.norm(a - b), of arrays",
+    "remainder": "x - y * np.rint(x / y), or np.remainder(x, y), which has the sign of y",
+    "ldexp": "np.ldexp(x, n)",
+    "ulp": "np.spacing(np.abs(x))",
+    "polar": "np.abs(z) and np.angle(z)",
+    "rect": "r * np.exp(1j * phi)",
+}
+"""What to write for functions of math and cmath that take no traced numbers."""
+
+
 def number_error(kind: str, tracer: Any) -> ConcretizationError:
     """What to raise where a traced value is asked for its 'float()' or 'complex()'."""
     if _doing().startswith("STORE_"):
@@ -130,6 +142,10 @@ def number_error(kind: str, tracer: Any) -> ConcretizationError:
     foreign = _foreign_error(kind, tracer)
     if foreign is not None:
         return foreign
+    frame = user_frame()
+    called = called_name(frame.f_code, frame.f_lasti) if frame is not None and _doing().startswith("CALL") else None
+    if called in _OF_NUMPY:
+        return concretization_error(kind, f"{called} takes no traced values. Write {_OF_NUMPY[called]}", tracer)
     return concretization_error(kind, f"Leave the {kind} away, and {_LEAVE[kind]}", tracer)
 
 

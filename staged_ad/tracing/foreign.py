@@ -1,6 +1,6 @@
 """Functions of other libraries that ask a traced value for its numbers: their names, and what to write instead.
 
-Invariant: a function is named as the user has called it.
+Invariant: a function is named as its library names it, by whatever name the user has called it.
 Start at ``asked_by``.
 """
 
@@ -10,6 +10,7 @@ import sys
 from types import CodeType, FrameType
 
 from staged_ad.frames import is_internal, user_frame
+from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import called_name, instruction_at
 
 INSTEAD: dict[str, str] = {
@@ -34,6 +35,10 @@ INSTEAD: dict[str, str] = {
         "Newton's steps in staged_ad.while_loop, or call it outside; for the derivative of what it finds, "
         "staged_ad.custom_vjp by the implicit function theorem"
     ),
+    "scipy.fft": (
+        "the product with the matrix of the transform, as in scipy.fft.dct(np.eye(n), axis=0) @ x; fft, rfft, hfft, "
+        "their inverses, and all but hfft in two and more dimensions take traced arrays"
+    ),
     "scipy.linalg.solve_banded scipy.linalg.solveh_banded": (
         "np.linalg.solve of the matrix, or the recurrence in staged_ad.scan"
     ),
@@ -51,6 +56,10 @@ INSTEAD: dict[str, str] = {
     "numpy.testing": "a comparison outside of the traced function, of what it returns",
     "numpy.matrixlib": "np.asarray(matrix) @ x",
     "arange linspace": "start + step * np.arange(n), whose length n no traced value decides",
+    "normal uniform exponential poisson laplace logistic gumbel standard_t chisquare multivariate_normal dirichlet": (
+        "staged_ad.random, as in mean + scale * staged_ad.random.normal(key, shape), which draws in every call and has "
+        "derivatives; numpy.random draws once, while the function is traced"
+    ),
     "permutation permuted shuffle choice": (
         "x[rng.permutation(len(x))] for one order for good, or staged_ad.random.permutation(key, x)"
     ),
@@ -72,9 +81,39 @@ def called_at(code: CodeType, position: int, frame: FrameType | None) -> tuple[s
         return ("", "") if last not in _WORDS or not calls else (last, _WORDS[last])
     module = str(frame.f_globals.get("__name__"))
     public = ".".join(part for part in module.split(".") if not part.startswith("_"))
-    name = f"{public}.{last}" if calls and last else public
+    last = _own_name(frame, public, last) if calls else ""
+    name = f"{public}.{last}" if last else public
+    if name in OPERATIONS.creators and not _stands_in(frame):
+        return name, f"{name}(...) itself, by its module"
     prefixes = [".".join(name.split(".")[:k]) for k in range(name.count(".") + 1, 0, -1)]
     return name, next((_WORDS[prefix] for prefix in prefixes if prefix in _WORDS), "")
+
+
+def takes_none(name: str, instead: str) -> str:
+    """What is wrong with a call of that function, instead of which the user is to write something."""
+    return f"takes no traced values{' under another name' if instead.startswith(name) else ''}"
+
+
+def _own_name(frame: FrameType, module: str, called: str) -> str:
+    """The name in its module of the function that a frame is of, which the user's line calls `called`."""
+    own = frame.f_code.co_name
+    if called == own or hasattr(sys.modules.get(module), called):
+        return called
+    if own.startswith("__"):  # a class, or an object that is called
+        return type(frame.f_locals.get("self")).__name__
+    # a decorator's function holds the one that it is around
+    names = (own, *(getattr(value, "__name__", "") for value in frame.f_locals.values()))
+    return next((name for name in names if name and hasattr(sys.modules.get(module), name)), called)
+
+
+def _stands_in(frame: FrameType) -> bool:
+    """Whether this package, not the user's line itself, has called the function of a frame."""
+    outer = frame.f_back
+    while outer is not None and is_internal(outer.f_code):
+        if str(outer.f_globals.get("__name__")).startswith("staged_ad."):
+            return True
+        outer = outer.f_back
+    return False
 
 
 def _outermost() -> FrameType | None:

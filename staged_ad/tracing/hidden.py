@@ -14,7 +14,7 @@ from staged_ad.frames import is_internal
 from staged_ad.ir import Source
 from staged_ad.tracing.advice import stored_error
 from staged_ad.tracing.creation import holds_traced
-from staged_ad.tracing.foreign import called_at
+from staged_ad.tracing.foreign import called_at, takes_none
 from staged_ad.tracing.imports import package_of
 from staged_ad.tracing.source import location
 
@@ -55,7 +55,7 @@ def _misread(error: Exception) -> UnsupportedError | None:
     if not instead:
         return None
     said = str(error).rstrip(".")
-    message = f"{name} takes no traced values (at {_place(error)}); it says: {said}. Write {instead}"
+    message = f"{name} {takes_none(name, instead)} (at {_place(error)}); it says: {said}. Write {instead}"
     return UnsupportedError(message).with_traceback(error.__traceback__)
 
 

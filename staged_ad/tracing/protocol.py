@@ -238,7 +238,7 @@ class ArrayProtocol(NumberProtocol):
         results = numbers(apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
         if ufunc.signature is None:
             results = ordered_as(results, inputs)
-        return results if out is None else _into_all(out, results, ufunc.__name__, where)
+        return results if out is None else _into_all(out, results, ufunc.__name__, where, casting)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if any(issubclass(kind, Deferring) for kind in types):
@@ -373,25 +373,25 @@ def _computed_in(out: Any, options: dict[str, Any], operand: Any) -> dict[str, A
     return {**options, "dtype": np.result_type(operand.dtype, target.dtype)}
 
 
-def _into_all(outs: Any, results: Any, name: str, where: Any = True) -> Any:
+def _into_all(outs: Any, results: Any, name: str, where: Any = True, casting: Any = "same_kind") -> Any:
     """Results written into the arrays that the user gave for them."""
     if not isinstance(outs, tuple):
-        return _into(outs, results, name, where)
+        return _into(outs, results, name, where, casting)
     if not isinstance(results, tuple):
-        return _into(outs[0], results, name, where)
-    return tuple(_into(out, result, name, where) for out, result in zip(outs, results, strict=True))
+        return _into(outs[0], results, name, where, casting)
+    return tuple(_into(out, result, name, where, casting) for out, result in zip(outs, results, strict=True))
 
 
-def _into(out: Any, value: Any, name: str, where: Any = True) -> Any:
+def _into(out: Any, value: Any, name: str, where: Any = True, casting: Any = "same_kind") -> Any:
     if out is None:
         return value
     if not isinstance(out, ArrayProtocol):
         raise not_ours(name)
     target: Any = out
     target.check_writable()
-    if not np.can_cast(value.dtype, target.dtype, "same_kind"):
+    if not np.can_cast(value.dtype, target.dtype, casting):
         raise DTypeError(
-            f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule 'same_kind' (at "
+            f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule {casting!r} (at "
             f"{location(user_source())}); write y = y + x instead of y += x, or out= an array of {value.dtype}"
         )
     if np.broadcast_shapes(value.shape, target.shape) != target.shape:

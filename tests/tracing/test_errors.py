@@ -6,6 +6,7 @@ Start at ``REFUSED``.
 
 from __future__ import annotations
 
+import cmath
 import copy
 import math
 import operator
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 import scipy.integrate
 import scipy.interpolate
 import scipy.linalg
@@ -165,6 +167,12 @@ def test_errors_that_users_raise_themselves_stay_theirs():
 
 
 TABLE = np.arange(2.0)
+TABLED = {
+    "a": scipy.special.logsumexp,
+    "b": scipy.linalg.inv,
+    "c": scipy.signal.lfilter,
+    "d": scipy.interpolate.CubicSpline,
+}
 ASKED: list[tuple[Any, str]] = [
     (lambda x: TABLE[x > 1], "np.where(mask, a, 0)"),
     (lambda x: TABLE[np.argsort(x)], "staged_ad.numpy.take(a, i)"),
@@ -178,10 +186,29 @@ ASKED: list[tuple[Any, str]] = [
         "scipy.signal.convolve asks for numbers: it takes no traced values. Write np",
     ),
     (lambda x: scipy.integrate.trapezoid(x), "Write np.trapezoid"),
+    (
+        lambda x: TABLED["a"](x),
+        "scipy.special.logsumexp asks for numbers: it takes no traced values under another name. W",
+    ),
+    (lambda x: TABLED["a"](x), "Write scipy.special.logsumexp(...) itself, by its module"),
+    (lambda x: TABLED["b"](np.diag(x)), "Write scipy.linalg.inv(...) itself, by its module"),
+    (
+        lambda x: TABLED["c"]([1.0], [1.0, 0.5], x),
+        "scipy.signal.lfilter asks for numbers: it takes no traced values. W",
+    ),
+    (lambda x: TABLED["d"](TABLE, x), "scipy.interpolate.CubicSpline asks"),
+    (lambda x: x * math.dist(x, X), "Write np.linalg.norm(a - b)"),
+    (lambda x: math.remainder(x[0], 2.0), "Write x - y * np.rint(x / y)"),
+    (lambda x: math.ldexp(x[0], 2), "Write np.ldexp(x, n)"),
+    (lambda x: math.ulp(x[0]), "Write np.spacing(np.abs(x))"),
+    (lambda x: cmath.polar(x[0]), "Write np.abs(z) and np.angle(z)"),
+    (lambda x: cmath.rect(x[0], 1.0), "Write r * np.exp(1j * phi)"),
+    (lambda x: np.random.default_rng(0).normal(x[0]), "Write staged_ad.random, as in mean + scale * "),
     (lambda x: scipy.integrate.quad(lambda t: t * x[0], 0, 1), "leggauss"),
     (lambda x: scipy.stats.norm.logpdf(x), "its formula"),
     (lambda x: scipy.interpolate.CubicSpline(TABLE, x), "CubicSpline asks"),
     (lambda x: scipy.linalg.solve_banded((0, 0), x[None], x), "np.linalg.solve"),
+    (lambda x: scipy.fft.dct(x), "scipy.fft.dct asks for numbers: it takes no traced values. Write the product with"),
     (lambda x: scipy.ndimage.gaussian_filter(x, 1.0), "shifted slices"),
     (lambda x: np.ma.array(TABLE) * x, "drops its mask"),
     (lambda x: np.testing.assert_allclose(x, x), "outside"),
@@ -197,6 +224,50 @@ def test_where_numpy_asks_for_the_contents_the_advice_is_about_that_line(f: Any,
         sad.jit(f)(X)
     assert f"{__file__}:{f.__code__.co_firstlineno}" in str(caught.value)
     assert advice in str(caught.value)
+
+
+def test_what_is_to_be_written_for_functions_of_math_gives_their_numbers():
+    x, y, z = 5.3, 2.0, -1.5 + 0.5j
+    r, phi = cmath.polar(z)
+    for f, expected in (
+        (lambda x: np.linalg.norm(np.array([x, y]) - np.array([1.0, 1.0])), math.dist([x, y], [1.0, 1.0])),
+        (lambda x: x - y * np.rint(x / y), math.remainder(x, y)),
+        (lambda x: np.ldexp(x, 3), math.ldexp(x, 3)),
+        (lambda x: np.spacing(np.abs(-x)), math.ulp(-x)),
+        (lambda x: np.abs(z * x / x), r),
+        (lambda x: np.angle(z * x / x), phi),
+        (lambda x: r * np.exp(1j * phi * x / x), cmath.rect(r, phi)),
+    ):
+        np.testing.assert_allclose(sad.jit(f)(x), expected, rtol=1e-14)
+
+
+def test_the_division_written_by_hand_is_polydiv():
+    def divided(u: Any, v: Any) -> Any:
+        u, q = u.copy(), np.zeros(len(u) - len(v) + 1)
+        for k in range(len(u) - len(v) + 1):
+            q[k] = u[k] / v[0]
+            u[k : k + len(v)] -= q[k] * v
+        return q, u[len(q) :]
+
+    u, v = np.array([2.0, -3.0, 1.0, 5.0]), np.array([4.0, 1.0, 7.0])
+    with pytest.raises(UnsupportedError, match=r"np.polydiv .*q\[k\] = u\[k\] / v\[0\]"):
+        sad.jit(np.polydiv)(u, v)
+    for found, expected in zip(sad.jit(divided)(u, v), np.polydiv(u, v), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("transform", [scipy.fft.dct, scipy.fft.idct, scipy.fft.dst, scipy.fft.idst])
+def test_a_cosine_or_sine_transform_is_the_product_with_its_matrix(transform: Any):
+    x = np.array([2.0, -3.0, 1.0, 5.0])
+    product = lambda x: transform(np.eye(len(x)), axis=0) @ x
+    np.testing.assert_allclose(sad.jit(product)(x), transform(x), rtol=1e-13, atol=1e-13)
+
+
+def test_of_masked_arrays_the_mask_is_not_dropped():
+    masked = np.ma.MaskedArray(X, np.arange(len(X)) == 1)
+    for call in (lambda: sad.jit(np.sin)(masked), lambda: sad.jit(lambda x: x * masked)(X)):
+        with pytest.raises(ArgumentError, match=r"x.filled\(value\), or np.where\(x.mask, value, x.data\)"):
+            call()
 
 
 def test_an_unknown_attribute_is_an_attribute_error():
@@ -238,6 +309,32 @@ def test_an_array_from_outside_is_not_changed_by_a_traced_operand():
         sad.grad(f)(X)
     assert f"{__file__}:{f.__code__.co_firstlineno + 2}" in str(caught.value)
     np.testing.assert_array_equal(OUTSIDE, 1)
+
+
+def test_statements_on_arrays_from_outside_happen_once_where_nothing_is_traced():
+    table = np.zeros(3)
+
+    def f(x: Any) -> Any:
+        table[0] += 1.0
+        return x * table[0]
+
+    compiled = sad.jit(f)
+    assert [compiled(2.0), compiled(3.0)] == [2.0, 3.0]
+    np.testing.assert_array_equal(table, [1.0, 0.0, 0.0])
+
+    def g(x: Any, k: Any) -> Any:
+        np.add.at(table, k, 1.0)
+        return x
+
+    with pytest.raises(MutationError, match=r"np.add.at cannot write a traced value"):
+        sad.jit(g)(X, 1)
+
+
+def test_plain_integers_are_permuted_by_traced_indices():
+    p = np.array([2, 0, 1])
+    np.testing.assert_array_equal(sad.jit(lambda p: np.array(range(3))[p])(p), p)
+    with pytest.raises(ConcretizationError, match=r"staged_ad.numpy.take\(a, i\)"):
+        sad.jit(lambda p: np.arange(3)[p])(p)
 
 
 class Kept:
