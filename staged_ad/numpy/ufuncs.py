@@ -277,8 +277,15 @@ def _test(name: str) -> Callable[..., Any]:
     return apply
 
 
-def _scaled(ufunc: np.ufunc, factor: float) -> Callable[..., Any]:
-    return in_single(lambda x: multiply(to_dtype(as_value(x), resolve(ufunc, [typeof(as_value(x))])[0]), factor))
+def _scaled(ufunc: np.ufunc) -> Callable[..., Any]:
+    """A ufunc that multiplies by what it makes of one in the same precision."""
+
+    def function(x: Any) -> Any:
+        value = as_value(x)
+        dtype = resolve(ufunc, [typeof(value)])[0]
+        return multiply(to_dtype(value, dtype), ufunc(dtype.type(1)))
+
+    return in_single(function)
 
 
 def fmax(x: Any, y: Any) -> Any:
@@ -341,10 +348,10 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.isnan: _test("isnan"),
     np.isinf: _test("isinf"),
     np.isfinite: _test("isfinite"),
-    np.deg2rad: _scaled(np.deg2rad, math.pi / 180),
-    np.radians: _scaled(np.radians, math.pi / 180),
-    np.rad2deg: _scaled(np.rad2deg, 180 / math.pi),
-    np.degrees: _scaled(np.degrees, 180 / math.pi),
+    np.deg2rad: _scaled(np.deg2rad),
+    np.radians: _scaled(np.radians),
+    np.rad2deg: _scaled(np.rad2deg),
+    np.degrees: _scaled(np.degrees),
     np.fmax: fmax,
     np.fmin: fmin,
     np.heaviside: heaviside,

@@ -224,6 +224,7 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     *[(lambda x, t=t: _filled(x.astype(t), np.uint64(2**64 - 1)), V) for t in ("uint64", "uint8", "float32")],
     *[(lambda x, f=f: f([x, K], dtype="int16", casting="unsafe"), V) for f in (np.concatenate, np.stack, np.hstack)],
     (lambda x: np.asfortranarray(x[0]), V),
+    *[(lambda k, f=f: np.cos(f(k * np.int16(9000))), K.astype("int16")) for f in (np.rad2deg, np.degrees, np.deg2rad)],
     *[(lambda x, t=t: special.logsumexp(x.astype(t)), V * [1e300, 1.0, np.inf]) for t in (float, "complex128")],
 ]
 
