@@ -44,7 +44,9 @@ LIMIT = 90.0
 
 ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError)
 
-PRODUCTS = re.compile(r"prod\(|einsum\(|(cov|corrcoef|dot|matmul|inner|correlate|convolve|kron|outer)\(|@|multiply\.(reduce|accumulate)")
+PRODUCTS = re.compile(
+    r"prod\(|einsum\(|@|(cov|corrcoef|dot|matmul|inner|correlate|convolve|kron|outer)\(|multiply\.(reduce|accumulate)"
+)
 
 POWERS = re.compile(r"\*\*|\bpow\(")
 """Negative numbers of Python have complex powers, those of NumPy none."""

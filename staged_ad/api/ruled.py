@@ -23,6 +23,7 @@ from staged_ad.errors import ArgumentError, LeakedTracerError
 from staged_ad.ir import ArrayType, Program, Var
 from staged_ad.ir.types import describe
 from staged_ad.tracing import Tracer, trace_flat
+from staged_ad.tracing.creation import called
 from staged_ad.tracing.source import location
 from staged_ad.tracing.tracer import is_captured
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
@@ -121,7 +122,7 @@ class Ruled(ABC):
         specs: list[TreeSpec] = []
 
         def flat(*tracers: Tracer) -> list[Any]:
-            result = f(*merged(static, unflatten(spec, tracers)))
+            result = called(f)(*merged(static, unflatten(spec, tracers)))
             out_leaves, out_spec = flatten(result)
             specs.append(out_spec)
             for k, leaf in enumerate(out_leaves):

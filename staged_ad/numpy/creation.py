@@ -6,6 +6,7 @@ Start at ``CREATORS``; ``tracing/creation.py`` puts them in the place of NumPy's
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -61,7 +62,7 @@ def _filled(value: Any) -> Callable[..., Any]:
 
 
 def _full(shape: Any, value: Any, dtype: Any) -> Any:
-    target = np.broadcast_shapes(tuple(shape) if np.iterable(shape) else int(shape))
+    target = np.broadcast_shapes(tuple(shape) if np.iterable(shape) else operator.index(shape))
     found = to_shape(to_dtype(as_value(value), canonical_dtype(dtype)), target)
     return traced_constant(found) if isinstance(found, Literal) else unshared(found)
 

@@ -7,6 +7,7 @@ Start at ``sum``.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,11 @@ def normalize_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     if len(set(found)) != len(found):
         raise ShapeError("duplicate value in 'axis'")
     return tuple(sorted(found))
+
+
+def size_of(a: Any, axis: Axis = None) -> int:
+    shape = typeof(as_value(a)).shape
+    return math.prod(shape[k] for k in normalize_axes(axis, len(shape)))
 
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -310,6 +316,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.size: size_of,
     np.sum: sum,
     np.prod: prod,
     np.max: max,

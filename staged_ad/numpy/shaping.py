@@ -6,7 +6,6 @@ Start at ``array``, which holds what np.array cannot: nested lists of traced val
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -387,12 +386,6 @@ def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
     return to_dtype(value, dtype)
 
 
-def size_of(a: Any, axis: Any = None) -> int:
-    shape = shape_of(a)
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return math.prod(shape[check_axis(k, len(shape))] for k in axes)
-
-
 def shape_of(a_: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = typeof(as_value(a_)).shape
     return shape
@@ -430,7 +423,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.astype: astype_function,
     np.shape: shape_of,
     np.ndim: lambda a_: len(shape_of(a_)),
-    np.size: size_of,
 }
 """NumPy functions on shapes that work on traced values."""
 

@@ -282,10 +282,10 @@ def _scaled(ufunc: np.ufunc) -> Callable[..., Any]:
 
     def function(x: Any) -> Any:
         value = as_value(x)
-        dtype = resolve(ufunc, [typeof(value)])[0]
-        return multiply(to_dtype(value, dtype), ufunc(dtype.type(1)))
+        return product(to_dtype(value, resolve(ufunc, [typeof(value)])[0]))
 
-    return in_single(function)
+    product = in_single(lambda value: multiply(value, ufunc(typeof(value).dtype.type(1))))
+    return function
 
 
 def fmax(x: Any, y: Any) -> Any:

@@ -99,8 +99,8 @@ def _own_name(frame: FrameType, module: str, called: str) -> str:
     own = frame.f_code.co_name
     if called == own or hasattr(sys.modules.get(module), called):
         return called
-    if own.startswith("__"):  # a class, or an object that is called
-        return type(frame.f_locals.get("self")).__name__
+    if own.startswith("__") and "self" in frame.f_locals:  # a class, or an object that is called
+        return type(frame.f_locals["self"]).__name__
     # a decorator's function holds the one that it is around
     names = (own, *(getattr(value, "__name__", "") for value in frame.f_locals.values()))
     return next((name for name in names if name and hasattr(sys.modules.get(module), name)), called)

@@ -260,6 +260,12 @@ def test_functions_are_pickled_and_copied_by_name_while_others_are_traced():
     assert pickle.loads(pickle.dumps(kept[1])) is np.zeros
 
 
+ruled = sad.custom_jvp(scipy.linalg.det)
+ruled.defjvp(
+    lambda primals, tangents: (ruled(*primals), ruled(*primals) * np.sum(np.linalg.inv(primals[0]).T * tangents[0]))
+)
+
+
 @pytest.mark.parametrize(
     "f",
     [
@@ -270,6 +276,7 @@ def test_functions_are_pickled_and_copied_by_name_while_others_are_traced():
         np.sum,
         lambda a: np.sum(sad.map(scipy.special.softmax, a) ** 2),
         lambda a: sad.cond(a[0, 0] > 0, scipy.linalg.det, np.sum, a),
+        ruled,
     ],
 )
 def test_functions_of_libraries_are_transformed_themselves(f: Any):
