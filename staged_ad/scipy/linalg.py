@@ -8,6 +8,7 @@ Start at ``solve``.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -68,11 +69,15 @@ def _in_single(x: Any, integers: bool) -> Any:
 def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
     """SciPy's own function for plain arrays, `f` for traced values, under SciPy's signature and documentation."""
     original = getattr(scipy.linalg, f.__name__)
+    signature = inspect.signature(original)
+    many = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
 
     @functools.wraps(f)
     def function(*args: Any, **kwargs: Any) -> Any:
         if not _traced(args) and not _traced(tuple(kwargs.values())):
             return original(*args, **kwargs)
+        if not many:
+            args, kwargs = (), signature.bind(*args, **kwargs).arguments
         options = {name: value for name, value in kwargs.items() if name not in _WITHOUT_MEANING}
         if f.__name__ not in _OF_HALVES:
             integers = f.__name__ in _OF_SHORT_INTEGERS

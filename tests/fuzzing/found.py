@@ -226,6 +226,8 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.asfortranarray(x[0]), V),
     *[(lambda k, f=f: np.cos(f(k * np.int16(9000))), K.astype("int16")) for f in (np.rad2deg, np.degrees, np.deg2rad)],
     *[(lambda k, f=f: f(k), np.arange(-128, 128).astype("int8")) for f in (np.rad2deg, np.deg2rad)],
+    (lambda m: linalg.inv(m, False, False) + linalg.det(m, False, True), M),
+    (lambda m: linalg.solve_triangular(m, m[0], 1, True, False, False, False), M),
     (lambda x: x * np.size(np.outer(x, x), (0, 1)), V),
     *[(lambda x, t=t: special.logsumexp(x.astype(t)), V * [1e300, 1.0, np.inf]) for t in (float, "complex128")],
 ]
