@@ -42,7 +42,7 @@ BAD_LEAVES: dict[str, tuple[Any, type[Exception], str]] = {
     "dates": (np.array(["2020-01-01"], "M8[D]"), DTypeError, "datetime64"),
     "records": (np.zeros(2, [("a", float)]), DTypeError, "not supported"),
     "long double": (np.ones(2, np.longdouble), DTypeError, "supported are bool"),
-    "masked array": (np.ma.masked_array(X, [True, False]), ArgumentError, r"MaskedArray.*np.asarray\(x\)"),
+    "masked array": (np.ma.masked_array(X, [True, False]), ArgumentError, r"MaskedArray.*x\.filled\(value\)"),
     "matrix": (np.ones((2, 2)).view(np.matrix), ArgumentError, "matrix"),
     "huge integer": (2**70, DTypeError, "does not fit into int64"),
 }
