@@ -45,7 +45,7 @@ LIMIT = 90.0
 ORDINARY = (TypeError, ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError)
 
 PRODUCTS = re.compile(
-    r"prod\(|einsum\(|@|(cov|corrcoef|dot|matmul|inner|correlate|convolve|kron|outer)\(|multiply\.(reduce|accumulate)"
+    r"prod\(|einsum\(|poly\(|@|(cov|corrcoef|dot|matmul|inner|correlate|convolve|kron|outer)\(|multiply\.(reduce|accumulate)"
 )
 
 POWERS = re.compile(r"\*\*|\bpow\(")
