@@ -51,6 +51,9 @@ PRODUCTS = re.compile(
 POWERS = re.compile(r"\*\*|\bpow\(")
 """Negative numbers of Python have complex powers, those of NumPy none."""
 
+ROOTS = re.compile(r"(\*\*|pow\(\w+,) 0\.5")
+"""Of arrays they are np.sqrt, and of numbers powers, which minus infinity has."""
+
 SIGNS = re.compile("signbit|copysign")
 """They may ask for the sign of NaN, which means nothing."""
 
@@ -146,7 +149,7 @@ def judge(case: Case, known: Callable[[], None] = lambda: None) -> tuple[str, st
     said = difference(found, expected, perturbed, low, slack)
     if said is not None and case.tamed() != case and (PRODUCTS.search(case.source) or _rounded(expected, args)):
         return judge(case.tamed())  # products overflow, and sums lose digits, as their operands are ordered
-    if said is not None and case.finite() != case and (SIGNS.search(case.source) or FITTED.search(case.source)):
+    if said is not None and case.finite() != case and any(p.search(case.source) for p in (SIGNS, FITTED, ROOTS)):
         return judge(case.finite())
     for pattern, other in OTHERWISE:
         if said is not None and pattern.search(case.source):

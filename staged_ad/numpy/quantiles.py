@@ -22,6 +22,7 @@ from staged_ad.numpy.reducing import Axis, normalize_axes
 from staged_ad.numpy.scanning import operand, refuse_out
 from staged_ad.primitives import ordering as o
 from staged_ad.primitives.indexing import gather
+from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import reshape, transpose
 from staged_ad.tracing import Tracer
@@ -137,7 +138,10 @@ def _quantile(
         raise ShapeError("q must be a scalar or 1d")
     if np.ndim(place) > 1 and not np.size(place):
         raise ShapeError(f"np.{name}: a table of quantiles without elements (at {location(user_source())})")
-    if not isinstance(place, Tracer) and not np.all((place >= 0) & (place <= 1)):
+    allowed = (place >= 0) & (place <= 1)
+    if isinstance(place, Tracer):
+        place = require(place, allowed, error="quantiles")
+    elif not np.all(allowed):
         raise ValueError(
             f"{'Percentiles' if percent else 'Quantiles'} must be in the range [0, {100 if percent else 1}]"
         )

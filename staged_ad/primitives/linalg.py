@@ -73,6 +73,7 @@ ERRORS: dict[str, tuple[type[StagedADError], str]] = {
         InvalidValueError,
         "np.ravel_multi_index: invalid entry in coordinates array; mode='wrap' and mode='clip' take them",
     ),
+    "quantiles": (InvalidValueError, "Quantiles must be in the range [0, 1], percentiles in [0, 100]"),
     "weights": (ZeroWeightsError, "Weights sum to zero, can't be normalized"),
 }
 """What ``require`` and the factorisations raise, by the names that stand in programs."""

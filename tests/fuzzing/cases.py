@@ -88,7 +88,7 @@ DERIVATIVES = {
 INDEXED = r"^(v\w+) = (\w+\[.*(?:np\.array\(|\[).*\])$"
 """Arrays indexed by arrays, which NumPy lays out as the index: docs/arrays.md."""
 
-BY_MEMORY = r"reshape\(-1\)|ravel\(\)|^\w+\[.*%.*\] \S?="
+BY_MEMORY = r"reshape\(-1\)|ravel\(\)|^\w+\[.*%.*\] \S*="
 """Views of memory in C order are copies of other memory, and of elements assigned to twice the last in memory stays."""
 
 
