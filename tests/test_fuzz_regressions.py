@@ -98,6 +98,7 @@ REFUSED: list[tuple[Callable[..., Any], Any]] = [
     (lambda x: np.quantile(x, abs(x) + 0.5), V),
     (lambda x: np.nanpercentile(x, x[1]), V),
     (lambda x: np.quantile(x, x * np.nan), V),
+    (lambda k: np.bitwise_and.reduce(k, initial=-1, dtype="uint8"), K),
     (lambda k: k ** np.array([-1]), K),
     (lambda k: 2**k, K),
     (lambda k: np.power.outer(k, k), K),

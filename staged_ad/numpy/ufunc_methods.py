@@ -16,8 +16,9 @@ from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir.types import canonical_dtype
 from staged_ad.numpy import reducing
 from staged_ad.numpy.arrays import along, asarray, axis_of, refuse, static
+from staged_ad.numpy.assignment import plain
 from staged_ad.numpy.exponentials import logsumexp
-from staged_ad.numpy.promotion import as_value
+from staged_ad.numpy.promotion import as_value, to_elements
 from staged_ad.numpy.scanning import accumulate, check_loop
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
@@ -138,7 +139,7 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
         )
     if initial is not None:
         x = x.astype(ufunc.resolve_dtypes((x.dtype, x.dtype, None))[0])
-        start = np.broadcast_to(asarray(initial).astype(x.dtype), x.shape[1:])
+        start = np.broadcast_to(plain(to_elements(initial, x.dtype)), x.shape[1:])
         x, parts = np.concatenate([start[None], x]), [start, *parts] if ufunc not in _ASSOCIATIVE else []
     elif len(x) == 0 and ufunc.identity is not None:
         given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1]
