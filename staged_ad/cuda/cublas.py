@@ -20,11 +20,11 @@ from staged_ad.native.once import once
 
 
 class CublasError(Exception):
-    """cuBLAS has refused a call."""
+    """There is no cuBLAS, or it has refused a call."""
 
 
 class Cublas:
-    """cuBLAS by its own names. Raises OSError or AttributeError where there is no such library."""
+    """cuBLAS by its own names."""
 
     def __init__(self, library: Any) -> None:
         integer, long, pointer = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
@@ -41,14 +41,17 @@ class Cublas:
         """What takes the arguments of ``cublas<t>gemmStridedBatched``, in the order of that stream."""
 
         def multiply(handle: int, *arguments: int) -> None:
-            for status in (self._set_stream(handle, stream), self._products[dtype](handle, *arguments)):
-                if status:
-                    raise CublasError(f"cuBLAS returned the status {status}")
+            status = self._set_stream(handle, stream) or self._products[dtype](handle, *arguments)
+            if status:
+                raise CublasError(f"cuBLAS returned the status {status}")
 
         return multiply
 
 
 @once
 def loaded(major: int) -> Cublas:
-    """The library for CUDA of that major version, which CuPy has loaded."""
-    return Cublas(ctypes.CDLL(f"libcublas.so.{major}"))
+    """The library for CUDA of that major version, which CuPy has loaded. Raises CublasError where there is none."""
+    try:
+        return Cublas(ctypes.CDLL(f"libcublas.so.{major}"))
+    except (OSError, AttributeError) as error:
+        raise CublasError(f"cuBLAS cannot be called: {error}") from error

@@ -14,7 +14,6 @@ import numpy as np
 
 from staged_ad.cuda import cublas
 from staged_ad.cuda import library as functions
-from staged_ad.cuda.cublas import CublasError
 from staged_ad.cuda.geometry import Geometry
 from staged_ad.ir import Equation
 from staged_ad.lowering.regions import Matrix, MatrixProduct
@@ -118,7 +117,7 @@ class DeviceEngine:
             stream.begin_capture()
             try:
                 work()
-            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError, OSError, AttributeError, CublasError):
+            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError, cublas.CublasError):
                 _abandoned(stream, cuda.runtime.CUDARuntimeError)
                 return None
             try:

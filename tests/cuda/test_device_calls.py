@@ -315,8 +315,11 @@ def with_a_checkpointed_loop(x: Any) -> Any:
 
 
 def no_library(major: int) -> Cublas:
-    raise OSError(f"libcublas.so.{major}: cannot open shared object file")
+    found: Cublas = LOADED(0)  # there is no such version
+    return found
 
+
+LOADED = cublas.loaded
 
 ALL = {1: [in_a_row, with_products, with_a_loop, with_a_checkpointed_loop, with_products_in_a_loop], 2: [with_a_guard]}
 """Functions by the number of graphs that each becomes."""
@@ -333,6 +336,8 @@ def test_programs_are_recorded_at_addresses_that_are_met_again(
 def test_where_products_cannot_be_recorded_the_rows_between_them_are(
     library: Any, device: Standing, monkeypatch: pytest.MonkeyPatch
 ):
+    with pytest.raises(cublas.CublasError):
+        library(13).product(np.dtype(float), 0)(*[0] * 18)
     monkeypatch.setattr(cublas, "loaded", library)
     assert launched(with_products, device, monkeypatch) == 2
 
