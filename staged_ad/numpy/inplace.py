@@ -199,5 +199,17 @@ Of real numbers the conjugate is the array itself."""
 SAME: tuple[str | Callable[..., Any], ...] = ("astype", np.astype, np.nan_to_num, np.diff, np.linalg.matrix_power)
 """Names of methods, and functions, that now and then return the array that they are given."""
 
-BY_ELEMENT: tuple[Callable[..., Any], ...] = (np.where, np.clip, np.round, np.around, np.nan_to_num, np.real_if_close)
-"""Functions that compute by element, and lay out the result as the arrays that they are given."""
+_BOTH = ("sum", "prod", "mean", "std", "var", "max", "min", "all", "any", "cumsum", "cumprod", "clip", "round")
+
+LAID_OUT: tuple[str | Callable[..., Any], ...] = (
+    *("accumulate", "reduce"),
+    *_BOTH,
+    *[getattr(np, name) for name in _BOTH],
+    *(np.where, np.select, np.einsum, np.trapezoid, np.around, np.nan_to_num, np.real_if_close),
+    *(np.sort, np.partition, np.diff, np.gradient),
+    *(np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack, np.append),
+    *(np.median, np.ptp, np.average, np.pad, np.count_nonzero, np.unwrap, np.nansum, np.nanprod),
+    *(np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft, np.fft.hfft, np.fft.ihfft),
+    *(np.fft.fft2, np.fft.ifft2, np.fft.rfft2, np.fft.irfft2, np.fft.fftn, np.fft.ifftn, np.fft.rfftn, np.fft.irfftn),
+)
+"""Functions, and names of methods and of ufuncs' methods, that lay out their results as the arrays they are given."""

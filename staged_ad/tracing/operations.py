@@ -41,8 +41,9 @@ class Operations:
         functions of which the result is an array, no number, also where it has no axes.
     same
         functions and names of methods whose result is the array they are given, where they return it.
-    by_element
-        functions whose result is laid out in memory as the arrays they are given, ufuncs aside.
+    laid_out
+        functions, and names of methods and of ufuncs' methods, whose result is laid out in memory as the arrays they
+        are given.
     changes
         names and callables that change the array they are given: they return the array that there is afterwards.
     creators
@@ -62,7 +63,7 @@ class Operations:
     views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
     arrays: set[Callable[..., Any]] = field(default_factory=set)
     same: set[str | Callable[..., Any]] = field(default_factory=set)
-    by_element: set[Callable[..., Any]] = field(default_factory=set)
+    laid_out: set[str | Callable[..., Any]] = field(default_factory=set)
     changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
     creators: dict[str, Callable[..., Any]] = field(default_factory=dict)
     of_masked: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)

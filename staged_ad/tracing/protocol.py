@@ -22,7 +22,7 @@ from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
 from staged_ad.tracing.refusals import PLAIN, not_ours, raise_located
-from staged_ad.tracing.sharing import apart, ordered_as, view_of, views_of
+from staged_ad.tracing.sharing import apart, ordered_as, ordered_by, view_of, views_of
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import is_basic, same_index, without_tracers, write
 
@@ -220,6 +220,8 @@ class ArrayProtocol(NumberProtocol):
                     f"{location(user_source())}); write y[...] = x.mean(...), or np.mean(x, out=y)"
                 )
             results = numbers(apart(found(ufunc, *inputs, **kwargs), inputs))
+            if method in OPERATIONS.laid_out:
+                results = ordered_by(getattr(ufunc, method), results, inputs, kwargs)
             return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
         where = kwargs.pop("where", True)
         if where is not True and out is None:
@@ -274,8 +276,8 @@ class ArrayProtocol(NumberProtocol):
             return results
         results = apart(results, (*args, *kwargs.values()))
         results = numbers(results, not gives_arrays(function, kwargs))
-        if function in OPERATIONS.by_element:
-            results = ordered_as(results, args)
+        if function in OPERATIONS.laid_out:
+            results = ordered_by(function, results, args, kwargs)
         return results if out is None else _into_all(out, results, name)
 
     def __getattr__(self, name: str) -> Any:
@@ -320,6 +322,8 @@ class ArrayProtocol(NumberProtocol):
         if name in OPERATIONS.views:
             return views_of(lambda base, *a, **k: getattr(base, name)(*a, **k), found, (self, *args), kwargs, name)
         found = apart(found, (self, *args))
+        if name in OPERATIONS.laid_out:
+            found = ordered_by(getattr(np.ndarray, name), found, (self, *args), kwargs)
         if name != "copy":
             found = numbers(found, self.number if name in ("astype", "conj", "conjugate") else True)
         return found if out is None else _into_all(out, found, name)

@@ -6,7 +6,7 @@ Start at ``views_of`` and ``apart``; what a view is says views.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from staged_ad.ir import Literal
 from staged_ad.tracing.axisless import is_number
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.views import View, common_order, layout, put_by_place, shares
+from staged_ad.tracing.views import View, common_order, layout, memory_order, put_by_place, shares
 
 
 def apart(results: Any, operands: Sequence[Any]) -> Any:
@@ -85,6 +85,38 @@ def _look_at(k: int, function: Callable[..., Any], args: Sequence[Any], kwargs: 
         return function(*[base if n == k else x for n, x in enumerate(others)], **kwargs)[k]
 
     return look
+
+
+def ordered_by(function: Callable[..., Any], results: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Results laid out in memory as those of NumPy's `function`: it is asked with few elements of each operand."""
+    arrays = [x for arg in (*args, *kwargs.values()) for x in (arg if isinstance(arg, list | tuple) else (arg,))]
+    arrays = [x for x in arrays if isinstance(x, NumberProtocol | np.ndarray)]
+    if all(map(_is_ordinary, arrays)) or any(0 in x.shape for x in arrays):
+        return results
+    try:
+        with np.errstate(all="ignore"):  # what they hold has no meaning
+            memory = function(*map(_small, args), **{name: _small(value) for name, value in kwargs.items()})
+    except (ArithmeticError, IndexError, TypeError, ValueError):
+        return results
+    several = isinstance(results, list | tuple)
+    for result, found in zip(results, memory, strict=True) if several else [(results, memory)]:
+        if isinstance(result, NumberProtocol) and all(result is not x for x in arrays):
+            tracer: Any = result
+            tracer.order = memory_order(found)
+    return results
+
+
+def _is_ordinary(array: Any) -> bool:
+    return bool(array.flags.c_contiguous if isinstance(array, np.ndarray) else not array.window and not array.order)
+
+
+def _small(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(map(_small, value))
+    if not isinstance(value, NumberProtocol | np.ndarray):
+        return value
+    memory = layout(value) if isinstance(value, NumberProtocol) else value
+    return memory[(slice(4),) * memory.ndim]
 
 
 def ordered_as(results: Any, operands: Sequence[Any]) -> Any:

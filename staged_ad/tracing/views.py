@@ -144,8 +144,8 @@ def fits_order(tracer: Any, order: str) -> bool:
 def copied_order(tracer: Any, order: Any) -> tuple[int, ...] | None:
     """The order in memory that NumPy gives a copy of it, asked for one of 'C', 'F', 'A', 'K' or None, which is 'K'."""
     letter = str(order or "K").upper()
-    if letter == "K":
-        return order_of(tracer)
+    if letter == "K":  # of broadcast axes, NumPy's copies and its iterators have their own orders
+        return tracer.order if tracer.window is None else memory_order(np.empty_like(layout(tracer)))
     if letter == "F" or (letter == "A" and layout(tracer).flags.fnc):
         return memory_order(np.empty(tracer.shape, order="F"))
     return None

@@ -88,3 +88,40 @@ def test_arrays_of_any_shape_are_read_and_written_in_an_order(shape: tuple[int, 
 
         for one, other in zip(sad.jit(f)(x), f(x), strict=True):
             np.testing.assert_array_equal(one, other, strict=True)
+
+
+COPIES: list[Callable[[Any], Any]] = [
+    np.copy,
+    np.zeros_like,
+    lambda x: x.astype(np.float32),
+    lambda x: x.copy("K"),
+    np.negative,
+    lambda x: np.sort(x, axis=-1),
+    lambda x: np.concatenate([x, x]),
+    lambda x: np.stack([x, x], axis=-1),
+    lambda x: np.cumsum(x, axis=0),
+    lambda x: x.cumsum(axis=-1),
+    lambda x: x.sum(axis=0),
+    lambda x: np.maximum.accumulate(x),
+    lambda x: np.diff(x, axis=0),
+    lambda x: np.gradient(x, axis=-1),
+    lambda x: np.where(x > 1, x, 0.0),
+    lambda x: np.select([x > 1], [x], 0.0),
+    lambda x: np.pad(x, 1),
+    lambda x: np.fft.fft(x, axis=0),
+    lambda x: np.median(x, axis=-1, keepdims=True),
+]
+
+
+@given(view=st.sampled_from(VIEWS[:10]), copy=st.sampled_from(COPIES))
+def test_what_numpy_lays_out_as_its_operand_is_read_and_written_so(
+    view: Callable[[Any], Any], copy: Callable[[Any], Any]
+) -> None:
+    def written(x: Any) -> Any:
+        y = copy(view(x))
+        flat = y.reshape(-1)  # a view of y where its elements follow each other, a copy elsewhere
+        flat[1:2] = 7.0
+        return y
+
+    assert_value(lambda x: copy(view(x)).ravel("K"), M)
+    assert_value(written, M)
