@@ -44,12 +44,17 @@ def costs_of(program: Program, stored: Container[Var]) -> dict[Var, float]:
     return costs
 
 
+def grows(equation: Equation) -> bool:
+    """Whether it is a broadcast to more elements."""
+    return "dims" in equation.params and equation.outputs[0].type.size > equation.inputs[0].type.size
+
+
 def repeats(equation: Equation) -> bool:
     """A broadcast whose operand would be computed for each new element, or one by one outside of a short loop."""
     x, (y,) = equation.inputs[0], equation.outputs
     if isinstance(equation.primitive.lower, Gather):
         return y.type.size > x.type.size
-    if "dims" not in equation.params or y.type.size <= x.type.size:
+    if not grows(equation):
         return False
     if y.type.size < SHORT * x.type.size:
         return True

@@ -33,7 +33,7 @@ from staged_ad.ir.lowerings import (
     Sweep,
     View,
 )
-from staged_ad.lowering.costs import CHEAP, OFTEN, TRIVIAL, costs_of, fills_rows, repeats
+from staged_ad.lowering.costs import CHEAP, OFTEN, TRIVIAL, costs_of, fills_rows, grows, repeats
 from staged_ad.lowering.domains import domain, product_domain
 from staged_ad.lowering.expressions import Expressions
 from staged_ad.lowering.indexing import splits_only
@@ -203,7 +203,8 @@ class _Fusion:
             if not found or output in self.stored:
                 continue
             lower = equation.primitive.lower
-            if (costs[output] > CHEAP and len(found) > 1) or costs[output] * (len(found) - 1) > OFTEN:
+            costly = (costs[output] > CHEAP and len(found) > 1) or costs[output] * (len(found) - 1) > OFTEN
+            if costly and not grows(equation):  # of a broadcast the operand, which is smaller
                 self.stored.add(output)
                 added = True
                 found = {(-1 - len(self.stored), 0)}

@@ -1,7 +1,7 @@
 """Matrix products for BLAS: how axes of a dot_general become rows, columns and a stack.
 
 Invariant: after ``canonical`` every product that goes to BLAS has operands of one batch, free and contracted axis
-each, stored as they stand.
+each, stored as they stand, the batch axis not last.
 Start at ``canonical``.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from staged_ad.ir import Atom, Equation, Program, Var
-from staged_ad.ir.lowerings import Product
+from staged_ad.ir.lowerings import Product, View
 from staged_ad.lowering.regions import Matrix, MatrixProduct
 from staged_ad.lowering.rows import sums_fit
 from staged_ad.lowering.values import Externals
@@ -21,7 +21,7 @@ from staged_ad.primitives.arithmetic import and_
 from staged_ad.primitives.makers import mul
 from staged_ad.primitives.products import free_axes
 from staged_ad.primitives.reductions import reduce_sum
-from staged_ad.primitives.shaping import Axes, _reshape, _transpose, broadcast
+from staged_ad.primitives.shaping import _reshape, _transpose, broadcast
 
 SMALLEST = 2048
 """Multiplications per matrix below which a product is emitted inline."""
@@ -51,11 +51,12 @@ def canonical(program: Program) -> Program:
     """Products for BLAS with their operands as stacks of matrices: views and copies as equations of their own.
 
     Products that contract nothing become elementwise. So do those of a matrix with several vectors, as in
-    X.T @ f(X @ w): by rows, they read it once (`rows`).
+    X.T @ f(X @ w): by rows, they read it once (`rows`). Operands change places where what reads the result has its
+    rows along the columns of that.
     """
     equations: list[Equation] = []
     shared = _read_again(program)
-    for equation in _side_by_side(program.equations, shared):
+    for equation in _side_by_side(_read_in_order(program), shared):
         if not shared.isdisjoint(equation.inputs) and _by_vector(equation) is not None:
             equations.extend(_summed(equation))
         elif wants_blas(equation):
@@ -65,6 +66,37 @@ def canonical(program: Program) -> Program:
         else:
             equations.append(equation)
     return Program(program.inputs, tuple(equations), program.outputs, program.name)
+
+
+def _read_in_order(program: Program) -> Sequence[Equation]:
+    """The equations, with products whose only reader turns their last axis away as the products of swapped operands."""
+    uses = Counter(atom for equation in program.equations for atom in equation.inputs)
+    uses.update(program.outputs)
+    readers = {atom: equation for equation in program.equations for atom in equation.inputs if uses[atom] == 1}
+    replaced: dict[tuple[Var, ...], Equation] = {}
+    for product in program.equations:
+        reader = readers.get(product.outputs[0]) if wants_blas(product) else None
+        if reader is not None and "permutation" in reader.params and isinstance(reader.primitive.lower, View):
+            replaced.update(_swapped(product, reader))
+    return [replaced.get(equation.outputs, equation) for equation in program.equations]
+
+
+def _swapped(product: Equation, reader: Equation) -> dict[tuple[Var, ...], Equation]:
+    """New equations in the place of a product and of a transpose of it, if rows of the transpose are its columns."""
+    (a, b), (output,) = product.inputs, product.outputs
+    contract, batch = product.params["contract"], product.params["batch"]
+    stack, rows = len(batch[0]), len(batch[0]) + a.type.ndim - len(batch[0]) - len(contract[0])
+    permutation = reader.params["permutation"]
+    if not stack <= permutation[-1] < rows:
+        return {}
+    order = (*range(stack), *range(rows, output.type.ndim), *range(stack, rows))  # of the old axes in the new result
+    swapped = Var(output.type.with_shape(tuple(output.type.shape[axis] for axis in order)))
+    params = {"contract": contract[::-1], "batch": batch[::-1]}
+    turned = {**reader.params, "permutation": tuple(map(order.index, permutation))}
+    return {
+        product.outputs: Equation(product.primitive, (b, a), params, (swapped,), product.source),
+        reader.outputs: Equation(reader.primitive, (swapped,), turned, reader.outputs, reader.source),
+    }
 
 
 def _by_vector(equation: Equation) -> int | None:
@@ -157,43 +189,42 @@ def _elementwise(equation: Equation) -> list[Equation]:
 
 
 def _canonical(equation: Equation) -> list[Equation]:
-    (a, b), (output,) = equation.inputs, equation.outputs
-    contract, batch = equation.params["contract"], equation.params["batch"]
-    m, n, k, count = _lengths(equation)
+    contract = equation.params["contract"]
     new: list[Equation] = []
     # both operands must list the contracted axes in one order: that of the first
-    left, a_order = _arranged(new, equation, a, batch[0], contract[0], contract[0], (count, m, k))
-    right, b_order = _arranged(new, equation, b, batch[1], contract[1], contract[1], (count, n, k))
-    axes = ((2 if a_order else 1,), (2 if b_order else 1,))
+    order = sorted(range(len(contract[0])), key=contract[0].__getitem__)
+    a, a_axes = _arranged(new, equation, 0, order)
+    b, b_axes = _arranged(new, equation, 1, order)
+    params = {key: ((a_axes[place],), (b_axes[place],)) for place, key in enumerate(("batch", "contract"))}
     # the result is (stack, m, n) in memory, whatever shape the output gives it
-    params = {"contract": axes, "batch": ((0,), (0,))}
-    new.append(Equation(equation.primitive, (left, right), params, (output,), equation.source))
+    new.append(Equation(equation.primitive, (a, b), params, equation.outputs, equation.source))
     return new
 
 
-def _arranged(
-    new: list[Equation],
-    equation: Equation,
-    x: Atom,
-    batch: Axes,
-    contract: Axes,
-    order: Sequence[int],
-    sizes: tuple[int, int, int],
-) -> tuple[Atom, bool]:
-    """`x` as (stack, free, contracted), or (stack, contracted, free); whether the first."""
-    count, free_size, depth = sizes
-    free = free_axes(x.type.ndim, contract, batch)
+def _arranged(new: list[Equation], equation: Equation, k: int, order: Sequence[int]) -> tuple[Atom, tuple[int, ...]]:
+    """An operand with one axis each for the stack, the contracted and the free axes, and which these are.
+
+    BLAS reads any such array in which the axis of the stack is not the last; another is copied into that order.
+    """
+    x = equation.inputs[k]
+    batch = equation.params["batch"][k]
+    contract = tuple(equation.params["contract"][k][place] for place in order)
+    groups = [batch, contract, free_axes(x.type.ndim, contract, batch)]
     natural = tuple(range(x.type.ndim))
-    rows_first = (*batch, *order, *free) != natural
-    permutation = (*batch, *free, *order) if rows_first else natural
+    places = sorted(range(3), key=lambda group: groups[group][0] if groups[group] else -1)
+    permutation = tuple(axis for place in places for axis in groups[place])
+    if permutation != natural or (places[-1] == 0 and batch):
+        places = [0, 1, 2] if (*batch, *contract, *groups[2]) == natural else [0, 2, 1]
+        permutation = tuple(axis for place in places for axis in groups[place])
+    lengths = [[x.type.shape[axis] for axis in groups[place]] for place in places]
     if permutation != natural:
         x = _added(
-            new, equation, _transpose.primitive, x, {"permutation": permutation}, [x.type.shape[p] for p in permutation]
+            new, equation, _transpose.primitive, x, {"permutation": permutation}, [n for g in lengths for n in g]
         )
-    shape = (count, free_size, depth) if rows_first else (count, depth, free_size)
+    shape = tuple(map(math.prod, lengths))
     if x.type.shape != shape:
         x = _added(new, equation, _reshape.primitive, x, {"shape": shape}, shape)
-    return x, rows_first
+    return x, tuple(map(places.index, range(3)))
 
 
 def _added(
@@ -207,10 +238,18 @@ def _added(
 def matrix_product(equation: Equation, a: Atom, b: Atom) -> MatrixProduct:
     """The region for a canonical product whose operands are stored as `a` and `b`."""
     m, n, k, count = _lengths(equation)
-    contract = equation.params["contract"]
-    left = Matrix(a, contract[0] == (1,), m if contract[0] == (1,) else k, m * k)
-    right = Matrix(b, contract[1] == (2,), k if contract[1] == (2,) else n, k * n)
+    left, right = (_matrix(equation, place, x) for place, x in enumerate((a, b)))
     return MatrixProduct(m, n, k, count, left, right, equation.outputs[0])
+
+
+def _matrix(equation: Equation, place: int, stored: Atom) -> Matrix:
+    """An operand as BLAS finds it: which of its axes has the longer step in memory, and the steps."""
+    shape = equation.inputs[place].type.shape
+    (stack,), (contract,) = (equation.params[key][place] for key in ("batch", "contract"))
+    free = 3 - stack - contract
+    steps = [math.prod(shape[axis + 1 :]) for axis in range(3)]
+    rows, columns = min(free, contract), max(free, contract)
+    return Matrix(stored, (free if place == 0 else contract) == columns, steps[rows], steps[stack])
 
 
 def product_text(product: MatrixProduct, externals: Externals) -> str:
