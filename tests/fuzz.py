@@ -88,6 +88,7 @@ UNCHECKED = re.compile("cannot convert float (NaN|infinity) to integer|must not 
 quantiles of unsigned integers, which NumPy computes where there is one number alone."""
 
 BY_VALUE = (np.linalg.LinAlgError, IndexError)
+BY_NUMBER = re.compile(r"negative integer powers|Python integer .* out of bounds")
 """What depends on values, which compiled code leaves out where nothing depends on them."""
 
 
@@ -122,7 +123,7 @@ def judge(case: Case, known: Callable[[], None] = lambda: None) -> tuple[str, st
             return "same", ""
         if error is None and (OF_NUMBERS.search(str(wrong)) or UNCHECKED.search(str(wrong))):
             return "both raise", ""  # numbers are arrays without axes here
-        by_value = isinstance(wrong, BY_VALUE) or "negative integer powers" in str(wrong)
+        by_value = isinstance(wrong, BY_VALUE) or BY_NUMBER.search(str(wrong)) is not None
         for rest in (case.without_dead_lines(), case.without_empty_lines()) if error is None and by_value else ():
             if rest != case:
                 return judge(rest)
@@ -151,6 +152,8 @@ def judge(case: Case, known: Callable[[], None] = lambda: None) -> tuple[str, st
         return judge(case.tamed())  # products overflow, and sums lose digits, as their operands are ordered
     if said is not None and case.finite() != case and any(p.search(case.source) for p in (SIGNS, FITTED, ROOTS)):
         return judge(case.finite())
+    if said is not None and case.with_one_zero() != case and SIGNS.search(case.source):
+        return judge(case.with_one_zero())
     for pattern, other in OTHERWISE:
         if said is not None and pattern.search(case.source):
             with other():

@@ -126,10 +126,12 @@ class Case:
         return replace(self, lines=tuple(reversed(kept)))
 
     def without_empty_lines(self) -> Case:
-        """The case less the assignments by arrays of positions, where arguments have no elements."""
+        """The case less the assignments in place, where arguments have no elements."""
         if not any("array([]," in text for text in self.args):
             return self
-        return replace(self, lines=tuple(line for line in self.lines if not re.match(r"\w+\[.*\] \S?=", line)))
+        return replace(
+            self, lines=tuple(line for line in self.lines if not re.match(r"\w+\[.*\] \S?=|v\d+ \S+= ", line))
+        )
 
     def nudged(self) -> Case:
         """The same with other rounding in factorizations and differences, and in the matrices that are factored: a
@@ -166,6 +168,13 @@ class Case:
         lines, args = (
             [re.sub(r"(?<![.\w])(nan|inf)\b", "1.5", text) for text in texts] for texts in (self.lines, self.args)
         )
+        return replace(self, lines=tuple(lines), args=tuple(args))
+
+    def with_one_zero(self) -> Case:
+        """The same without -0.0 where numbers are limited: which of two equal ones that gives, NumPy leaves open."""
+        if not re.search(r"clip|maximum|minimum|max\(|min\(", self.source):
+            return self
+        lines, args = ([re.sub(r"-0\.0\b", "0.0", text) for text in texts] for texts in (self.lines, self.args))
         return replace(self, lines=tuple(lines), args=tuple(args))
 
     def positive(self) -> Case:
