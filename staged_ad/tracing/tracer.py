@@ -13,6 +13,7 @@ import numpy as np
 
 from staged_ad.errors import LeakedTracerError, MutationError
 from staged_ad.ir import ArrayType, Atom, Literal, Source
+from staged_ad.tracing.axisless import is_number
 from staged_ad.tracing.protocol import ArrayProtocol
 from staged_ad.tracing.snapshots import literal_of
 from staged_ad.tracing.source import location, user_source
@@ -127,6 +128,11 @@ class Tracer(ArrayProtocol):
 
     def check_writable(self) -> None:
         """Raises MutationError unless the function that is being traced made the array, and NumPy could write to it."""
+        if is_number(self):
+            raise MutationError(
+                f"a number cannot be written to (at {location(user_source())}); write x = np.array(x) before, which is "
+                "an array, or x = ... for a new number"
+            )
         view, root = self.window, root_of(self)
         where = f"(at {location(user_source())})"
         while view is not None:

@@ -118,6 +118,11 @@ def widened(y: Any, found: Any) -> list[Any]:
     return [x.astype(float) if is_wide else x for x, is_wide in zip(parts, wide, strict=False)]
 
 
+def of_unsigned_zeros(y: Any) -> list[Any]:
+    """The arrays of a result, infinities without their signs: 1 / 0.0 and 1 / -0.0, which sums of products leave open."""
+    return [np.where(np.isinf(x), np.inf, x) if x.dtype.kind == "f" else x for x in leaves(y)]
+
+
 def as_number(x: Any) -> Any:
     """An array without axes as the number that NumPy would have."""
     return x[()] if isinstance(x, np.ndarray) else x

@@ -294,3 +294,27 @@ def test_a_pullback_keeps_the_values_it_was_made_at():
         return pullback(1.0)[0]
 
     np.testing.assert_array_equal(sad.jit(f)(np.array([1.0, 2.0])), [3.0, 12.0])
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: np.copyto(x, 3.0),
+        lambda x: x.__setitem__(..., 3.0),
+        lambda x: np.add.at(x, (), 1.0),
+        lambda x: np.negative(x, out=x),
+        lambda x: np.sum(np.ones(3), out=x),
+        lambda x: np.ones(3).sum(out=x),
+        lambda x: np.place(x, [True], [3.0]),
+    ],
+)
+def test_numbers_are_not_written_to(write: Any) -> None:
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        write(y)
+        return y
+
+    with pytest.raises((TypeError, AttributeError)):
+        f(np.float64(2.0))
+    with pytest.raises(MutationError, match="number cannot be written to"):
+        sad.jit(f)(2.0)
