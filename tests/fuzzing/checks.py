@@ -119,7 +119,7 @@ def widened(y: Any, found: Any) -> list[Any]:
 
 
 def of_unsigned_zeros(y: Any) -> list[Any]:
-    """The arrays of a result, infinities without their signs: 1 / 0.0 and 1 / -0.0, which sums of products leave open."""
+    """The arrays of a result, infinities without their signs: those of 1 / 0.0, and 0.0 is a sum of products."""
     return [np.where(np.isinf(x), np.inf, x) if x.dtype.kind == "f" else x for x in leaves(y)]
 
 
