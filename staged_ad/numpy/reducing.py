@@ -155,7 +155,7 @@ def _extremum(name: str, operation: Operation, combine: Operation) -> Callable[.
             return _reduce(operation, value, axis, _flag(keepdims))
         start = to_dtype(as_value(initial), typeof(value).dtype)
         value = masked(value, where, start)
-        if _count(value, axis) == 0:
+        if not typeof(value).size:
             return full(typeof(sum(value, axis=axis, keepdims=keepdims)).shape, initial, typeof(value).dtype)
         return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), start)
 
@@ -199,14 +199,6 @@ argmax = _arg("argmax", r.argmax)
 argmin = _arg("argmin", r.argmin)
 
 
-def _count(value: Any, axis: Axis) -> int:
-    shape = typeof(value).shape
-    count = 1
-    for k in normalize_axes(axis, len(shape)):
-        count *= shape[k]
-    return count
-
-
 @in_single
 def mean(
     a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
@@ -224,7 +216,7 @@ def _mean(value: Any, axis: Axis, dtype: Any, keepdims: Any, where: Any) -> Any:
 def _weight(value: Any, axis: Axis, keepdims: Any, where: Any) -> Any:
     """How many elements are summed, as a number, or as an array where a mask decides."""
     if not _given(where) or where is True:
-        return float(_count(value, axis))
+        return float(size_of(value, axis))
     dtype = typeof(value).dtype
     type = typeof(value).with_dtype(real_dtype_of(dtype) if dtype.kind in "fc" else FLOAT64)
     return sum(masked(filled(1, type), where, 0), axis=axis, keepdims=keepdims)
@@ -300,7 +292,7 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> An
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     if weights is None:
         found = mean(a, axis=axis, keepdims=keepdims)
-        return (found, np.full(found.shape, float(_count(as_value(a), axis)), found.dtype)[()]) if returned else found
+        return (found, np.full(found.shape, float(size_of(a, axis)), found.dtype)[()]) if returned else found
     a, weights = to_float(a), as_value(weights)
     dtype = np.result_type(typeof(a).dtype, typeof(weights).dtype)
     weights = to_dtype(weights, dtype)

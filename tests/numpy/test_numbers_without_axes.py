@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
+from tests.checks import assert_value
 from tests.numerics import assert_same
 
 KINDS: list[Callable[[Any], Any]] = [
@@ -40,3 +41,14 @@ def test_what_has_no_axes_is_a_number_where_numpy_has_one(k: int):
         warnings.simplefilter("ignore")
         expected = added(np.array(1.5))
     assert_same(sad.jit(added)(np.array(1.5)), expected)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_reductions_take_an_axis_of_numbers_as_those_of_numpy(axis: int) -> None:
+    for f in (
+        lambda x: np.sum(x, axis=axis),
+        lambda x: np.max(x, axis=axis, keepdims=True),
+        lambda x: np.min(x, axis=axis, initial=1.0),
+        lambda x: np.ptp(x, axis=axis),
+    ):
+        assert_value(f, np.float64(2.0))
