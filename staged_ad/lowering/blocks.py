@@ -23,6 +23,7 @@ from staged_ad.lowering.plan import KernelPlan, plan_region
 from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region, Rows
 from staged_ad.lowering.rows import grouped
 from staged_ad.lowering.schedule import Schedule, by_rows, cost_per_point, pieces, schedule
+from staged_ad.lowering.turning import turned
 
 TRIPS = 20
 """Iterations that a loop of unknown length is taken to have."""
@@ -134,7 +135,9 @@ class Host:
 
     stack = True
     goes_on = False
-    grouped = staticmethod(grouped)
+
+    def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
+        return grouped(turned(regions), outputs)
 
     def pieces(self, equation: Equation, items: int, cost: float) -> int:
         return pieces(items, cost)
