@@ -187,6 +187,11 @@ class Case:
         """The same with an axis for arguments that have none, which pass for numbers: docs/arrays.md."""
         return replace(self, args=tuple(x.removesuffix(".reshape(())") for x in self.args))
 
+    def searching_sorted(self) -> Case:
+        """The same with sorted arrays to search: places in others depend on how the search goes."""
+        search = r"np\.searchsorted\((?!np\.sort)(\w+)\b"
+        return replace(self, lines=tuple(re.sub(search, r"np.searchsorted(np.sort(\1)", line) for line in self.lines))
+
     def in_order(self) -> Case:
         """The same without what depends on how arguments and factors lie in memory: traced ones are in C order."""
         lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
