@@ -21,9 +21,9 @@ from staged_ad.lowering.matrices import canonical
 from staged_ad.lowering.overwriting import late, share
 from staged_ad.lowering.plan import KernelPlan, plan_region
 from staged_ad.lowering.regions import Copy, Load, MatrixProduct, Nest, Opaque, Reduce, Region, Rows
+from staged_ad.lowering.reordering import reordered
 from staged_ad.lowering.rows import grouped
 from staged_ad.lowering.schedule import Schedule, by_rows, cost_per_point, pieces, schedule
-from staged_ad.lowering.turning import turned
 
 TRIPS = 20
 """Iterations that a loop of unknown length is taken to have."""
@@ -137,7 +137,7 @@ class Host:
     goes_on = False
 
     def grouped(self, regions: Sequence[Region], outputs: Sequence[Atom]) -> list[Region]:
-        return grouped(turned(regions), outputs)
+        return grouped(reordered(regions), outputs)
 
     def pieces(self, equation: Equation, items: int, cost: float) -> int:
         return pieces(items, cost)

@@ -1,10 +1,10 @@
-"""Turning: small arrays are stored once more in the order in which a nest reads them.
+"""Reordering: small arrays are stored once more in the order in which a nest reads them.
 
 The distances of n points to k centres, ``sum((x[:, None] - c) ** 2, axis=2)``, are sums of few terms, so vectors run
 along the centres; of these the d coordinates lie together. A copy with the centres together costs k d steps of n k d.
 
 Invariant: a copy is made right behind the last region that writes to the array.
-Start at ``turned``.
+Start at ``reordered``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Key = tuple[Atom, int, tuple[tuple[int, int], ...]]
 """An array, where it is begun, and the step and the length of each loop through it."""
 
 
-def turned(regions: Sequence[Region]) -> list[Region]:
+def reordered(regions: Sequence[Region]) -> list[Region]:
     """`regions` with copies of arrays that nests read across their rows."""
     copies: dict[_Key, Var] = {}
     behind: dict[int, list[Region]] = {}  # the copies behind each region, those of inputs behind region -1
