@@ -73,16 +73,17 @@ def _read_in_order(program: Program) -> Sequence[Equation]:
     uses = Counter(atom for equation in program.equations for atom in equation.inputs)
     uses.update(program.outputs)
     readers = {atom: equation for equation in program.equations for atom in equation.inputs if uses[atom] == 1}
-    replaced: dict[tuple[Var, ...], Equation] = {}
+    replaced: dict[tuple[Var, ...], Equation | None] = {}
     for product in program.equations:
         reader = readers.get(product.outputs[0]) if wants_blas(product) else None
         if reader is not None and "permutation" in reader.params and isinstance(reader.primitive.lower, View):
             replaced.update(_swapped(product, reader))
-    return [replaced.get(equation.outputs, equation) for equation in program.equations]
+    found = (replaced.get(equation.outputs, equation) for equation in program.equations)
+    return [equation for equation in found if equation is not None]
 
 
-def _swapped(product: Equation, reader: Equation) -> dict[tuple[Var, ...], Equation]:
-    """New equations in the place of a product and of a transpose of it, if rows of the transpose are its columns."""
+def _swapped(product: Equation, reader: Equation) -> dict[tuple[Var, ...], Equation | None]:
+    """What takes the place of a product and of a transpose of it, if rows of the transpose are its columns."""
     (a, b), (output,) = product.inputs, product.outputs
     contract, batch = product.params["contract"], product.params["batch"]
     stack, rows = len(batch[0]), len(batch[0]) + a.type.ndim - len(batch[0]) - len(contract[0])
@@ -90,12 +91,15 @@ def _swapped(product: Equation, reader: Equation) -> dict[tuple[Var, ...], Equat
     if not stack <= permutation[-1] < rows:
         return {}
     order = (*range(stack), *range(rows, output.type.ndim), *range(stack, rows))  # of the old axes in the new result
-    swapped = Var(output.type.with_shape(tuple(output.type.shape[axis] for axis in order)))
     params = {"contract": contract[::-1], "batch": batch[::-1]}
+    if permutation == order:
+        swapped = Equation(product.primitive, (b, a), params, reader.outputs, product.source)
+        return {product.outputs: swapped, reader.outputs: None}
+    result = Var(output.type.with_shape(tuple(output.type.shape[axis] for axis in order)))
     turned = {**reader.params, "permutation": tuple(map(order.index, permutation))}
     return {
-        product.outputs: Equation(product.primitive, (b, a), params, (swapped,), product.source),
-        reader.outputs: Equation(reader.primitive, (swapped,), turned, reader.outputs, reader.source),
+        product.outputs: Equation(product.primitive, (b, a), params, (result,), product.source),
+        reader.outputs: Equation(reader.primitive, (result,), turned, reader.outputs, reader.source),
     }
 
 

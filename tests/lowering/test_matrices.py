@@ -62,6 +62,12 @@ def test_a_result_is_stored_as_what_reads_it_has_its_rows() -> None:
     assert "6 of 40 x 16 x 16" in sad.jit(f).lower(a, x).text("loops")
 
 
+def test_a_transposed_product_is_the_product_of_swapped_operands() -> None:
+    text = sad.jit(lambda a, b: (a @ b).T).lower(np.ones((100, 30)), np.ones((30, 50))).text("loops")
+    assert "out0 = in1^T @ in0^T    # BLAS: 1 of 50 x 30 x 100" in text
+    assert "for" not in text
+
+
 def test_an_expensive_value_that_is_broadcast_is_stored_once() -> None:
     def f(x: Any, y: Any) -> Any:
         scaled = np.sum(np.exp(x) * y, axis=2)
