@@ -91,6 +91,14 @@ def hold_nothing_finite(y: Any, z: Any) -> bool:
     return alike and not any(np.any(np.isfinite(x)) for x in (*parts, *others))
 
 
+def without_solutions(y: Any, z: Any) -> tuple[list[Any], list[Any]]:
+    """The arrays of two results, less those in which both have what a singular system gives, which rounding decides."""
+    pairs = list(zip(leaves(y), leaves(z), strict=False))
+    huge = [all(x.dtype.kind in "fc" and not np.any(abs(x) < 1e12) for x in pair) for pair in pairs]
+    kept = [pair for pair, is_huge in zip(pairs, huge, strict=True) if not is_huge]
+    return [x for x, _ in kept], [x for _, x in kept]
+
+
 def free_of_nan(y: Any) -> bool:
     """Whether all results are numbers of a kind that could be NaN, and none is."""
     return all(leaf.dtype.kind in "fc" and not np.any(np.isnan(leaf)) for leaf in leaves(y))
