@@ -93,6 +93,21 @@ def test_arrays_of_other_libraries_are_read_where_they_lie(library: Any, device:
     same(f(library(device.sent(X[:5]))), 3 * X[:5])
 
 
+class WithoutMore:
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        return self.array.__cuda_array_interface__
+
+
+def test_arrays_that_have_no_more_than_the_protocol_change_their_types(device: Standing):
+    f = on_device(lambda x: 3 * x)
+    for x in (X, X, X[:5], X.astype(np.float32), X):
+        same(f(WithoutMore(device.sent(x))), 3 * x)
+
+
 def test_arrays_in_another_order_or_at_odd_places_are_copied(device: Standing):
     a = np.arange(12.0).reshape(3, 4)
     f = on_device(lambda a: a * 2)

@@ -58,6 +58,20 @@ def test_an_array_of_another_device_is_refused(device: Standing):
         on_device(np.sin)(x)
 
 
+def test_an_argument_that_is_refused_later_is_named_too(device: Standing):
+    f, x = on_device(lambda x, y: x * y), device.sent(X)
+    moved = OfOtherLibrary(x)
+    for _ in range(2):
+        f(x, x)
+        f(x, moved)
+    moved.refuses = True
+    with pytest.raises(sad.errors.ArgumentError, match=r"argument 1 \(y\) of <lambda> is an array .*CuPy cannot take"):
+        f(x, moved)
+    x.data.device_id = 1
+    with pytest.raises(sad.errors.ArgumentError, match=r"argument 0 \(x\) of <lambda> lies on GPU 1"):
+        f(x, x)
+
+
 def test_an_array_that_its_library_does_not_give_is_refused(device: Standing):
     with pytest.raises(sad.errors.ArgumentError, match=r"argument 0 .*CuPy cannot take: use tensor.detach\(\)"):
         on_device(np.sin)(OfOtherLibrary(device.sent(X), refuses=True))
