@@ -58,6 +58,9 @@ class Device:
     def adopted(self, value: Any) -> Any:
         """A CuPy array that looks into the memory of another library's array.
 
+        By DLPack where there is a choice: then its library makes the current stream wait for what is still computed.
+        JAX's ``__cuda_array_interface__`` says nothing of that.
+
         Raises
         ------
         ArgumentError
@@ -68,8 +71,8 @@ class Device:
             array = value
         else:
             try:
-                shared = hasattr(value, "__cuda_array_interface__")
-                array = library.asarray(value) if shared else library.from_dlpack(value)
+                ordered = hasattr(value, "__dlpack_device__")
+                array = library.from_dlpack(value) if ordered else library.asarray(value)
             except self._refusals as error:
                 raise ArgumentError(
                     f"is an array of {type(value).__module__.partition('.')[0]} on a GPU that CuPy cannot take: {error}"

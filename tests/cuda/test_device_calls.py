@@ -83,7 +83,15 @@ class ByDlpack:
         return 2, 0
 
 
-@pytest.mark.parametrize("library", [OfOtherLibrary, ByDlpack])
+class InBothWays(ByDlpack):
+    """Only DLPack asks for the stream that has to wait for what is still computed."""
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        raise AssertionError("there may be nothing yet")
+
+
+@pytest.mark.parametrize("library", [OfOtherLibrary, ByDlpack, InBothWays])
 def test_arrays_of_other_libraries_are_read_where_they_lie(library: Any, device: Standing):
     f = on_device(lambda x: 3 * x)
     x = device.sent(X)
