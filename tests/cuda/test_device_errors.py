@@ -151,6 +151,13 @@ def test_a_missing_libdevice_is_said(monkeypatch: pytest.MonkeyPatch):
         on_device(np.sin).lower(X)
 
 
+def test_a_kernel_of_more_arrays_than_it_can_be_given_is_refused():
+    f = on_device(lambda xs: sum(xs[1:], xs[0]))
+    assert f.lower([X] * 20).text("ptx")
+    with pytest.raises(sad.errors.LoweringError, match=r"would work on 4101 arrays, and may on 4094 at most.*np.stack"):
+        f.lower([X] * 4100)
+
+
 def written(a: Any, i: Any) -> Any:
     a = a.copy()
     a[i] = 1.0
