@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.cuda import target
-from staged_ad.cuda.engine import TO_DEVICE, TO_HOST, DeviceEngine
+from staged_ad.cuda.engine import TO_DEVICE, TO_HOST, DeviceEngine, is_of_library
 from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.threads import MEMORY_BYTES
@@ -35,13 +35,17 @@ class Device:
         self._library = library
         cuda = library.cuda
         self._runtime = cuda.runtime
-        self.errors: tuple[type[Exception], ...] = (
+        self._refusals: tuple[type[Exception], ...] = (
             cuda.memory.OutOfMemoryError,
             cuda.driver.CUDADriverError,
             cuda.runtime.CUDARuntimeError,
             ImportError,
+            AttributeError,
+            BufferError,
+            RuntimeError,
+            TypeError,
+            ValueError,
         )
-        self._refusals = (*self.errors, AttributeError, BufferError, RuntimeError, TypeError, ValueError)
 
     @property
     def number(self) -> int:
@@ -132,8 +136,8 @@ class Device:
         return target.ptx(module.text, self.capability).encode()
 
     def caused(self, error: Exception) -> bool:
-        """Whether an error is CuPy's: of the runtime and the driver, or of a library such as cuSOLVER."""
-        return isinstance(error, self.errors) or type(error).__module__.startswith("cupy")
+        """Whether an error is CuPy's, or says that a library of CUDA lacks."""
+        return isinstance(error, ImportError) or is_of_library(self._library, error)
 
     def explained(self, error: Exception) -> DeviceError:
         """The error of this package for one of CuPy's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -111,26 +112,32 @@ class DeviceEngine:
 
     def recorded(self, work: Callable[[], object]) -> Callable[[], None] | None:
         """What asks the device for all of `work` at once, a CUDA graph; None where it cannot be recorded."""
-        cuda = self._library.cuda
-        stream = cuda.Stream(non_blocking=True)
+        stream = self._library.cuda.Stream(non_blocking=True)
         with stream:
             stream.begin_capture()
             try:
                 work()
-            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError, cublas.CublasError):
-                _abandoned(stream, cuda.runtime.CUDARuntimeError)
-                return None
+            except BaseException as error:
+                _abandoned(stream)
+                if is_of_library(self._library, error) or isinstance(error, cublas.CublasError):
+                    return None
+                raise
             try:
                 graph = stream.end_capture()
-            except cuda.runtime.CUDARuntimeError:
+            except self._runtime.CUDARuntimeError:
                 return None
         launch: Callable[[], None] = graph.launch
         return launch
 
 
-def _abandoned(stream: Any, error: type[Exception]) -> None:
+def is_of_library(library: Any, error: BaseException) -> bool:
+    """Whether an error is CuPy's: of memory, the runtime and the driver, or of a library such as cuSOLVER."""
+    cuda = library.cuda
+    known = cuda.memory.OutOfMemoryError, cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError
+    return isinstance(error, known) or type(error).__module__.startswith("cupy")
+
+
+def _abandoned(stream: Any) -> None:
     """End a recording that has failed."""
-    try:
+    with suppress(RuntimeError):  # CUDA says once more that it has
         stream.end_capture()
-    except error:
-        return

@@ -38,7 +38,7 @@ from staged_ad.native.tape import GROW, RELEASE
 from staged_ad.passes import optimize
 
 MOST_ARRAYS = 4094
-"""Arrays of one kernel: their addresses and the number of threads are its arguments, of which it may have 32764 bytes."""
+"""Arrays of one kernel: their addresses and the number of threads are its arguments, 32764 bytes at most."""
 
 
 @dataclass(slots=True)
@@ -189,7 +189,7 @@ class _Writer:
         if len(region.places) > MOST_ARRAYS:
             raise LoweringError(
                 f"a kernel of a GPU would work on {len(region.places)} arrays, and may on {MOST_ARRAYS} at most: let "
-                "arrays of one shape be rows of one array (np.stack), and write a loop over them as sad.vmap or sad.scan"
+                "arrays of one shape be rows of one array (np.stack), and write a loop over them as vmap or scan"
             )
         name = self.functions.named(region.text.replace(") nounwind {", ") alwaysinline nounwind {", 1))
         self.kernels.setdefault(name, self._kernel_text(name, len(region.places)))

@@ -365,6 +365,24 @@ def test_where_products_cannot_be_recorded_the_rows_between_them_are(
     assert launched(with_products, device, monkeypatch) == 2
 
 
+class CUBLASError(RuntimeError):
+    __module__ = "cupy_backends.cuda.libs.cublas"
+
+
+@pytest.mark.parametrize("error", [CUBLASError("NOT_INITIALIZED"), cupy.OutOfMemoryError("of the library's memory")])
+def test_what_fails_only_while_it_is_recorded_is_computed_without(
+    error: Exception, device: Standing, monkeypatch: pytest.MonkeyPatch
+):
+    def handle() -> int:
+        if cupy.Stream.capturing:
+            raise error
+        return 1
+
+    monkeypatch.setattr(cupy.LIBRARY.cuda.device, "get_cublas_handle", handle)
+    assert launched(with_products, device, monkeypatch) == 2
+    assert not cupy.Stream.capturing
+
+
 def launched(f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many graphs the last of five calls at the same addresses launches; results are right."""
     jitted, x, empty = on_device(f), device.sent(X), device.empty
