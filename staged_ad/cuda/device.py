@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.cuda import target
+from staged_ad.cuda.cublas import CublasError
 from staged_ad.cuda.engine import TO_DEVICE, TO_HOST, DeviceEngine, is_of_library
 from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.program import DeviceModule
@@ -136,8 +137,8 @@ class Device:
         return target.ptx(module.text, self.capability).encode()
 
     def caused(self, error: Exception) -> bool:
-        """Whether an error is CuPy's, or says that a library of CUDA lacks."""
-        return isinstance(error, ImportError) or is_of_library(self._library, error)
+        """Whether an error is CuPy's, or says that a library of CUDA lacks or fails."""
+        return isinstance(error, ImportError | CublasError) or is_of_library(self._library, error)
 
     def explained(self, error: Exception) -> DeviceError:
         """The error of this package for one of CuPy's."""

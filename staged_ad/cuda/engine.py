@@ -47,16 +47,17 @@ class DeviceEngine:
         """Row by row is column by column of the transpose, so cuBLAS is asked for ``c^T = b^T a^T``."""
         cuda = self._library.cuda
         dtype = product.result.type.dtype
+        x, y = product.a, product.b
+        lengths = product.m, product.n, product.k, product.count, x.leading, y.leading
         multiply = cuda.cublas.sgemmStridedBatched if dtype == np.float32 else cuda.cublas.dgemmStridedBatched
-        stream = cuda.get_current_stream().ptr
-        if self._runtime.streamIsCapturing(stream):  # which CuPy's function refuses
-            multiply = cublas.loaded(self._runtime.runtimeGetVersion() // 1000).product(dtype, stream)
+        stream, wide = cuda.get_current_stream().ptr, max(lengths) > cublas.LONGEST
+        if wide or self._runtime.streamIsCapturing(stream):  # which CuPy's function refuses
+            multiply = cublas.loaded(self._runtime.runtimeGetVersion() // 1000).product(dtype, stream, wide)
         one, zero = np.ones((), dtype), np.zeros((), dtype)
 
         def turned(matrix: Matrix) -> int:
             return int(cuda.cublas.CUBLAS_OP_T if matrix.transposed else cuda.cublas.CUBLAS_OP_N)
 
-        x, y = product.a, product.b
         multiply(
             cuda.device.get_cublas_handle(), turned(y), turned(x), product.n, product.m, product.k, one.ctypes.data,
             b, y.leading, y.stack, a, x.leading, x.stack, zero.ctypes.data,

@@ -302,6 +302,15 @@ def test_products_of_matrices_are_asked_of_cublas(device: Standing):
             assert np.abs(found - f(a, b, s)).max() <= tolerance * np.abs(found).max()
 
 
+def test_products_of_matrices_longer_than_32_bits_are_asked_of_cublas_itself(
+    device: Standing, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cublas, "LONGEST", 40)
+    a, b = np.random.default_rng(0).normal(size=(2, 41, 41))
+    for f in (lambda a, b: a @ b, lambda a, b: a.T[:20] @ b):
+        same(on_device(f)(device.sent(a), b), f(a, b))
+
+
 # -- recordings -------------------------------------------------------------------------------------------------------
 
 
