@@ -26,6 +26,9 @@ from staged_ad.native.once import once
 _INSTALL = "python -m pip install 'staged-ad[cuda]'"
 _INSTEAD = "device='cuda' runs on an NVIDIA GPU; without one, leave device away"
 
+_FULL = "ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation"
+"""What libraries, the driver and the runtime say where nothing is left for them beside CuPy's pool."""
+
 
 class Device:
     """The current GPU of CuPy, the module `library`."""
@@ -143,13 +146,13 @@ class Device:
     def explained(self, error: Exception) -> DeviceError:
         """The error of this package for one of CuPy's."""
         said = f"{type(error).__name__}: {error}"
-        if isinstance(error, MemoryError) or "ALLOC_FAILED" in said:
+        if isinstance(error, MemoryError) or any(word in said for word in _FULL):
             return DeviceError(
                 f"the memory of the GPU is full ({said}): drop arrays that are of no use (del x), give the memory that "
                 "CuPy keeps back with cupy.get_default_memory_pool().free_all_blocks(), work on fewer items at once, "
                 "or let a scan keep less for reverse mode: scan(..., checkpoint=n)"
             )
-        if isinstance(error, ImportError) or said.startswith(("NVRTC", "CompileException")):
+        if isinstance(error, ImportError) or said.startswith(("NVRTC", "CompileException", "DynamicLibNotFound")):
             return DeviceError(f"a library of CUDA lacks ({said}); write: {_INSTALL}")
         if any(word in said for word in ("PTX", "NO_BINARY", "INVALID_IMAGE", "InsufficientDriver")):
             return DeviceError(
@@ -182,15 +185,15 @@ def found(load: Callable[[], Any]) -> Device:
     """The GPU that CuPy finds, the module that `load` imports; raises as ``opened``."""
     try:
         library = load()
-        cuda = library.cuda
-    except ImportError as error:
+        runtime = library.cuda.runtime
+    except (ImportError, AttributeError, RuntimeError) as error:  # a folder of that name may be all that there is
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
             raise DeviceError(f"device='cuda' needs CuPy, which is not installed; write: {_INSTALL}") from None
         raise DeviceError(f"CuPy cannot be imported ({error}); write: {_INSTALL}") from error
     try:
-        count = cuda.runtime.getDeviceCount()
-    except cuda.runtime.CUDARuntimeError as error:
-        raise DeviceError(_without(cuda.runtime, error)) from error
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise DeviceError(_without(runtime, error)) from error
     if not count:
         raise DeviceError(f"there is no GPU on this machine, or CUDA_VISIBLE_DEVICES hides it. {_INSTEAD}")
     return Device(library)

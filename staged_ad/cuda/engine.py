@@ -132,10 +132,10 @@ class DeviceEngine:
 
 
 def is_of_library(library: Any, error: BaseException) -> bool:
-    """Whether an error is CuPy's: of memory, the runtime and the driver, or of a library such as cuSOLVER."""
+    """Whether an error is CuPy's: of memory, the runtime, the driver, a library such as cuSOLVER, or its loading."""
     cuda = library.cuda
     known = cuda.memory.OutOfMemoryError, cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError
-    return isinstance(error, known) or type(error).__module__.startswith("cupy")
+    return isinstance(error, known) or type(error).__module__.startswith(("cupy", "cuda."))
 
 
 def _abandoned(stream: Any) -> None:

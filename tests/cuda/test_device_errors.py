@@ -82,10 +82,20 @@ def test_a_dtype_that_there_is_not_is_refused_with_what_to_write(device: Standin
         on_device(np.sin)(device.sent(X.astype(np.longdouble)))
 
 
+class DynamicLibNotFoundError(RuntimeError):
+    __module__ = "cuda.pathfinder._dynamic_libs.load_dl_common"
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (cupy.OutOfMemoryError("Out of memory allocating 10 bytes"), r"memory of the GPU is full.*free_all_blocks"),
+        (
+            cupy.CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+            r"memory of the GPU is full.*free_all_blocks",
+        ),
+        (cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"), r"memory of the GPU is full"),
+        (DynamicLibNotFoundError("libcusolver"), r"pip install 'staged-ad\[cuda\]'"),
         (cupy.CUDADriverError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION"), "update NVIDIA's driver"),
         (cupy.CUDARuntimeError("cudaErrorIllegalAddress"), "start a new one"),
         (ImportError("libcublas.so.13: cannot open"), r"pip install 'staged-ad\[cuda\]'"),
@@ -134,6 +144,8 @@ def without_device(count: int | None, driver: int = 0, built: int = 13020) -> An
             r"needs CuPy, which is not installed; write: python -m pip install 'staged-ad\[cuda\]'",
         ),
         (not_installed("cuda"), r"CuPy cannot be imported .*'staged-ad\[cuda\]'"),
+        (SimpleNamespace, r"CuPy cannot be imported .*'staged-ad\[cuda\]'"),
+        (lambda: SimpleNamespace(cuda=SimpleNamespace()), "CuPy cannot be imported"),
         (without_device(None), "no NVIDIA driver was found"),
         (without_device(None, 12040), "driver supports CUDA 12.4, and CuPy is made for 13.2.*install cupy-cuda12x"),
         (without_device(None, 13000), "cannot be used"),
