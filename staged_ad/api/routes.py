@@ -59,7 +59,8 @@ def _fits(leaf: Any, kind: type, found: ArrayType) -> bool:
     same = type(leaf) is kind
     if issubclass(kind, (int, float, complex, np.generic)):
         return same and kind is not int  # which may be too large
-    return same and leaf.shape == found.shape and leaf.dtype == found.dtype
+    # other libraries' arrays may have no more than a protocol, and code for a device takes them as they are
+    return same and isinstance(leaf, np.ndarray) and leaf.shape == found.shape and leaf.dtype == found.dtype
 
 
 def as_they_are(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any] | None:

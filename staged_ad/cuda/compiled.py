@@ -17,6 +17,7 @@ from staged_ad.cuda.actions import Repeat, all_actions
 from staged_ad.cuda.device import Device
 from staged_ad.cuda.loaded import Loaded
 from staged_ad.cuda.program import emit
+from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType, Program
 from staged_ad.lowering.report import loops_text
 from staged_ad.native.failures import raise_status
@@ -134,5 +135,8 @@ def _taken(leaf: Any, expected: ArrayType, device: Device) -> Any:
         if type(leaf) is int and not -(2**63) <= leaf < 2**63:
             return NotImplemented
         return np.asarray(leaf, expected.dtype)
-    array = leaf if isinstance(leaf, np.ndarray) else device.adopted(leaf)
+    try:
+        array = leaf if isinstance(leaf, np.ndarray) else device.adopted(leaf)
+    except ArgumentError:  # it is found again where arguments have names
+        return NotImplemented
     return array if array.shape == expected.shape and array.dtype == expected.dtype else NotImplemented

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from staged_ad.cuda import target
-from staged_ad.cuda.engine import TO_DEVICE, TO_HOST, DeviceEngine
+from staged_ad.cuda.cublas import CublasError
+from staged_ad.cuda.engine import TO_DEVICE, TO_HOST, DeviceEngine, is_of_library
 from staged_ad.cuda.geometry import Geometry
 from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.threads import MEMORY_BYTES
@@ -24,6 +25,9 @@ from staged_ad.native.once import once
 
 _INSTALL = "python -m pip install 'staged-ad[cuda]'"
 _INSTEAD = "device='cuda' runs on an NVIDIA GPU; without one, leave device away"
+
+_FULL = "ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation"
+"""What libraries, the driver and the runtime say where nothing is left for them beside CuPy's pool."""
 
 
 class Device:
@@ -35,13 +39,17 @@ class Device:
         self._library = library
         cuda = library.cuda
         self._runtime = cuda.runtime
-        self.errors: tuple[type[Exception], ...] = (
+        self._refusals: tuple[type[Exception], ...] = (
             cuda.memory.OutOfMemoryError,
             cuda.driver.CUDADriverError,
             cuda.runtime.CUDARuntimeError,
             ImportError,
+            AttributeError,
+            BufferError,
+            RuntimeError,
+            TypeError,
+            ValueError,
         )
-        self._refusals = (*self.errors, AttributeError, BufferError, RuntimeError, TypeError, ValueError)
 
     @property
     def number(self) -> int:
@@ -58,6 +66,9 @@ class Device:
     def adopted(self, value: Any) -> Any:
         """A CuPy array that looks into the memory of another library's array.
 
+        By DLPack where there is a choice: then its library makes the current stream wait for what is still computed.
+        JAX's ``__cuda_array_interface__`` says nothing of that.
+
         Raises
         ------
         ArgumentError
@@ -68,8 +79,8 @@ class Device:
             array = value
         else:
             try:
-                shared = hasattr(value, "__cuda_array_interface__")
-                array = library.asarray(value) if shared else library.from_dlpack(value)
+                ordered = hasattr(value, "__dlpack_device__")
+                array = library.from_dlpack(value) if ordered else library.asarray(value)
             except self._refusals as error:
                 raise ArgumentError(
                     f"is an array of {type(value).__module__.partition('.')[0]} on a GPU that CuPy cannot take: {error}"
@@ -129,19 +140,19 @@ class Device:
         return target.ptx(module.text, self.capability).encode()
 
     def caused(self, error: Exception) -> bool:
-        """Whether an error is CuPy's: of the runtime and the driver, or of a library such as cuSOLVER."""
-        return isinstance(error, self.errors) or type(error).__module__.startswith("cupy")
+        """Whether an error is CuPy's, or says that a library of CUDA lacks or fails."""
+        return isinstance(error, ImportError | CublasError) or is_of_library(self._library, error)
 
     def explained(self, error: Exception) -> DeviceError:
         """The error of this package for one of CuPy's."""
         said = f"{type(error).__name__}: {error}"
-        if isinstance(error, MemoryError) or "ALLOC_FAILED" in said:
+        if isinstance(error, MemoryError) or any(word in said for word in _FULL):
             return DeviceError(
                 f"the memory of the GPU is full ({said}): drop arrays that are of no use (del x), give the memory that "
                 "CuPy keeps back with cupy.get_default_memory_pool().free_all_blocks(), work on fewer items at once, "
                 "or let a scan keep less for reverse mode: scan(..., checkpoint=n)"
             )
-        if isinstance(error, ImportError) or said.startswith(("NVRTC", "CompileException")):
+        if isinstance(error, ImportError) or said.startswith(("NVRTC", "CompileException", "DynamicLibNotFound")):
             return DeviceError(f"a library of CUDA lacks ({said}); write: {_INSTALL}")
         if any(word in said for word in ("PTX", "NO_BINARY", "INVALID_IMAGE", "InsufficientDriver")):
             return DeviceError(
@@ -174,15 +185,15 @@ def found(load: Callable[[], Any]) -> Device:
     """The GPU that CuPy finds, the module that `load` imports; raises as ``opened``."""
     try:
         library = load()
-        cuda = library.cuda
-    except ImportError as error:
+        runtime = library.cuda.runtime
+    except (ImportError, AttributeError, RuntimeError) as error:  # a folder of that name may be all that there is
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
             raise DeviceError(f"device='cuda' needs CuPy, which is not installed; write: {_INSTALL}") from None
         raise DeviceError(f"CuPy cannot be imported ({error}); write: {_INSTALL}") from error
     try:
-        count = cuda.runtime.getDeviceCount()
-    except cuda.runtime.CUDARuntimeError as error:
-        raise DeviceError(_without(cuda.runtime, error)) from error
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise DeviceError(_without(runtime, error)) from error
     if not count:
         raise DeviceError(f"there is no GPU on this machine, or CUDA_VISIBLE_DEVICES hides it. {_INSTEAD}")
     return Device(library)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -46,16 +47,17 @@ class DeviceEngine:
         """Row by row is column by column of the transpose, so cuBLAS is asked for ``c^T = b^T a^T``."""
         cuda = self._library.cuda
         dtype = product.result.type.dtype
+        x, y = product.a, product.b
+        lengths = product.m, product.n, product.k, product.count, x.leading, y.leading
         multiply = cuda.cublas.sgemmStridedBatched if dtype == np.float32 else cuda.cublas.dgemmStridedBatched
-        stream = cuda.get_current_stream().ptr
-        if self._runtime.streamIsCapturing(stream):  # which CuPy's function refuses
-            multiply = cublas.loaded(self._runtime.runtimeGetVersion() // 1000).product(dtype, stream)
+        stream, wide = cuda.get_current_stream().ptr, max(lengths) > cublas.LONGEST
+        if wide or self._runtime.streamIsCapturing(stream):  # which CuPy's function refuses
+            multiply = cublas.loaded(self._runtime.runtimeGetVersion() // 1000).product(dtype, stream, wide)
         one, zero = np.ones((), dtype), np.zeros((), dtype)
 
         def turned(matrix: Matrix) -> int:
             return int(cuda.cublas.CUBLAS_OP_T if matrix.transposed else cuda.cublas.CUBLAS_OP_N)
 
-        x, y = product.a, product.b
         multiply(
             cuda.device.get_cublas_handle(), turned(y), turned(x), product.n, product.m, product.k, one.ctypes.data,
             b, y.leading, y.stack, a, x.leading, x.stack, zero.ctypes.data,
@@ -111,26 +113,32 @@ class DeviceEngine:
 
     def recorded(self, work: Callable[[], object]) -> Callable[[], None] | None:
         """What asks the device for all of `work` at once, a CUDA graph; None where it cannot be recorded."""
-        cuda = self._library.cuda
-        stream = cuda.Stream(non_blocking=True)
+        stream = self._library.cuda.Stream(non_blocking=True)
         with stream:
             stream.begin_capture()
             try:
                 work()
-            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError, cublas.CublasError):
-                _abandoned(stream, cuda.runtime.CUDARuntimeError)
-                return None
+            except BaseException as error:
+                _abandoned(stream)
+                if is_of_library(self._library, error) or isinstance(error, cublas.CublasError):
+                    return None
+                raise
             try:
                 graph = stream.end_capture()
-            except cuda.runtime.CUDARuntimeError:
+            except self._runtime.CUDARuntimeError:
                 return None
         launch: Callable[[], None] = graph.launch
         return launch
 
 
-def _abandoned(stream: Any, error: type[Exception]) -> None:
+def is_of_library(library: Any, error: BaseException) -> bool:
+    """Whether an error is CuPy's: of memory, the runtime, the driver, a library such as cuSOLVER, or its loading."""
+    cuda = library.cuda
+    known = cuda.memory.OutOfMemoryError, cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError
+    return isinstance(error, known) or type(error).__module__.startswith(("cupy", "cuda."))
+
+
+def _abandoned(stream: Any) -> None:
     """End a recording that has failed."""
-    try:
+    with suppress(RuntimeError):  # CUDA says once more that it has
         stream.end_capture()
-    except error:
-        return

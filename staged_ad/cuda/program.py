@@ -22,6 +22,7 @@ from staged_ad.cuda.tape import TAPE
 from staged_ad.cuda.threads import Threads
 from staged_ad.cuda.turning import cut_at_turns
 from staged_ad.cuda.writer import ThreadWriter
+from staged_ad.errors import LoweringError
 from staged_ad.ir import UNKNOWN, ArrayType, Atom, Equation, Program, lowerings
 from staged_ad.lowering.blocks import Block, Step, make_block
 from staged_ad.lowering.calls import STATUS, Functions, RegionText, guard_lines
@@ -35,6 +36,9 @@ from staged_ad.lowering.values import Externals
 from staged_ad.native.failures import Failure
 from staged_ad.native.tape import GROW, RELEASE
 from staged_ad.passes import optimize
+
+MOST_ARRAYS = 4094
+"""Arrays of one kernel: their addresses and the number of threads are its arguments, 32764 bytes at most."""
 
 
 @dataclass(slots=True)
@@ -182,6 +186,11 @@ class _Writer:
     def _launched(self, region: RegionText) -> list[Action]:
         if not region.chunks:
             return []
+        if len(region.places) > MOST_ARRAYS:
+            raise LoweringError(
+                f"a kernel of a GPU would work on {len(region.places)} arrays, and may on {MOST_ARRAYS} at most: let "
+                "arrays of one shape be rows of one array (np.stack), and write a loop over them as vmap or scan"
+            )
         name = self.functions.named(region.text.replace(") nounwind {", ") alwaysinline nounwind {", 1))
         self.kernels.setdefault(name, self._kernel_text(name, len(region.places)))
         return [Launch(f"{name}_kernel", region.chunks, tuple(region.places))]

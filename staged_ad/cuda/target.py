@@ -19,8 +19,10 @@ llvm: Any = Late("llvmlite.binding")
 TRIPLE = "nvptx64-nvidia-cuda"
 OLDEST = 81
 """The version of PTX from which on kernels may have several thousand arguments."""
-VERSIONS = {100: 86, 103: 86, 110: 90, 120: 87}
-"""The version that later compute capabilities came with."""
+VERSIONS = {88: 90, 100: 86, 103: 88, 110: 90, 120: 87, 121: 88}
+"""The version that later compute capabilities came with: with an older one LLVM ends the process."""
+NEWEST_WITH_OLDEST = 90
+"""The last compute capability that `OLDEST` knows."""
 
 PROLOGUE = f"""\
 @exchange.cells = internal addrspace(3) global [1024 x i64] undef, align 16
@@ -108,8 +110,11 @@ def _linked(text: str) -> str:
 
 @once
 def _machine(capability: int) -> Any:
+    """LLVM's writer of PTX. What runs on one compute capability runs on those after it, such as are not known here."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    version = next((VERSIONS[known] for known in sorted(VERSIONS, reverse=True) if known <= capability), OLDEST)
+    known = capability
+    if capability > NEWEST_WITH_OLDEST:
+        known = max(number for number in (NEWEST_WITH_OLDEST, *VERSIONS) if number <= capability)
     target = llvm.Target.from_triple(TRIPLE)
-    return target.create_target_machine(cpu=f"sm_{capability}", features=f"+ptx{version}", opt=3)
+    return target.create_target_machine(cpu=f"sm_{known}", features=f"+ptx{VERSIONS.get(known, OLDEST)}", opt=3)

@@ -229,6 +229,9 @@ def _refusing_capture(dtype: Any) -> Any:
     def multiply(*args: Any) -> None:
         if Stream.capturing:
             raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+        lengths = *args[1:6], args[8], args[11], args[15], args[17]
+        if max(lengths) > cublas.LONGEST:
+            raise OverflowError("value too large to convert to int")
         _gemm(*args, dtype=dtype)
 
     return multiply
@@ -239,14 +242,22 @@ class Library:
 
     def __init__(self, status: int = 0) -> None:
         self.cublasSetStream_v2 = lambda handle, stream: status
-        self.cublasSgemmStridedBatched = self._product(np.float32)
-        self.cublasDgemmStridedBatched = self._product(np.float64)
+        self.cublasSgemmStridedBatched = self._product(np.float32, 32)
+        self.cublasDgemmStridedBatched = self._product(np.float64, 32)
+        self.cublasSgemmStridedBatched_64 = self._product(np.float32, 64)
+        self.cublasDgemmStridedBatched_64 = self._product(np.float64, 64)
 
     @staticmethod
-    def _product(dtype: Any) -> Any:
+    def _product(dtype: Any, bits: int) -> Any:
         def multiply(*args: Any) -> int:
             assert [type(arg) for arg in args] == [int] * 18
-            assert len(multiply.argtypes) == 18  # type: ignore[attr-defined]  # which the caller has set
+            kinds = [ctypes.sizeof(kind) for kind in multiply.argtypes]  # type: ignore[attr-defined]  # set by the caller
+            length, long = bits // 8, 8
+            matrix = [long, length, long]
+            assert kinds == [8, 4, 4, *[length] * 3, 8, *matrix, *matrix, 8, *matrix, length]
+            assert all(
+                -(2 ** (8 * size - 1)) <= arg < 2 ** (8 * size - 1) for arg, size in zip(args, kinds, strict=True)
+            )
             scales = [_scale(address, dtype).copy() for address in (args[6], args[13])]
 
             def work() -> None:

@@ -83,7 +83,15 @@ class ByDlpack:
         return 2, 0
 
 
-@pytest.mark.parametrize("library", [OfOtherLibrary, ByDlpack])
+class InBothWays(ByDlpack):
+    """Only DLPack asks for the stream that has to wait for what is still computed."""
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        raise AssertionError("there may be nothing yet")
+
+
+@pytest.mark.parametrize("library", [OfOtherLibrary, ByDlpack, InBothWays])
 def test_arrays_of_other_libraries_are_read_where_they_lie(library: Any, device: Standing):
     f = on_device(lambda x: 3 * x)
     x = device.sent(X)
@@ -91,6 +99,21 @@ def test_arrays_of_other_libraries_are_read_where_they_lie(library: Any, device:
     x.host[...] += 1  # the array's memory is read, not that of a copy
     same(f(library(x)), 3 * (X + 1))
     same(f(library(device.sent(X[:5]))), 3 * X[:5])
+
+
+class WithoutMore:
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        return self.array.__cuda_array_interface__
+
+
+def test_arrays_that_have_no_more_than_the_protocol_change_their_types(device: Standing):
+    f = on_device(lambda x: 3 * x)
+    for x in (X, X, X[:5], X.astype(np.float32), X):
+        same(f(WithoutMore(device.sent(x))), 3 * x)
 
 
 def test_arrays_in_another_order_or_at_odd_places_are_copied(device: Standing):
@@ -279,6 +302,15 @@ def test_products_of_matrices_are_asked_of_cublas(device: Standing):
             assert np.abs(found - f(a, b, s)).max() <= tolerance * np.abs(found).max()
 
 
+def test_products_of_matrices_longer_than_32_bits_are_asked_of_cublas_itself(
+    device: Standing, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cublas, "LONGEST", 40)
+    a, b = np.random.default_rng(0).normal(size=(2, 41, 41))
+    for f in (lambda a, b: a @ b, lambda a, b: a.T[:20] @ b):
+        same(on_device(f)(device.sent(a), b), f(a, b))
+
+
 # -- recordings -------------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +372,24 @@ def test_where_products_cannot_be_recorded_the_rows_between_them_are(
         library(13).product(np.dtype(float), 0)(*[0] * 18)
     monkeypatch.setattr(cublas, "loaded", library)
     assert launched(with_products, device, monkeypatch) == 2
+
+
+class CUBLASError(RuntimeError):
+    __module__ = "cupy_backends.cuda.libs.cublas"
+
+
+@pytest.mark.parametrize("error", [CUBLASError("NOT_INITIALIZED"), cupy.OutOfMemoryError("of the library's memory")])
+def test_what_fails_only_while_it_is_recorded_is_computed_without(
+    error: Exception, device: Standing, monkeypatch: pytest.MonkeyPatch
+):
+    def handle() -> int:
+        if cupy.Stream.capturing:
+            raise error
+        return 1
+
+    monkeypatch.setattr(cupy.LIBRARY.cuda.device, "get_cublas_handle", handle)
+    assert launched(with_products, device, monkeypatch) == 2
+    assert not cupy.Stream.capturing
 
 
 def launched(f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch) -> int:

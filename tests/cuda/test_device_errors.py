@@ -58,6 +58,20 @@ def test_an_array_of_another_device_is_refused(device: Standing):
         on_device(np.sin)(x)
 
 
+def test_an_argument_that_is_refused_later_is_named_too(device: Standing):
+    f, x = on_device(lambda x, y: x * y), device.sent(X)
+    moved = OfOtherLibrary(x)
+    for _ in range(2):
+        f(x, x)
+        f(x, moved)
+    moved.refuses = True
+    with pytest.raises(sad.errors.ArgumentError, match=r"argument 1 \(y\) of <lambda> is an array .*CuPy cannot take"):
+        f(x, moved)
+    x.data.device_id = 1
+    with pytest.raises(sad.errors.ArgumentError, match=r"argument 0 \(x\) of <lambda> lies on GPU 1"):
+        f(x, x)
+
+
 def test_an_array_that_its_library_does_not_give_is_refused(device: Standing):
     with pytest.raises(sad.errors.ArgumentError, match=r"argument 0 .*CuPy cannot take: use tensor.detach\(\)"):
         on_device(np.sin)(OfOtherLibrary(device.sent(X), refuses=True))
@@ -68,10 +82,20 @@ def test_a_dtype_that_there_is_not_is_refused_with_what_to_write(device: Standin
         on_device(np.sin)(device.sent(X.astype(np.longdouble)))
 
 
+class DynamicLibNotFoundError(RuntimeError):
+    __module__ = "cuda.pathfinder._dynamic_libs.load_dl_common"
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (cupy.OutOfMemoryError("Out of memory allocating 10 bytes"), r"memory of the GPU is full.*free_all_blocks"),
+        (
+            cupy.CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+            r"memory of the GPU is full.*free_all_blocks",
+        ),
+        (cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"), r"memory of the GPU is full"),
+        (DynamicLibNotFoundError("libcusolver"), r"pip install 'staged-ad\[cuda\]'"),
         (cupy.CUDADriverError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION"), "update NVIDIA's driver"),
         (cupy.CUDARuntimeError("cudaErrorIllegalAddress"), "start a new one"),
         (ImportError("libcublas.so.13: cannot open"), r"pip install 'staged-ad\[cuda\]'"),
@@ -120,6 +144,8 @@ def without_device(count: int | None, driver: int = 0, built: int = 13020) -> An
             r"needs CuPy, which is not installed; write: python -m pip install 'staged-ad\[cuda\]'",
         ),
         (not_installed("cuda"), r"CuPy cannot be imported .*'staged-ad\[cuda\]'"),
+        (SimpleNamespace, r"CuPy cannot be imported .*'staged-ad\[cuda\]'"),
+        (lambda: SimpleNamespace(cuda=SimpleNamespace()), "CuPy cannot be imported"),
         (without_device(None), "no NVIDIA driver was found"),
         (without_device(None, 12040), "driver supports CUDA 12.4, and CuPy is made for 13.2.*install cupy-cuda12x"),
         (without_device(None, 13000), "cannot be used"),
@@ -135,6 +161,13 @@ def test_a_missing_libdevice_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(libdevice, "FILE", "nowhere.bc")
     with pytest.raises(sad.errors.LoweringError, match=r"pip install 'staged-ad\[cuda\]'"):
         on_device(np.sin).lower(X)
+
+
+def test_a_kernel_of_more_arrays_than_it_can_be_given_is_refused():
+    f = on_device(lambda xs: sum(xs[1:], xs[0]))
+    assert f.lower([X] * 20).text("ptx")
+    with pytest.raises(sad.errors.LoweringError, match=r"would work on 4101 arrays, and may on 4094 at most.*np.stack"):
+        f.lower([X] * 4100)
 
 
 def written(a: Any, i: Any) -> Any:

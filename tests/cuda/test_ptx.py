@@ -83,6 +83,16 @@ def test_all_primitives_are_among_the_programs():
     assert {row.primitive for row in CHOSEN} == {row.primitive for row in ROWS}
 
 
+@pytest.mark.parametrize(
+    ("capability", "known"), [(75, 75), (88, 88), (89, 89), (100, 100), (103, 103), (110, 110), (121, 121), (130, 121)]
+)
+def test_devices_of_every_kind_have_ptx_that_can_be_assembled(capability: int, known: int, tmp_path: Path):
+    text = emit(sad.trace(lambda x: np.sum(np.sin(x)))(np.ones(1000)), Geometry()).text
+    code = target.ptx(text, capability)
+    assert f".target sm_{known}\n" in code
+    assembled(code, tmp_path)
+
+
 def newton(x: Any) -> Any:
     return sad.while_loop(lambda y: np.abs(y * y - x) > 1e-9, lambda y: 0.5 * (y + x / y), x)
 
