@@ -292,8 +292,8 @@ class ArrayProtocol(NumberProtocol):
             return partial(self._method, name, OPERATIONS.changes[name])
         if name in OPERATIONS.methods:
             return partial(self._method, name, OPERATIONS.methods[name])
-        if hasattr(np.ndarray, name) and not name.startswith("__"):
-            known = _values(self)
+        if hasattr(np.ndarray, name) and not name.startswith("__") and name not in ("byteswap", "resize", "setfield"):
+            known = _values(self)  # a copy, so nothing that may write to it
             if known is not None:
                 return getattr(np.asarray(known), name)
         raise missing_attribute(name)
