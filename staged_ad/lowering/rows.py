@@ -17,7 +17,7 @@ from dataclasses import replace
 from staged_ad.ir import ArrayType, Atom, Var
 from staged_ad.ir.lowerings import ArgFold
 from staged_ad.lowering.indexing import NODES, Affine
-from staged_ad.lowering.regions import Copy, Load, Nest, Region, Rows
+from staged_ad.lowering.regions import Load, Nest, Region, Rows
 from staged_ad.lowering.schedule import ROWS, merged
 
 CACHED = 1 << 19
