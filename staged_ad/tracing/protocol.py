@@ -149,7 +149,8 @@ class ArrayProtocol(NumberProtocol):
         def look(base: Any) -> Any:
             return base[known] if isinstance(base, np.ndarray) else getitem(base, index)
 
-        return view_of(found, self, look, lambda base, new: OPERATIONS.operators["setitem"](base, index, new), index)
+        put = lambda base, new: OPERATIONS.operators["setitem"](base, index, new)
+        return numbers(view_of(found, self, look, put, index), False)  # of a number, too, x[...] is an array
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.check_writable()
