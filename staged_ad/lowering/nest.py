@@ -204,6 +204,7 @@ class NestWriter:
     def _forget(self) -> None:
         """Another body is written."""
         self.memory.forget(self.depth)
+        self.memory.shift = 0  # what is written before any copy is about the first
         self.code.forget(self.depth)
         self.masks.clear()
         self.folded.clear()

@@ -17,7 +17,7 @@ from dataclasses import replace
 from staged_ad.ir import ArrayType, Atom, Var
 from staged_ad.ir.lowerings import ArgFold
 from staged_ad.lowering.indexing import NODES, Affine
-from staged_ad.lowering.regions import Copy, Load, Nest, Region, Rows
+from staged_ad.lowering.regions import Load, Nest, Region, Rows
 from staged_ad.lowering.schedule import ROWS, merged
 
 CACHED = 1 << 19
@@ -49,10 +49,11 @@ def grouped(
     least = CACHED // LITTLE if least is None else least
     readers = Counter(atom for region in regions for atom in region.reads)
     readers.update(outputs)
+    writers = Counter(var for region in regions for var in region.writes)
     result: list[Region] = []
     group: list[Nest] = []
-    for number, region in enumerate(regions):
-        nest = _candidate(regions, number)
+    for region in regions:
+        nest = _candidate(region, writers)
         if nest is not None:
             if together([*group, nest], least) is not None:
                 group.append(nest)
@@ -69,16 +70,11 @@ def grouped(
     return result + close(group, readers)
 
 
-def _candidate(regions: Sequence[Region], number: int) -> Nest | None:
-    """The nest in order, if it writes arrays of its own, each element once."""
-    region = regions[number]
+def _candidate(region: Region, writers: Counter[Var]) -> Nest | None:
+    """The nest in order, if it alone writes its arrays, each element once."""
     if not isinstance(region, Nest) or not region.domain or 0 in region.domain:
         return None
-    before = regions[number - 1] if number else None
-    if isinstance(before, Copy | Nest) and set(before.writes) & set(region.writes):
-        return None
-    after = regions[number + 1] if number + 1 < len(regions) else None
-    if isinstance(after, Nest) and set(after.writes) & set(region.writes):
+    if any(writers[var] > 1 for var in region.writes):
         return None
     if any(store.ordered or store.combine is not None for store in region.stores):
         return None

@@ -227,7 +227,10 @@ def result_handler() -> ResultHandler:
     allocator.context, allocator.malloc, allocator.free = ctypes.addressof(state), take.address, give.address
     make = ctypes.pythonapi.PyCapsule_New
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-    return ResultHandler(default, make(ctypes.addressof(handler), name, None), state, (handler, name, take, give))
+    found = ResultHandler(default, make(ctypes.addressof(handler), name, None), state, (handler, name, take, give))
+    # never freed: at the end of the process arrays may be dropped later than this module and its machine code
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(found))
+    return found
 
 
 def array_symbols() -> dict[str, int]:

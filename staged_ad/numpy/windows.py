@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import UnsupportedError
+from staged_ad.errors import MutationError
 from staged_ad.numpy.arrays import asarray
 from staged_ad.tracing.source import location, user_source
 
@@ -22,7 +22,7 @@ def sliding_window_view(
     x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
 ) -> Any:
     if writeable:
-        raise UnsupportedError(
+        raise MutationError(
             f"sliding_window_view(..., writeable=True) of a traced array (at {location(user_source())}): windows that "
             "overlap cannot be written to; write to the array itself"
         )

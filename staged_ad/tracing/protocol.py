@@ -149,7 +149,8 @@ class ArrayProtocol(NumberProtocol):
         def look(base: Any) -> Any:
             return base[known] if isinstance(base, np.ndarray) else getitem(base, index)
 
-        return view_of(found, self, look, lambda base, new: OPERATIONS.operators["setitem"](base, index, new), index)
+        put = lambda base, new: OPERATIONS.operators["setitem"](base, index, new)
+        return numbers(view_of(found, self, look, put, index), False)  # of a number, too, x[...] is an array
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         self.check_writable()
@@ -292,8 +293,8 @@ class ArrayProtocol(NumberProtocol):
             return partial(self._method, name, OPERATIONS.changes[name])
         if name in OPERATIONS.methods:
             return partial(self._method, name, OPERATIONS.methods[name])
-        if hasattr(np.ndarray, name) and not name.startswith("__"):
-            known = _values(self)
+        if hasattr(np.ndarray, name) and not name.startswith("__") and name not in ("byteswap", "resize", "setfield"):
+            known = _values(self)  # a copy, so nothing that may write to it
             if known is not None:
                 return getattr(np.asarray(known), name)
         raise missing_attribute(name)

@@ -15,7 +15,7 @@ from staged_ad.ir import Literal
 from staged_ad.tracing.axisless import is_number
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.views import View, common_order, layout, memory_order, put_by_place, shares
+from staged_ad.tracing.views import View, common_order, layout, looked_at, memory_order, put_by_place
 
 
 def apart(results: Any, operands: Sequence[Any]) -> Any:
@@ -59,8 +59,9 @@ def views_of(
         return function(*[base if x is first else x for x in args], **replaced)
 
     def linked(result: Any, base: Any, look: Callable[..., Any]) -> Any:
-        if not shares(base, look) and (writable or base.size):
-            return apart(result, (base,))
+        memory, shared = looked_at(base, look)
+        if not shared and (writable or base.size):
+            return _laid_out(apart(result, (base,)), memory)
         put: Any = writable or None
         if writable is True:
             put = put_by_place(look) if result.size <= base.size else None
@@ -75,6 +76,14 @@ def views_of(
             for k, (r, b) in enumerate(zip(results, args, strict=True))
         )
     return type(results)(linked(r, bases[0], lambda base, k=k: look(base)[k]) for k, r in enumerate(results))
+
+
+def _laid_out(result: Any, memory: Any) -> Any:
+    """A result with memory of its own, laid out as NumPy's."""
+    if isinstance(result, NumberProtocol) and isinstance(memory, np.ndarray):
+        tracer: Any = result
+        tracer.order = memory_order(memory)
+    return result
 
 
 def _look_at(k: int, function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Callable[..., Any]:
@@ -100,9 +109,8 @@ def ordered_by(function: Callable[..., Any], results: Any, args: Sequence[Any], 
         return results
     several = isinstance(results, list | tuple)
     for result, found in zip(results, memory, strict=True) if several else [(results, memory)]:
-        if isinstance(result, NumberProtocol) and all(result is not x for x in arrays):
-            tracer: Any = result
-            tracer.order = memory_order(found)
+        if all(result is not x for x in arrays):
+            _laid_out(result, found)
     return results
 
 

@@ -74,12 +74,14 @@ def write(tracer: Any, value: Any) -> None:
         view.seen = view.root.version
 
 
-def shares(base: Any, look: Look) -> bool:
-    """Whether NumPy would look into the memory of `base`; reshape and ravel now and then copy it."""
+def looked_at(base: Any, look: Look) -> tuple[Any, bool]:
+    """What NumPy would give for `base`, an array without meaning, and whether it would look into the memory of `base`;
+    reshape and ravel now and then copy it.
+    """
     memory = layout(base)
     with np.errstate(all="ignore"):  # what it holds has no meaning
         found = look(memory)
-    return isinstance(found, np.ndarray) and np.may_share_memory(found, memory)
+    return found, isinstance(found, np.ndarray) and np.may_share_memory(found, memory)
 
 
 def layout(tracer: Any) -> Any:

@@ -106,6 +106,15 @@ def test_what_reads_other_rows_is_right(f: Callable[[Any], Any]) -> None:
     np.testing.assert_allclose(sad.jit(sad.grad(g))(x), sad.grad(g)(x), rtol=1e-9, atol=1e-12)
 
 
+def test_what_several_nests_write_is_in_no_buffer_of_one_of_them() -> None:
+    def f(x: Any) -> Any:
+        e = np.exp(x)
+        return np.roll(e, 1, axis=0) + np.roll(e, 1, axis=1)
+
+    x = np.random.default_rng(0).normal(size=(64, 64))
+    np.testing.assert_allclose(sad.jit(f)(x), f(x), rtol=1e-12)
+
+
 def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     x = np.random.default_rng(0).normal(size=(3000, 50))

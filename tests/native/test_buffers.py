@@ -7,6 +7,8 @@ Start at ``kept``.
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -124,3 +126,21 @@ def test_a_handler_of_the_users_own_is_used():
     finally:
         assert set_handler(before) is mine
     assert get_handler_name(double(np.ones(N))) == "staged_ad"
+
+
+AT_THE_END = """
+import numpy as np
+import staged_ad as sad
+
+def f(x):
+    return np.exp(x) + k
+
+x = np.ones((600, 300))
+for k in (0, 1):
+    result, plain = sad.jit(f)(x), f(x)
+"""
+
+
+def test_results_that_globals_hold_are_dropped_at_the_end_of_the_process():
+    done = subprocess.run([sys.executable, "-c", AT_THE_END], check=False, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -66,6 +66,16 @@ def test_what_numpy_reads_as_a_view_is_one() -> None:
     assert_value(f, M)
 
 
+def test_what_numpy_copies_in_an_order_is_laid_out_in_it() -> None:
+    def f(x: Any) -> Any:
+        y = x.reshape(4, 6, order="F")  # a copy, in that order
+        y.T.reshape(-1)[0] = 7.0  # so this is a view
+        y.reshape(-1)[1] = 9.0  # and this a copy
+        return y, y.ravel("K"), np.reshape(x, (2, 12), order="F").ravel("A")
+
+    assert_value(f, M)
+
+
 def test_unknown_orders_are_refused_as_by_numpy() -> None:
     with pytest.raises(ValueError, match="order must be one of"):
         sad.jit(lambda x: x.ravel("Z"))(M)

@@ -239,5 +239,16 @@ def test_compiled_functions_share_and_copy_as_numpy_does() -> None:
 
 
 def test_windows_cannot_be_asked_to_be_written_to() -> None:
-    with pytest.raises(sad.errors.UnsupportedError, match="overlap"):
-        sad.jit(lambda x: windows(x * 1.0, 2, axis=0, writeable=True))(X)
+    for f in (lambda x: windows(x * 1.0, 2, axis=0, writeable=True), lambda x: windows(np.zeros(4), 2, writeable=True)):
+        with pytest.raises(sad.errors.MutationError, match="overlap"):
+            sad.jit(f)(X)
+
+
+def test_methods_that_would_write_to_a_copy_of_a_known_array_are_refused() -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros(4)
+        y.setfield(1.0, float)
+        return x + y[0]
+
+    with pytest.raises(AttributeError, match="setfield"):
+        sad.jit(f)(X)

@@ -318,3 +318,16 @@ def test_numbers_are_not_written_to(write: Any) -> None:
         f(np.float64(2.0))
     with pytest.raises(MutationError, match="number cannot be written to"):
         sad.jit(f)(2.0)
+
+
+def test_an_ellipsis_makes_an_array_of_a_number() -> None:
+    def f(x: Any) -> Any:
+        total, first = np.sum(x), x[0][...]
+        y = total[...]
+        z = np.asarray(y)
+        z /= 2.0
+        first[...] = 7.0
+        return total, y, first
+
+    x = np.array([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(sad.jit(f)(x), f(x))
