@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ _INSTEAD = "device='cuda' runs on an NVIDIA GPU; without one, leave device away"
 
 _FULL = "ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation"
 """What libraries, the driver and the runtime say where nothing is left for them beside CuPy's pool."""
+
+_BORROWED: list[tuple[Any, list[Any]]] = []
+"""Arrays of other libraries, and the events behind what reads them."""
 
 
 class Device:
@@ -91,6 +95,24 @@ class Device:
                 f"`with cupy.cuda.Device({array.data.device_id}):`, or move the array there"
             )
         return array
+
+    def keep(self, values: Sequence[Any]) -> None:
+        """Keep adopted arrays until what the stream has been asked for is done: their libraries may give the memory to
+        others before that, and do not know of this stream.
+        """
+        borrowed = [value for value in values if self._is_borrowed(value)]
+        for entry in list(_BORROWED):
+            if entry[0].done:
+                with suppress(ValueError):  # another thread was here
+                    _BORROWED.remove(entry)
+        if borrowed:
+            event = self._library.cuda.Event(disable_timing=True)
+            event.record()
+            _BORROWED.append((event, borrowed))
+
+    def _is_borrowed(self, value: Any) -> bool:
+        library = self._library
+        return isinstance(value, library.ndarray) and isinstance(value.data.mem, library.cuda.memory.UnownedMemory)
 
     def ready(self, array: Any) -> Any:
         """The array in C order, where it begins at an address that threads can load from; else a copy."""

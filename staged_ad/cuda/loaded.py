@@ -1,7 +1,7 @@
 """Loaded: a program on one device: its kernels and constants, and the memory of a call.
 
 Invariant: what a call needs lives until all that it asked for has been asked for; the library's pool gives memory out
-again in the order of the stream.
+again in the order of the stream. Other libraries' arrays live until it is done.
 Start at ``Loaded.__call__``.
 """
 
@@ -45,6 +45,7 @@ class Loaded:
         if self._asks:
             self._engine.set_number(status, 0)
         found = self._run(slots, status)
+        device.keep(values)
         if found:
             return found
         return outputs[0] if len(outputs) == 1 else tuple(outputs)

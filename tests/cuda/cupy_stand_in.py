@@ -26,6 +26,7 @@ from staged_ad.cuda.device import Device
 from staged_ad.cuda.geometry import Geometry
 from tests.cuda.emulation import GEOMETRY, Emulator, aligned
 from tests.cuda.solver_stand_in import BLAS, LINALG, SOLVER, SORTING, errstate, solve_triangular
+from tests.cuda.stream_stand_in import CUDARuntimeError, Event, Stream, asked
 
 
 class ndarray:  # noqa: N801  # as CuPy names it
@@ -43,17 +44,17 @@ class ndarray:  # noqa: N801  # as CuPy names it
             kept = aligned(np.full(max(size, 1), 0xA5, np.uint8))  # nobody has written there
             self.host = kept[:size].view(dtype).reshape(shape)
             place = self.host.ctypes.data if size else 0
-            self.data = MemoryPointer(UnownedMemory(place, size, self.host, current()), 0)
+            self.data = MemoryPointer(PooledMemory(place, size, self.host, current()), 0)
         else:
             size = np.dtype(dtype).itemsize * int(np.prod(shape))
             memory = (ctypes.c_char * size).from_address(memptr.ptr)
             self.host = np.ndarray(shape, dtype, memory)
 
     @classmethod
-    def over(cls, host: Any, number: int = 0) -> ndarray:
+    def over(cls, host: Any, number: int = 0, owner: Any = None) -> ndarray:
         array = cls.__new__(cls)
         array.host = host
-        array.data = MemoryPointer(UnownedMemory(host.ctypes.data, host.nbytes, host, number), 0)
+        array.data = MemoryPointer(UnownedMemory(host.ctypes.data, host.nbytes, owner or host, number), 0)
         return array
 
     shape = property(lambda self: self.host.shape)
@@ -128,18 +129,18 @@ class ndarray:  # noqa: N801  # as CuPy names it
         self.host.fill(value)
 
 
-class UnownedMemory:
+class PooledMemory:
     def __init__(self, ptr: int, size: int, owner: Any, device_id: int = -1) -> None:
         self.ptr, self.size, self.owner, self.device_id = ptr, size, owner, device_id
 
 
-class MemoryPointer:
-    def __init__(self, mem: UnownedMemory, offset: int) -> None:
-        self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
-
-
-class CUDARuntimeError(RuntimeError):
+class UnownedMemory(PooledMemory):
     pass
+
+
+class MemoryPointer:
+    def __init__(self, mem: PooledMemory, offset: int) -> None:
+        self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
 
 
 class CUDADriverError(RuntimeError):
@@ -148,48 +149,6 @@ class CUDADriverError(RuntimeError):
 
 class OutOfMemoryError(MemoryError):
     pass
-
-
-class Stream:
-    ptr = 0
-    capturing: list[Stream] = []  # noqa: RUF012  # the stand-in has one process-wide order
-
-    def __init__(self, *, non_blocking: bool = False) -> None:
-        self.work: list[Any] = []
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        pass
-
-    def begin_capture(self) -> None:
-        Stream.capturing.append(self)
-
-    def end_capture(self) -> Graph:
-        Stream.capturing.remove(self)
-        return Graph(self.work)
-
-    def synchronize(self) -> None:
-        if Stream.capturing:
-            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
-
-
-class Graph:
-    launched = 0
-
-    def __init__(self, work: list[Any]) -> None:
-        self.work = work
-
-    def launch(self, stream: Any = None) -> None:
-        Graph.launched += 1
-        for step in self.work:
-            step()
-
-
-def _asked(step: Any) -> None:
-    """Do it, or keep it for the graph that is being captured."""
-    Stream.capturing[-1].work.append(step) if Stream.capturing else step()
 
 
 _images: list[Emulator] = []
@@ -205,14 +164,14 @@ class Module:
             assert all(type(arg) is np.int64 for arg in args)
             total, *addresses = map(int, args)
             assert (grid[0] - 1) * block[0] < total <= grid[0] * block[0]
-            _asked(lambda: self._emulator.launch(name, total, addresses))
+            asked(lambda: self._emulator.launch(name, total, addresses))
 
         return launch
 
 
 def _memcpy(dst: int, src: int, size: int, kind: int, stream: int) -> None:
     if kind == 3:
-        _asked(lambda: ctypes.memmove(dst, src, size))
+        asked(lambda: ctypes.memmove(dst, src, size))
     elif Stream.capturing:
         raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
     else:
@@ -264,7 +223,7 @@ class Library:
                 alpha, beta = (scale.ctypes.data for scale in scales)
                 _gemm(*args[:6], alpha, *args[7:13], beta, *args[14:], dtype=dtype)
 
-            _asked(work)
+            asked(work)
             return 0
 
         return multiply
@@ -356,7 +315,7 @@ def _all_wrapped(functions: dict[str, Any]) -> dict[str, Any]:
 LIBRARY = SimpleNamespace(
     ndarray=ndarray,
     asarray=asarray,
-    from_dlpack=lambda value: ndarray.over(value.host),
+    from_dlpack=lambda value: ndarray.over(value.host, owner=value),
     array=array,
     empty=ndarray,
     zeros=zeros,
@@ -392,6 +351,7 @@ LIBRARY = SimpleNamespace(
             dgemmStridedBatched=_refusing_capture(np.float64),
         ),
         Module=Module,
+        Event=Event,
         Stream=Stream,
         get_current_stream=Stream,
     ),

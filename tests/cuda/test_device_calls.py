@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import weakref
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from staged_ad.cuda.cublas import Cublas
 from staged_ad.tracing.trees import flatten
 from tests.cuda import cupy_stand_in as cupy
 from tests.cuda.cupy_stand_in import Standing
+from tests.cuda.stream_stand_in import Event, Graph, Stream
 
 X = np.linspace(0.1, 2.0, 100)
 
@@ -99,6 +101,20 @@ def test_arrays_of_other_libraries_are_read_where_they_lie(library: Any, device:
     x.host[...] += 1  # the array's memory is read, not that of a copy
     same(f(library(x)), 3 * (X + 1))
     same(f(library(device.sent(X[:5]))), 3 * X[:5])
+
+
+def test_arrays_of_other_libraries_live_until_what_reads_them_is_done(device: Standing, monkeypatch: Any):
+    f = on_device(lambda x: 3 * x)
+    for done in (False, True):
+        x = ByDlpack(device.sent(X))
+        alive = weakref.ref(x)
+        f(x)
+        f(device.sent(X))
+        monkeypatch.setattr(Event, "done", done)
+        del x
+        assert alive() is not None
+        f(device.sent(X))
+        assert (alive() is None) is done
 
 
 class WithoutMore:
@@ -383,13 +399,13 @@ def test_what_fails_only_while_it_is_recorded_is_computed_without(
     error: Exception, device: Standing, monkeypatch: pytest.MonkeyPatch
 ):
     def handle() -> int:
-        if cupy.Stream.capturing:
+        if Stream.capturing:
             raise error
         return 1
 
     monkeypatch.setattr(cupy.LIBRARY.cuda.device, "get_cublas_handle", handle)
     assert launched(with_products, device, monkeypatch) == 2
-    assert not cupy.Stream.capturing
+    assert not Stream.capturing
 
 
 def launched(f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -408,11 +424,11 @@ def launched(f: Any, device: Standing, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(device, "empty", pooled)
     before = 0
     for k in range(5):
-        turn, before = itertools.count(), cupy.Graph.launched
+        turn, before = itertools.count(), Graph.launched
         x.host[...] = X + k
         for found, expected in zip(flatten(jitted(x))[0], flatten(f(X + k))[0], strict=True):
             same(found, expected)
-    return cupy.Graph.launched - before
+    return Graph.launched - before
 
 
 # -- stages -----------------------------------------------------------------------------------------------------------
