@@ -22,7 +22,7 @@ from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
 from staged_ad.tracing.refusals import PLAIN, not_ours, raise_located
-from staged_ad.tracing.sharing import apart, ordered_as, ordered_by, view_of, views_of
+from staged_ad.tracing.sharing import apart, ordered_as, ordered_by, ordered_by_index, view_of, views_of
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import is_basic, same_index, without_tracers, write
 
@@ -143,7 +143,7 @@ class ArrayProtocol(NumberProtocol):
         if isinstance(found, Deferring):
             return found
         if not is_basic(index, self.ndim):
-            return number(apart(found, (self,)))
+            return number(ordered_by_index(apart(found, (self,)), self, index))
         known = without_tracers(index)
 
         def look(base: Any) -> Any:

@@ -7,6 +7,7 @@ Start at ``views_of`` and ``apart``; what a view is says views.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from staged_ad.ir import Literal
 from staged_ad.tracing.axisless import is_number
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.views import View, common_order, layout, looked_at, memory_order, put_by_place
+from staged_ad.tracing.views import View, common_order, is_integer, layout, looked_at, memory_order, put_by_place
 
 
 def apart(results: Any, operands: Sequence[Any]) -> Any:
@@ -112,6 +113,27 @@ def ordered_by(function: Callable[..., Any], results: Any, args: Sequence[Any], 
         if all(result is not x for x in arrays):
             _laid_out(result, found)
     return results
+
+
+def ordered_by_index(result: Any, base: Any, index: Any) -> Any:
+    """Elements at arrays of positions, laid out in memory as NumPy's."""
+    if isinstance(result, NumberProtocol) and len(getattr(result, "shape", ())) > 1 and base.size:
+        parts = [place for part in (index if isinstance(index, tuple) else (index,)) for place in _first_places(part)]
+        with suppress(IndexError):
+            _laid_out(result, _small(base)[tuple(parts)])
+    return result
+
+
+def _first_places(part: Any) -> list[Any]:
+    """A part of an index with the first place for each of its own."""
+    if part is None or part is Ellipsis:
+        return [part]
+    if isinstance(part, slice):
+        return [slice(None)]
+    if is_integer(part):
+        return [0]
+    known = _small(part if isinstance(part, NumberProtocol | np.ndarray) else np.asarray(part))
+    return [np.zeros_like(known, np.intp)] if known.dtype.kind != "b" else [np.zeros(2, np.intp)] * known.ndim
 
 
 def _is_ordinary(array: Any) -> bool:

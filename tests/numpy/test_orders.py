@@ -120,6 +120,11 @@ COPIES: list[Callable[[Any], Any]] = [
     lambda x: np.pad(x, 1),
     lambda x: np.fft.fft(x, axis=0),
     lambda x: np.median(x, axis=-1, keepdims=True),
+    lambda x: x[..., [0, 0, 1]],
+    lambda x: x[np.array([[0, 0], [0, 0]]).T],
+    lambda x: x[None, :, [0, 0]] if x.ndim > 1 else x,
+    lambda x: x[np.argsort(x, axis=0)[:2], 0] if x.ndim > 1 else x,
+    lambda x: x[:, np.ones(x.shape[1], bool)] if x.ndim > 1 else x,
 ]
 
 
