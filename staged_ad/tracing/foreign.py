@@ -31,6 +31,9 @@ INSTEAD: dict[str, str] = {
     "scipy.integrate.simpson": "weights @ y, the weights being h / 3 * np.array([1, 4, 2, 4, ..., 1])",
     "scipy.integrate.quad scipy.integrate.fixed_quad": "weights @ f(nodes), as with np.polynomial.legendre.leggauss",
     "scipy.integrate": "the steps of a Runge-Kutta method in a loop: staged_ad.scan, or staged_ad.while_loop",
+    "scipy.optimize.rosen scipy.optimize.rosen_der scipy.optimize.rosen_hess": (
+        "its formula, np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)"
+    ),
     "scipy.optimize": (
         "Newton's steps in staged_ad.while_loop, or call it outside; for the derivative of what it finds, "
         "staged_ad.custom_vjp by the implicit function theorem"
