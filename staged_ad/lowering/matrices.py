@@ -86,7 +86,7 @@ def _swapped(product: Equation, reader: Equation) -> dict[tuple[Var, ...], Equat
     """What takes the place of a product and of a transpose of it, if rows of the transpose are its columns."""
     (a, b), (output,) = product.inputs, product.outputs
     contract, batch = product.params["contract"], product.params["batch"]
-    stack, rows = len(batch[0]), len(batch[0]) + a.type.ndim - len(batch[0]) - len(contract[0])
+    stack, rows = len(batch[0]), a.type.ndim - len(contract[0])
     permutation = reader.params["permutation"]
     if not stack <= permutation[-1] < rows:
         return {}
