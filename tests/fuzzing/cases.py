@@ -141,7 +141,7 @@ class Case:
             made = re.match(rf"(v\d+) = .*{ROUNDING}", line)
             if made:
                 line = re.sub(CONSTANT, r"nudged(\g<0>)", line)
-                if "det(" in line:
+                if "det(" in line or "solve" in line:
                     line = re.sub(INTEGRAL, r"nudged(\g<0> * 1.0)", line)
                 lines += [line, f"{made[1]} = nudged({made[1]})"]
             else:
@@ -176,6 +176,11 @@ class Case:
             return self
         lines, args = ([re.sub(r"-0\.0\b", "0.0", text) for text in texts] for texts in (self.lines, self.args))
         return replace(self, lines=tuple(lines), args=tuple(args))
+
+    def with_one_zero_of(self, products: re.Pattern[str]) -> Case:
+        """The same with 0.0 where products add up to -0.0, as the order of the terms decides."""
+        made = re.compile(rf"v\d+ = .*(?:{products.pattern})")
+        return replace(self, lines=tuple(f"{line} + 0.0" if made.match(line) else line for line in self.lines))
 
     def positive(self) -> Case:
         """The same with positive arguments, where there are powers: those of negative numbers have no slope."""

@@ -91,14 +91,6 @@ def hold_nothing_finite(y: Any, z: Any) -> bool:
     return alike and not any(np.any(np.isfinite(x)) for x in (*parts, *others))
 
 
-def without_solutions(y: Any, z: Any) -> tuple[list[Any], list[Any]]:
-    """The arrays of two results, less those in which both have what a singular system gives, which rounding decides."""
-    pairs = list(zip(leaves(y), leaves(z), strict=False))
-    huge = [all(x.dtype.kind in "fc" and not np.any(abs(x) < 1e12) for x in pair) for pair in pairs]
-    kept = [pair for pair, is_huge in zip(pairs, huge, strict=True) if not is_huge]
-    return [x for x, _ in kept], [x for _, x in kept]
-
-
 def free_of_nan(y: Any) -> bool:
     """Whether all results are numbers of a kind that could be NaN, and none is."""
     return all(leaf.dtype.kind in "fc" and not np.any(np.isnan(leaf)) for leaf in leaves(y))
@@ -124,11 +116,6 @@ def widened(y: Any, found: Any) -> list[Any]:
     parts, others = leaves(y), leaves(found)
     wide = [np.any(np.isnan(x)) and (x.dtype, z.dtype) == ("f4", "f8") for x, z in zip(parts, others, strict=False)]
     return [x.astype(float) if is_wide else x for x, is_wide in zip(parts, wide, strict=False)]
-
-
-def of_unsigned_zeros(y: Any) -> list[Any]:
-    """The arrays of a result, infinities without their signs: those of 1 / 0.0, and 0.0 is a sum of products."""
-    return [np.where(np.isinf(x), np.inf, x) if x.dtype.kind == "f" else x for x in leaves(y)]
 
 
 def as_number(x: Any) -> Any:
