@@ -205,7 +205,7 @@ LAID_OUT: tuple[str | Callable[..., Any], ...] = (
     *("accumulate", "reduce"),
     *_BOTH,
     *[getattr(np, name) for name in _BOTH],
-    *(np.where, np.select, np.einsum, np.trapezoid, np.around, np.nan_to_num, np.real_if_close),
+    *(np.where, np.select, np.trapezoid, np.around, np.nan_to_num, np.real_if_close),
     *(np.sort, np.partition, np.diff, np.gradient),
     *(np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack, np.append),
     *(np.median, np.ptp, np.average, np.pad, np.count_nonzero, np.unwrap, np.nansum, np.nanprod),

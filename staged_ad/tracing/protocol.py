@@ -308,11 +308,6 @@ class ArrayProtocol(NumberProtocol):
             raise
 
     def _called_as(self, name: str, method: Callable[..., Any], /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if name in OPERATIONS.changes and is_number(self):
-            raise MutationError(
-                f"x.{name}() of a number changes nothing but an array that NumPy makes of it (at "
-                f"{location(user_source())}); write x = np.array(x) before"
-            )
         if name in OPERATIONS.changes:
             return _change(method, name, (self, *args), kwargs)
         if name in ("sum", "prod", "cumsum", "cumprod", "round"):
