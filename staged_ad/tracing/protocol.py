@@ -143,7 +143,9 @@ class ArrayProtocol(NumberProtocol):
         if isinstance(found, Deferring):
             return found
         if not is_basic(index, self.ndim):
-            return number(ordered_by_index(apart(found, (self,)), self, index))
+            found = ordered_by_index(apart(found, (self,)), self, index)
+            parts = index if isinstance(index, tuple) else (index,)
+            return numbers(found, False) if any(part is Ellipsis for part in parts) else number(found)
         known = without_tracers(index)
 
         def look(base: Any) -> Any:

@@ -118,22 +118,32 @@ def ordered_by(function: Callable[..., Any], results: Any, args: Sequence[Any], 
 def ordered_by_index(result: Any, base: Any, index: Any) -> Any:
     """Elements at arrays of positions, laid out in memory as NumPy's."""
     if isinstance(result, NumberProtocol) and len(getattr(result, "shape", ())) > 1 and base.size:
-        parts = [place for part in (index if isinstance(index, tuple) else (index,)) for place in _first_places(part)]
+        given = [_first_places(part) for part in (index if isinstance(index, tuple) else (index,))]
+        arrays = [part for part in given if isinstance(part, np.ndarray) and part.dtype.kind != "b" and part.ndim]
+        length = max([2, *(part.shape[-1] for part in arrays)])  # of what a mask selects, as far as is told
+        parts = [place for part in given for place in _without_mask(part, length)]
         with suppress(IndexError):
             _laid_out(result, _small(base)[tuple(parts)])
     return result
 
 
-def _first_places(part: Any) -> list[Any]:
-    """A part of an index with the first place for each of its own."""
+def _first_places(part: Any) -> Any:
+    """A part of an index with the first place for each of its own; masks as they are, of few elements."""
     if part is None or part is Ellipsis:
-        return [part]
+        return part
     if isinstance(part, slice):
-        return [slice(None)]
+        return slice(None)
     if is_integer(part):
-        return [0]
+        return 0
     known = _small(part if isinstance(part, NumberProtocol | np.ndarray) else np.asarray(part))
-    return [np.zeros_like(known, np.intp)] if known.dtype.kind != "b" else [np.zeros(2, np.intp)] * known.ndim
+    return known if known.dtype.kind == "b" else np.zeros_like(known, np.intp)
+
+
+def _without_mask(part: Any, length: int) -> list[Any]:
+    """A mask as arrays of so many positions; what has no axes adds one, as in NumPy."""
+    if not isinstance(part, np.ndarray) or part.dtype.kind != "b":
+        return [part]
+    return [np.zeros(length, np.intp)] * part.ndim if part.ndim else [True]
 
 
 def _is_ordinary(array: Any) -> bool:

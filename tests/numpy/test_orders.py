@@ -125,6 +125,8 @@ COPIES: list[Callable[[Any], Any]] = [
     lambda x: x[None, :, [0, 0]] if x.ndim > 1 else x,
     lambda x: x[np.argsort(x, axis=0)[:2], 0] if x.ndim > 1 else x,
     lambda x: x[:, np.ones(x.shape[1], bool)] if x.ndim > 1 else x,
+    lambda x: x[:, [0] * x.shape[2], np.ones(x.shape[2], bool)] if x.ndim > 2 else x,
+    lambda x: x[True, :, [0, 0, 0]] if x.ndim > 1 else x,
 ]
 
 

@@ -331,3 +331,13 @@ def test_an_ellipsis_makes_an_array_of_a_number() -> None:
 
     x = np.array([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(sad.jit(f)(x), f(x))
+
+
+def test_an_element_at_an_array_without_axes_and_an_ellipsis_is_an_array() -> None:
+    def f(x: Any) -> Any:
+        y = x[1, np.array(2), ..., 3]
+        y.ravel()[:] = 8.0
+        return y
+
+    x = np.arange(24.0).reshape(2, 3, 4)
+    assert f(x.copy()) == sad.jit(f)(x) == 8.0
