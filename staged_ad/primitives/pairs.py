@@ -71,12 +71,12 @@ def quotient(a: Pair, b: Pair) -> Pair:
     """Smith's method: |b|^2 is never formed, so that it cannot overflow."""
     wide = _ge(_abs(b.real), _abs(b.imag))
     large, small = select(wide, b.real, b.imag), select(wide, b.imag, b.real)
-    nothing = _eq(large, 0.0)
+    nothing = is_zero(b)
     ratio = select(nothing, zeros(typeof(large)), _div(small, large))
     inverse = _div(1.0, select(nothing, _abs(large), add(large, mul(small, ratio))))
     real = select(wide, add(a.real, mul(a.imag, ratio)), add(mul(a.real, ratio), a.imag))
     imag = select(wide, sub(a.imag, mul(a.real, ratio)), sub(mul(a.imag, ratio), a.real))
-    return Pair(mul(real, inverse), mul(imag, inverse))
+    return Pair(mul(select(nothing, a.real, real), inverse), mul(select(nothing, a.imag, imag), inverse))
 
 
 def integer_power(z: Pair, *, n: int) -> Pair:
@@ -122,12 +122,18 @@ def exp(z: Pair) -> Pair:
     factor = select(large, filled(_exp_of(z, _LARGE), typeof(z.real)), filled(1, typeof(z.real)))
     real, imag = mul(mul(rest, _cos(z.imag)), factor), mul(mul(rest, _sin(z.imag)), factor)
     imag = select(_eq(z.imag, 0.0), z.imag, imag)  # inf * 0
-    return Pair(_unless_zero(rest, real), _unless_zero(rest, imag))
+    return Pair(_unless_endless(z.real, _unless_zero(rest, real)), _unless_zero(rest, imag))
 
 
 def _unless_zero(factor: Any, product: Any) -> Any:
     """A product, which is a factor that is zero also where the other one is infinite or no number."""
     return select(_and(_eq(factor, 0.0), _is_nan(product)), factor, product)
+
+
+def _unless_endless(factor: Any, product: Any) -> Any:
+    """A product, which is infinite, of whatever sign, where a factor is so and the other one no number."""
+    size = _abs(factor)
+    return select(_and(_eq(size, math.inf), _is_nan(product)), size, product)
 
 
 def _is_nan(x: Any) -> Any:
@@ -137,7 +143,7 @@ def _is_nan(x: Any) -> Any:
 
 def _is_endless(z: Pair) -> Any:
     """Whether one of the parts is infinite."""
-    return _eq(_max(_abs(z.real), _abs(z.imag)), math.inf)
+    return _or(_eq(_abs(z.real), math.inf), _eq(_abs(z.imag), math.inf))
 
 
 def _exp_of(z: Pair, x: float) -> float:
@@ -190,7 +196,7 @@ def power(z: Pair, w: Pair) -> Pair:
 
 
 def sin(z: Pair) -> Pair:
-    return over_i(sinh(times_i(z)))
+    return times_i(sinh(over_i(z)))
 
 
 def cos(z: Pair) -> Pair:
@@ -200,13 +206,14 @@ def cos(z: Pair) -> Pair:
 def sinh(z: Pair) -> Pair:
     grown, turned = _sinh(z.real), _sin(z.imag)
     real, imag = mul(grown, _cos(z.imag)), mul(_cosh(z.real), turned)
-    return Pair(_unless_zero(grown, real), _unless_zero(turned, imag))
+    return Pair(_unless_endless(z.real, _unless_zero(grown, real)), _unless_zero(turned, imag))
 
 
 def cosh(z: Pair) -> Pair:
     grown, turned = _sinh(z.real), _sin(z.imag)
-    imag = mul(grown, turned)
-    return Pair(mul(_cosh(z.real), _cos(z.imag)), _unless_zero(grown, _unless_zero(turned, imag)))
+    real, imag = mul(_cosh(z.real), _cos(z.imag)), mul(grown, turned)
+    signed = mul(_copysign(filled(1, typeof(grown)), grown), turned)
+    return Pair(_unless_endless(z.real, real), _unless_zero(grown, _unless_zero(signed, imag)))
 
 
 def tanh(z: Pair) -> Pair:
@@ -217,7 +224,8 @@ def tanh(z: Pair) -> Pair:
     real, imag = _div(mul(flat, add(1.0, square)), below), _div(_div(_div(t, wide), wide), below)
     known = _and(_is_nan(real), _eq(mul(flat, sub(_abs(flat), 1.0)), 0.0))  # tanh x is 0, 1 or -1
     rest = _and(_is_nan(imag), _eq(_abs(z.real), math.inf))
-    return Pair(select(known, flat, real), select(rest, filled(0, typeof(imag)), imag))
+    imag = _unless_zero(t, select(rest, filled(0, typeof(imag)), imag))
+    return Pair(select(known, flat, real), imag)
 
 
 def tan(z: Pair) -> Pair:
@@ -239,17 +247,24 @@ def _twice_atan2(y: Any, x: Any, z: Pair, end: Pair) -> Any:
     return mul(select(endless, one, add(one, one)), angle)
 
 
+def _right_at_zero(x: Any, angle: Any) -> Any:
+    """An angle, which is a right one where x is zero and the other part no number."""
+    return select(_and(_eq(x, 0.0), _is_nan(angle)), filled(math.pi / 2, typeof(angle)), angle)
+
+
 def arcsin(z: Pair) -> Pair:
     below, above = _roots(z)
     along = pair_product(mul, below, above).real
     angle = _atan2(z.real, select(_is_endless(z), _abs(z.imag), along))
-    return Pair(angle, _asinh(pair_product(mul, conjugate(below), above).imag))
+    size = _asinh(pair_product(mul, conjugate(below), above).imag)
+    return Pair(_unless_zero(z.real, angle), _unless_endless(z.real, size))
 
 
 def arccos(z: Pair) -> Pair:
     below, above = _roots(z)
     angle = _twice_atan2(below.real, above.real, z, Pair(z.real, _abs(z.imag)))
-    return Pair(angle, _asinh(pair_product(mul, conjugate(above), below).imag))
+    size = _asinh(pair_product(mul, conjugate(above), below).imag)
+    return Pair(_right_at_zero(z.real, angle), neg(_unless_endless(z.real, neg(size))))
 
 
 def arctan(z: Pair) -> Pair:
@@ -264,7 +279,7 @@ def arccosh(z: Pair) -> Pair:
     below, above = sqrt(Pair(sub(z.real, 1.0), z.imag)), sqrt(Pair(add(z.real, 1.0), z.imag))
     size = _asinh(pair_product(mul, conjugate(below), above).real)
     angle = _twice_atan2(below.imag, above.real, z, z)
-    return Pair(size, angle)
+    return Pair(_unless_endless(z.real, size), _right_at_zero(z.real, angle))
 
 
 def arctanh(z: Pair) -> Pair:
@@ -276,12 +291,14 @@ def arctanh(z: Pair) -> Pair:
     gap = sub(1.0, near_x)
     over = _div(mul(4.0, near_x), add(mul(gap, gap), mul(near_y, near_y)))
     size = _hypot(x, y)
-    endless, none = _eq(size, math.inf), filled(0, typeof(x))
-    real = select(far, select(endless, none, _div(_div(x, size), size)), mul(0.25, _log1p(over)))
+    nothing = _or(_is_endless(z), _eq(x, 0.0))  # whatever the other part
+    real = select(far, _div(_div(x, size), size), mul(0.25, _log1p(over)))
     turn = mul(0.5, _atan2(mul(2.0, near_y), sub(mul(gap, add(1.0, near_x)), mul(near_y, near_y))))
     quarter = _copysign(filled(math.pi / 2, typeof(x)), y)
-    imag = select(far, sub(quarter, select(endless, none, _div(_div(y, size), size))), turn)
-    return Pair(_copysign(real, z.real), imag)
+    imag = select(far, sub(quarter, _div(_div(y, size), size)), turn)
+    return Pair(
+        _copysign(select(nothing, zeros(typeof(x)), real), z.real), select(_eq(_abs(y), math.inf), quarter, imag)
+    )
 
 
 _FAR = 1e9

@@ -85,9 +85,6 @@ DERIVATIVES = {
 }
 
 
-INDEXED = r"^(v\w+) = (\w+\[.*(?:np\.array\(|\[).*\])$"
-"""Arrays indexed by arrays, which NumPy lays out as the index: docs/arrays.md."""
-
 BY_MEMORY = r"reshape\(-1\)|ravel\(\)|^\w+\[.*%.*\] \S*="
 """Views of memory in C order are copies of other memory, and of elements assigned to twice the last in memory stays."""
 
@@ -201,7 +198,6 @@ class Case:
         """The same without what depends on how arguments and factors lie in memory: traced ones are in C order."""
         lines = tuple(re.sub(MEMORY, "'C'", line) for line in self.lines)
         lines = tuple(re.sub(r"^(v\d+) = ((np\.)?linalg\..*)", r"\1 = in_order(\2)", line) for line in lines)
-        lines = tuple(re.sub(INDEXED, r"\1 = in_order(\2)", line) for line in lines)
         args = self.args
         if any(re.search(BY_MEMORY, line) for line in lines):
             args = tuple(
