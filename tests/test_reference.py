@@ -304,6 +304,15 @@ def test_power_at_the_points_of_the_table(D: Derivative, mode: str):
 def test_arctan2_and_hypot(D: Derivative, mode: str):
     close(in_mode(mode, D(lambda p: np.arctan2(p[0], p[1])))(np.array([1.0, -1.0])), [-0.5, -0.5])
     close(in_mode(mode, D(lambda p: np.hypot(p[0], p[1])))(np.array([3.0, 4.0])), [0.6, 0.8])
+    for size in (1e-170, 1e-300, 1e170, 1e300):
+        close(in_mode(mode, D(lambda p: np.arctan2(p[0], p[1])))(size * np.array([1.0, -1.0])) * size, [-0.5, -0.5])
+
+
+@by_mode
+@by_scalar
+def test_arccosh_far_out(D: Derivative, mode: str):
+    close(in_mode(mode, D(np.arccosh))(1e200) * 1e200, 1.0)
+    close(in_mode(mode, D(np.arccosh))(2.0), 3**-0.5)
 
 
 @by_mode

@@ -207,6 +207,7 @@ def _primitive(name: str, cost: Callable[..., float]) -> Primitive:
             interleaved=True,
             unbounded=lambda **params: True,
             sequential=lambda foreign, **params: foreign.sequential,
+            fails=lambda **params: True,
             computes=False,
         ),
         multiple_results=True,

@@ -33,10 +33,11 @@ class View(Lowering):
     """An index map: ``index(index, operand_type, **params) -> (index of operand, conditions)``.
 
     An index is a list of ``Affine`` (staged_ad/lowering/indexing.py); a condition ``(i, n)`` says that
-    the element is zero unless ``0 <= i < n``.
+    the element is zero unless ``0 <= i < n``. ``pads``: there may be such elements.
     """
 
     index: Callable[..., Any]
+    pads: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,7 @@ class Kernel(Lowering):
     ``interleaved`` says that its code knows complex numbers, and wants them as NumPy has them: passes/complexes.py.
 
     ``unbounded(**params)``: nobody knows how long it runs. ``sequential(**params)``: one thread must run all of them.
+    ``fails(**params)``: it may raise an error.
     ``computes`` is False of functions of the user's, which want what they are given as it is.
     """
 
@@ -142,6 +144,7 @@ class Kernel(Lowering):
     interleaved: bool = False
     unbounded: Callable[..., bool] = lambda **params: False
     sequential: Callable[..., bool] = lambda **params: False
+    fails: Callable[..., bool] = lambda **params: False
     computes: bool = True
 
 

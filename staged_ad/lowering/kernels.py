@@ -153,6 +153,7 @@ def kernel_text(region: Opaque, resolve: Resolve, functions: Functions) -> Regio
     assert isinstance(plan, KernelPlan)
     kernel = KernelWriter(equation, functions)
     rule.emit(kernel, **equation.params)
+    assert rule.fails(**equation.params) or not kernel.may_fail, equation.primitive
     names = [*(buffer.name for buffer in (*kernel.inputs, *kernel.outputs))]
     places = [resolve(atom) for atom in (*equation.inputs, *equation.outputs)]
     start = []

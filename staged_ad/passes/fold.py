@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from staged_ad.errors import StagedADError
 from staged_ad.ir import Equation, Literal, Program
 from staged_ad.ir.lowerings import Alias, Map, View
 from staged_ad.ir.rewriting import Substitution
@@ -47,7 +48,7 @@ def _folded(equation: Equation, inputs: list[Literal]) -> Literal | None:
     splats = all(literal.is_splat for literal in inputs)
     if splats and isinstance(lower, Map):
         operands = [literal.value for literal in inputs]
-    elif splats and isinstance(lower, View | Alias) and equation.primitive.name != "pad":
+    elif splats and (isinstance(lower, Alias) or (isinstance(lower, View) and not lower.pads)):
         return Literal(inputs[0].value, type)
     elif type.size <= LARGEST and all(literal.type.size <= LARGEST for literal in inputs):
         operands = [literal.array for literal in inputs]
@@ -56,7 +57,7 @@ def _folded(equation: Equation, inputs: list[Literal]) -> Literal | None:
     try:
         with np.errstate(all="ignore"):
             result = np.asarray(equation.primitive.evaluate(*operands, **equation.params), type.dtype)
-    except (ValueError, IndexError):
+    except (StagedADError, ValueError, IndexError):
         return None  # it may stand in a branch that is not taken
     if result.shape == ():
         return Literal(result[()], type)

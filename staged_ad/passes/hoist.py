@@ -1,7 +1,7 @@
 """hoist: what does not change from iteration to iteration is computed before the loop.
 
 Invariant: views of invariant values stay in the body, where they cost nothing; loops that may not end are not moved,
-nor checks where the loop may not run.
+nor what may raise an error where the loop may not run.
 Start at ``hoist``.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from staged_ad.control.regions import fixed_inputs, with_fixed
 from staged_ad.ir import Atom, Equation, Program, Var
-from staged_ad.ir.lowerings import Alias, Bounded, Index, Loop, Map, Sweep, View
+from staged_ad.ir.lowerings import Alias, Bounded, Index, Kernel, Loop, Map, Sweep, View
 from staged_ad.ir.rewriting import Substitution
 
 
@@ -45,12 +45,12 @@ def _hoisted(equation: Equation, before: list[Equation]) -> Equation:
 
 
 def _invariant(body: Program, fixed: set[Var], runs: bool) -> list[Equation]:
-    """The equations that depend on `fixed` alone and are worth moving; checks only where the loop surely `runs`."""
+    """The equations that depend on `fixed` alone and are worth moving; harmless ones unless the loop surely `runs`."""
     known = set(fixed)
     invariant: list[Equation] = []
     for equation in body.equations:
         movable = equation.outputs and equation.params.get("cond") is None
-        if movable and (runs or not isinstance(equation.primitive.lower, Bounded)) and _all_in(equation.inputs, known):
+        if movable and (runs or _harmless(equation)) and _all_in(equation.inputs, known):
             invariant.append(equation)
             known.update(equation.outputs)
     ids = set(map(id, invariant))
@@ -71,6 +71,16 @@ def _invariant(body: Program, fixed: set[Var], runs: bool) -> list[Equation]:
         wanted.update(equation.inputs)
         moved.append(equation)
     return moved[::-1]
+
+
+def _harmless(equation: Equation) -> bool:
+    """Whether it surely ends, and without an error."""
+    lower, params = equation.primitive.lower, equation.params
+    if params.get("cond") is not None or isinstance(lower, Bounded):
+        return False
+    if isinstance(lower, Kernel) and (lower.fails(**params) or lower.unbounded(**params)):
+        return False
+    return all(_harmless(inner) for program in equation.programs for inner in program.equations)
 
 
 def _all_in(atoms: tuple[Atom, ...], known: set[Var]) -> bool:

@@ -19,6 +19,7 @@ from staged_ad.primitives.makers import mul, neg
 
 _Divisor = tuple[Atom, ArrayType]
 """A divisor, and the type of the quotients."""
+_LARGEST = 16.0
 
 
 def quotients(program: Program) -> Program:
@@ -78,9 +79,9 @@ def _divisor(equation: Equation) -> _Divisor:
 
 
 def _power(equation: Equation) -> float:
-    """The power of two that is divided, with its sign; 0 if it is something else."""
+    """The power of two that is divided, with its sign; 0 if it is something else, or ratios of them might overflow."""
     numerator = equation.inputs[0]
     if not isinstance(numerator, Literal) or not numerator.is_splat or numerator.type.dtype.kind != "f":
         return 0.0
     value = float(numerator.value)
-    return value if abs(math.frexp(value)[0]) == 0.5 else 0.0
+    return value if abs(math.frexp(value)[0]) == 0.5 and 1 / _LARGEST <= abs(value) <= _LARGEST else 0.0

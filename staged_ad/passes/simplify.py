@@ -1,6 +1,6 @@
 """simplify: algebra. x * 1 = x, -(-x) = x, views of views are one view, transposes go into products.
 
-Invariant: every rule is exact in floating point, signed zeros and NaN included.
+Invariant: every rule is exact in floating point, signed zeros and NaN included; but the sum of one -0.0 is -0.0.
 Start at ``RULES``.
 """
 

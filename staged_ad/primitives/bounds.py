@@ -79,7 +79,7 @@ fits: Operation = Operation(
         jvp=lambda primals, tangents, **params: (fits(*primals, **params), None),
         transpose=not_linear("fits"),
         batch=lambda size, values, batched, **params: _batch_fits(values, batched, **params),
-        lower=Kernel(_emit_fits, cost=lambda *types, **params: 1.0),
+        lower=Kernel(_emit_fits, cost=lambda *types, **params: 1.0, fails=lambda **params: True),
     )
 )
 
@@ -126,6 +126,8 @@ natural: Operation = Operation(
         jvp=lambda primals, tangents: (natural(*primals), None),
         transpose=not_linear("natural"),
         batch=lambda size, values, batched: (natural(*values), True),
-        lower=Kernel(_emit_natural, items=lambda low: low.size, cost=lambda low: float(low.size)),
+        lower=Kernel(
+            _emit_natural, items=lambda low: low.size, cost=lambda low: float(low.size), fails=lambda **params: True
+        ),
     )
 )

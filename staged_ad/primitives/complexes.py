@@ -250,6 +250,7 @@ interleaved: Primitive = Primitive(
         cost=_of_the_operation("cost"),
         unbounded=_flag_of_the_operation("unbounded"),
         sequential=_flag_of_the_operation("sequential"),
+        fails=_flag_of_the_operation("fails"),
     ),
     multiple_results=True,
 )

@@ -91,10 +91,8 @@ def _partial_arcsinh(y: Any, x: Any) -> Any:
 
 
 def _partial_arccosh(y: Any, x: Any) -> Any:
-    """1 / (sqrt(x - 1) sqrt(x + 1)); of complex numbers the product of roots is not the root of the product."""
-    if typeof(x).is_complex:
-        return div(1.0, mul(sqrt(sub(x, 1.0)), sqrt(sub(x, -1.0))))
-    return div(1.0, sqrt(mul(sub(x, 1.0), add(x, 1.0))))
+    """1 / (sqrt(x - 1) sqrt(x + 1)): no overflow, and of complex numbers it is not 1 / sqrt((x - 1) (x + 1))."""
+    return div(1.0, mul(sqrt(sub(x, 1.0)), sqrt(sub(x, -1.0))))
 
 
 arcsinh: Operation = _math("arcsinh", np.arcsinh, _partial_arcsinh, symbol="asinh", split=pairs.arcsinh)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import filled
-from staged_ad.primitives.arithmetic import div, eq, integer_pow, lt, rint
+from staged_ad.primitives.arithmetic import and_, div, eq, integer_pow, lt, rint
 from staged_ad.primitives.exponential import log, power
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, plus, select, sub, typeof, zeros
 from staged_ad.primitives.special import digamma, special
@@ -70,10 +70,19 @@ def _slope_in_k(y: Any, n: Any, k: Any) -> Any:
     return select(lt(gap, 0.5), above, select(lt(k1, 0.5), below, inside))
 
 
+def _slope_of_poch(y: Any, a: Any, m: Any) -> Any:
+    """poch(a, m) = gamma(a + m) / gamma(a): zeros of 1 / gamma(a), and where both have poles, by reflection."""
+    end, z = add(a, m), sub(1.0, a)
+    through_zero = add(mul(gamma(end), _slope_of_rgamma(a, rgamma(a))), mul(y, digamma(end)))
+    reflected = mul(y, sub(digamma(sub(z, m)), digamma(z)))
+    polynomial = and_(lt(end, 0.5), eq(m, rint(m)))
+    return select(lt(a, 0.5), select(polynomial, reflected, through_zero), mul(y, sub(digamma(end), digamma(a))))
+
+
 binom: Operation = special("binom", _slope_in_n, _slope_in_k, cost=300)
 poch: Operation = special(
     "poch",
-    lambda y, a, m: mul(y, sub(digamma(add(a, m)), digamma(a))),
+    _slope_of_poch,
     lambda y, a, m: mul(y, digamma(add(a, m))),
     cost=300,
 )

@@ -235,6 +235,7 @@ def composed(
     f: Callable[..., Any],
     jvp: Callable[..., Any],
     transpose: Callable[..., Any],
+    batch: Callable[..., Any] | None = None,
 ) -> Operation:
     """A primitive whose meaning is the composition `f`, with a jvp and a transpose of its own."""
 
@@ -257,7 +258,7 @@ def composed(
             evaluate=run,
             jvp=jvp,
             transpose=transpose,
-            batch=batch_all(lambda: operation.primitive),
+            batch=batch or batch_all(lambda: operation.primitive),
             lower=Inlined(lambda equation: program_of([atom.type for atom in equation.inputs], equation.params)),
         )
     )
@@ -283,7 +284,11 @@ require: Operation = Operation(
         jvp=lambda primals, tangents, **params: (require(*primals, **params), tangents[0]),
         transpose=lambda ct, inputs, **params: [ct, None],
         batch=_batch_require,
-        lower=Kernel(lambda kernel, *, error: emit_require(kernel, *ERRORS[error]), interleaved=True),
+        lower=Kernel(
+            lambda kernel, *, error: emit_require(kernel, *ERRORS[error]),
+            interleaved=True,
+            fails=lambda **params: True,
+        ),
     )
 )
 

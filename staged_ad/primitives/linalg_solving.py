@@ -25,6 +25,8 @@ from staged_ad.primitives.arithmetic import add, neg, sub
 from staged_ad.primitives.linalg import (
     ERRORS,
     batch_all,
+    composed,
+    conjugate,
     ctranspose,
     failure,
     hermitian_part,
@@ -171,6 +173,7 @@ cholesky: Operation = Operation(
             items=code.stack,
             cost=code.cube_cost(0.3),
             interleaved=True,
+            fails=lambda **params: True,
         ),
     )
 )
@@ -278,22 +281,28 @@ def _rows(x: Any, order: Any) -> Any:
     return np.take_along_axis(np.asarray(x), np.asarray(order)[..., None], axis=-2)
 
 
-def _jvp_lu_solve(primals: Sequence[Any], tangents: Sequence[Any], *, trans: bool) -> tuple[Any, Any]:
-    """``op(a) x_dot = b_dot - op(a_dot) x``."""
-    lu_, order, a, b = primals
-    _, _, a_dot, b_dot = tangents
-    x = lu_solve(lu_, order, a, b, trans=trans)
-    change = None if a_dot is None else neg(applied(a_dot, x, trans))
-    right = plus(b_dot, change)
-    return x, None if right is None else lu_solve(lu_, order, a, right, trans=trans)
+def _rules(solve: Callable[[], Operation]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Jvp and transpose of what takes factors of a matrix, the matrix and right-hand sides."""
+
+    def jvp(primals: Sequence[Any], tangents: Sequence[Any], *, trans: bool) -> tuple[Any, Any]:
+        """``op(a) x_dot = b_dot - op(a_dot) x``."""
+        *known, _ = primals
+        *_, a_dot, b_dot = tangents
+        x = solve()(*primals, trans=trans)
+        change = None if a_dot is None else neg(applied(a_dot, x, trans))
+        right = plus(b_dot, change)
+        return x, None if right is None else solve()(*known, right, trans=trans)
+
+    def transpose(ct: Any, inputs: Sequence[Any], *, trans: bool) -> Any:
+        *known, _ = inputs
+        if any(isinstance(x, Linear) for x in known):
+            return not_linear(solve().primitive.name)(ct, inputs)
+        return [*[None for _ in known], solve()(*known, ct, trans=not trans)]
+
+    return jvp, transpose
 
 
-def _transpose_lu_solve(ct: Any, inputs: Sequence[Any], *, trans: bool) -> Any:
-    lu_, order, a, _ = inputs
-    if any(isinstance(x, Linear) for x in (lu_, a)):
-        return not_linear("lu_solve")(ct, inputs)
-    return [None, None, None, lu_solve(lu_, order, a, ct, trans=not trans)]
-
+_jvp_lu_solve, _transpose_lu_solve = _rules(lambda: lu_solve)
 
 lu_solve: Operation = Operation(
     Primitive(
@@ -307,6 +316,24 @@ lu_solve: Operation = Operation(
             code.emit_lu_solve, items=code.stack, cost=code.solve_cost, scratch=code.solve_scratch, interleaved=True
         ),
     )
+)
+
+
+# -- cholesky_solve -----------------------------------------------------------------------------------------------
+# cholesky_solve(l, a, b) is x with op(a) x = b, where a = l l^H. As in ``lu_solve`` the derivatives with respect to l
+# are those of a.
+def _cholesky_solve(l: Any, a: Any, b: Any, *, trans: bool) -> Any:  # noqa: E741  # as in the literature
+    if trans:  # the matrix is conj(a)
+        l = conjugate(l)  # noqa: E741
+    y = triangular_solve(l, b, lower=True, trans=False, unit=False)
+    return triangular_solve(conjugate(l), y, lower=True, trans=True, unit=False)
+
+
+cholesky_solve: Operation = composed(
+    "cholesky_solve",
+    _cholesky_solve,
+    *_rules(lambda: cholesky_solve),
+    batch=folded_batch(lambda: cholesky_solve, 2),
 )
 
 

@@ -250,7 +250,7 @@ _pad: Operation = structural(
     lambda x, *, low, high: np.pad(x, tuple(zip(low, high, strict=True))),
     _transpose_pad,
     lambda size, values, batched, *, low, high: (pad(values[0], low=(0, *low), high=(0, *high)), True),
-    View(_index_pad),
+    View(_index_pad, pads=True),
 )
 
 

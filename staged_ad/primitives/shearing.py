@@ -58,7 +58,8 @@ shear: Operation = structural(
         lambda index, x: (
             [*index[:-2], index[-2] + index[-1] * -1, index[-1]],
             [(index[-2] + index[-1] * -1, x.shape[-2])],
-        )
+        ),
+        pads=True,
     ),
 )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from staged_ad.primitives import pairs
 from staged_ad.primitives.arithmetic import div, eq, or_
-from staged_ad.primitives.exponential import _math, beside_one, sqrt
+from staged_ad.primitives.exponential import _math, beside_one, hypot, sqrt
 from staged_ad.primitives.makers import Operation, add, elementwise, mul, neg, select, typeof, zeros
 
 sin: Operation = _math("sin", np.sin, lambda y, x: cos(x), split=pairs.sin)
@@ -35,10 +35,9 @@ def _leg(x: Any) -> Any:
 
 
 def _over_square(numerator: Any, y: Any, x: Any) -> Any:
-    """numerator / (x^2 + y^2), and 0 at the origin and at infinity."""
-    square = add(mul(x, x), mul(y, y))
-    zero = zeros(typeof(x))
-    return select(or_(eq(square, zero), eq(square, math.inf)), zero, div(numerator, square))
+    """numerator / (x^2 + y^2) without overflow, and 0 at the origin and at infinity."""
+    radius, zero = hypot(x, y), zeros(typeof(x))
+    return select(or_(eq(radius, zero), eq(radius, math.inf)), zero, div(div(numerator, radius), radius))
 
 
 arctan2: Operation = elementwise(

@@ -34,7 +34,7 @@ from staged_ad.primitives import linalg_spectral as spectral
 from staged_ad.primitives.arithmetic import ne
 from staged_ad.primitives.linalg import permute_rows
 from staged_ad.primitives.makers import add, typeof
-from staged_ad.primitives.shaping import iota, pad, reshape
+from staged_ad.primitives.shaping import iota, pad, reshape, stop_gradient
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
@@ -47,6 +47,7 @@ _OF_SHORT_INTEGERS = {
     "cho_solve", "solve_triangular",
 }  # fmt: skip
 """Functions that compute with integers of 16 bits and fewer in single precision."""
+_DEFINITE = {"pos", "positive definite"}
 _WITHOUT_MEANING = {"overwrite_a", "overwrite_b", "check_finite", "lwork", "lapack_driver", "driver"}
 
 
@@ -118,11 +119,18 @@ def solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, t
     """x with ``a x = b``, or ``a^T x = b`` where `transposed`.
 
     With ``assume_a='pos'``, ``'sym'`` or ``'her'`` one triangle of the matrix is read, and it is symmetric or hermitian
-    in derivatives; the method is that for general matrices.
+    in derivatives. The method for ``'pos'`` is Cholesky's, for ``'sym'`` and ``'her'`` that for general matrices.
     """
     a, b = promote_dtypes(as_matrix(a, square=True), to_float(b))
+    solve = _definite_columns if assume_a in _DEFINITE else numpy_linalg.solve_columns
     a = _structured(a, assume_a, lower)
-    return _columns(lambda columns: numpy_linalg.solve_columns(a, columns, trans=transposed), b)
+    return _columns(lambda columns: solve(a, columns, trans=transposed), b)
+
+
+def _definite_columns(a: Any, b: Any, trans: bool = False) -> Any:
+    """x with ``a x = b`` or ``a^T x = b`` for positive definite matrices."""
+    factor = solving.cholesky(stop_gradient(a))
+    return with_columns(lambda *values: solving.cholesky_solve(*values, trans=trans), (factor, a), b)
 
 
 def _structured(a: Any, structure: str | None, lower: bool) -> Any:
@@ -174,7 +182,11 @@ def _triangular(a: Any, b: Any, lower: bool, trans: bool, unit: bool = False) ->
 @_as_in_scipy
 def inv(a: Any, *, assume_a: str | None = None, lower: bool = False) -> Any:
     """The inverse; with `assume_a` of what ``solve`` takes the matrix for."""
-    return numpy_linalg.inv(_structured(as_matrix(a, square=True), assume_a, lower))
+    a = _structured(as_matrix(a, square=True), assume_a, lower)
+    if assume_a not in _DEFINITE:
+        return numpy_linalg.inv(a)
+    n = typeof(a).shape[-1]
+    return _definite_columns(a, parts.identity_like(a, n, n))
 
 
 @_as_in_scipy

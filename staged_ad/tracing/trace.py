@@ -10,13 +10,13 @@ Start at ``bind``, then ``Trace``; the operators of tracers come from ``staged_a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ConcretizationError
+from staged_ad.errors import ConcretizationError, StagedADError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Primitive, Program, Source, Stack, Var, type_of
 from staged_ad.ir.evaluate import evaluate
 from staged_ad.ir.types import FLOAT16, FLOAT32
@@ -280,7 +280,10 @@ def bind(primitive: Primitive, *values: Any, **params: Any) -> Any:
     trace = _recorder(values)
     if trace is not None:
         known = None if trace.rewriting else _known(primitive, values)
-        return trace.emit(primitive, values, params) if known is None else _folded(trace, primitive, known, params)
+        if known is not None:
+            with suppress(StagedADError, ValueError, IndexError):  # it may stand in a branch that is not taken
+                return _folded(trace, primitive, known, params)
+        return trace.emit(primitive, values, params)
     arrays = [value.array if isinstance(value, Literal | Tracer) else value for value in values]
     primitive.abstract_eval(*[a.type if isinstance(a, Stack) else type_of(a) for a in arrays], **params)
     with np.errstate(all="ignore"):

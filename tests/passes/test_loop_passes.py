@@ -175,6 +175,33 @@ def test_a_while_loop_is_not_moved_out_of_a_loop_that_may_not_run():
     assert names(program).count("while") == 0
 
 
+def of_a_branch(a):
+    return sad.cond(a[0, 0] > 0, lambda: a[a[0, 0].astype(int)], lambda: a[0])
+
+
+RAISING = {
+    "cholesky": lambda a: np.linalg.cholesky(-a)[0],
+    "solve": lambda a: np.linalg.solve(0 * a, a[0]),
+    "an index in a branch": of_a_branch,
+    "a scan": lambda a: sad.scan(lambda c, x: (c + np.linalg.cholesky(-a)[0], None), a[0], a)[0],
+}
+
+
+@pytest.mark.parametrize("raising", RAISING.values(), ids=RAISING)
+@pytest.mark.parametrize("loop", ["while", "for"])
+def test_what_may_raise_is_not_moved_out_of_a_loop_that_may_not_run(loop: str, raising: Callable[..., Any]):
+    def f(a, n):
+        if loop == "for":
+            return sad.fori_loop(0, n, lambda i, y: y + raising(a), a[0])
+        return sad.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] + raising(a)), (0, a[0]))[1]
+
+    a = 3.0 * np.eye(2)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(sad.jit(f)(a, 0), a[0])
+        with pytest.raises((np.linalg.LinAlgError, IndexError)):
+            sad.jit(f)(a, 1)
+
+
 def test_small_arrays_in_loops_become_numbers():
     def f(p, y):
         def step(y, x):

@@ -21,6 +21,7 @@ from staged_ad.passes.forward import forward
 from staged_ad.passes.inline import inline_calls
 from staged_ad.passes.quotients import quotients
 from staged_ad.passes.simplify import simplify
+from staged_ad.primitives.shearing import windows
 
 
 def after(rewrite: Callable[[Program], Program], f: Callable[..., Any], *args: Any) -> list[str]:
@@ -48,6 +49,20 @@ def test_cse_computes_equal_expressions_once() -> None:
 def test_fold_computes_literals() -> None:
     zeros = np.zeros(3)
     assert after(fold, lambda x: x + sad.numpy.array(np.exp(zeros)) * 2.0, np.ones(3)) == ["add"]
+
+
+def test_fold_keeps_the_zeros_that_views_insert() -> None:
+    sheared = sad.grad(lambda x: np.sum(windows(x, 3) * 2.0))
+    np.testing.assert_array_equal(sad.jit(sheared)(np.ones(6)), [2.0, 4.0, 6.0, 6.0, 4.0, 2.0])
+
+
+def test_fold_leaves_what_raises_in_a_branch_that_is_not_taken() -> None:
+    def f(p: Any, x: Any) -> Any:
+        return sad.cond(p, lambda x: np.average(x, weights=np.zeros_like(x)), lambda x: x.sum(), x)
+
+    assert sad.jit(f)(False, np.ones(3)) == 3.0
+    with pytest.raises(ZeroDivisionError, match="Weights sum to zero"):
+        sad.jit(f)(True, np.ones(3))
 
 
 def test_factors_of_a_sum_that_is_known_come_out_of_it() -> None:
@@ -149,6 +164,7 @@ def test_quotients_divides_once() -> None:
 def test_quotients_leaves_other_numerators() -> None:
     with np.errstate(all="ignore"):
         assert after(quotients, lambda x: (1.0 / x, 3.0 / x, x / x), POWERS) == ["div"] * 3
+        assert after(quotients, lambda x: (2.0**1000 / x, 2.0**-1000 / x), POWERS) == ["div"] * 2
         assert after(quotients, lambda x, y: (1.0 / x, y / x, 1.0 / y), POWERS, POWERS) == ["div"] * 3
 
 

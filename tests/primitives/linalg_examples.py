@@ -120,6 +120,10 @@ def _solved(lu: Any, order: Any, a: Any, b: Any, *, trans: bool) -> Any:
     return np.linalg.solve(np.swapaxes(a, -1, -2) if trans else a, b)
 
 
+def _of_definite(factor: Any, a: Any, b: Any, *, trans: bool) -> Any:
+    return np.linalg.solve(np.swapaxes(a, -1, -2) if trans else a, b)
+
+
 def _systems() -> Iterator[Row]:
     ways = ((True, False, False), (False, True, False), (True, True, True), (False, False, True))
     for shape in SQUARE:
@@ -136,6 +140,10 @@ def _systems() -> Iterator[Row]:
         yield from rows("lu", label, (a,), _factored)
         spd = symmetric(a) + shape[-1] * np.eye(shape[-1])
         yield from rows("cholesky", label, (spd,), np.linalg.cholesky, direction=symmetric)
+        factor = np.linalg.cholesky(spd)
+        yield from rows(
+            "cholesky_solve", label, (factor, spd, b), _of_definite, ((2,),), smooth=False, trans=shape == STACK
+        )
     for shape in RECTANGULAR:
         yield from rows("lu", str(list(shape)), (matrix("lu", shape),), _factored)
     a, b = matrix("solve", (3, 3), "float32"), np.ones((3, 2), np.float32)
@@ -282,6 +290,8 @@ def _complex() -> Iterator[Row]:
         yield from rows("lu", dtype, (a,), _factored)
         spd = symmetric(a) + 3 * np.eye(3, dtype=dtype)
         yield from rows("cholesky", dtype, (spd,), np.linalg.cholesky, direction=symmetric)
+        factor, trans = np.linalg.cholesky(spd), dtype == "complex128"
+        yield from rows("cholesky_solve", dtype, (factor, spd, b), _of_definite, ((2,),), False, trans=trans)
         yield from rows("qr", dtype, (a,), _qr, complete=False)
         yield from rows("svd", dtype, (a,), _svd, (), False, vectors=True, full=False)
         yield from rows("eigh", dtype, (symmetric(a),), _eigh, (), False, vectors=True, lower=True)

@@ -42,6 +42,8 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "solve": (lambda s, a, b: s.solve(a, b, overwrite_a=True), A, B),
     "solve(transposed)": (lambda s, a, b: s.solve(a, b, transposed=True), A, COLUMNS),
     "solve(pos)": (lambda s, a, b: s.solve(definite(a), b, assume_a="pos"), A, COLUMNS),
+    "solve(pos, transposed)": (lambda s, a, b: s.solve(definite(a), b, assume_a="pos", transposed=True), A, B),
+    "inv(pos)": (lambda s, a: s.inv(definite(a), assume_a="pos"), A),
     "solve(sym, lower)": (lambda s, a, b: s.solve(a + a.T, b, assume_a="sym", lower=True), A, B),
     "solve_triangular": (lambda s, a, b: s.solve_triangular(a, b), A, B),
     "solve_triangular(lower, T)": (lambda s, a, b: s.solve_triangular(a, b, trans="T", lower=True), A, COLUMNS),
@@ -75,7 +77,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "toeplitz": (lambda s, c, r: s.toeplitz(c, r), general(3), general(4)),
     "toeplitz(c)": (lambda s, c: s.toeplitz(c), general(3)),
 }
-SECOND_ORDER = ["solve_triangular(lower, T)", "cho_solve", "lu, u", "lu, l", "lu_solve", "expm"]
+SECOND_ORDER = ["solve_triangular(lower, T)", "cho_solve", "lu, u", "lu, l", "lu_solve", "expm", "solve(pos)"]
 
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
@@ -167,6 +169,20 @@ def test_expm_of_several_sizes_norms_and_precisions(n: int, mode: str):
 def test_a_triangular_matrix_with_a_zero_on_its_diagonal_is_singular(mode: str):
     with pytest.raises(np.linalg.LinAlgError, match="ingular"):
         in_mode(mode, sad.grad(lambda a: np.sum(linalg.solve_triangular(a, np.ones(2)))))(np.ones((2, 2)) - np.eye(2))
+
+
+@every_mode
+@pytest.mark.parametrize("f", [linalg.inv, lambda a, **options: linalg.solve(a, np.ones(2), **options)])
+def test_what_is_assumed_to_be_positive_definite_must_be_so(mode: str, f: Callable[..., Any]):
+    with pytest.raises(np.linalg.LinAlgError, match=r"positive definite|ingular"):
+        in_mode(mode, lambda a: f(a, assume_a="pos"))(np.array([[1.0, 2.0], [2.0, 1.0]]))
+
+
+def test_the_factor_of_one_matrix_solves_for_every_call_of_a_batch():
+    a, b = definite(general(3, 3)), general(4, 3)
+    mapped = sad.vmap(lambda a, b: linalg.solve(a, b, assume_a="pos"), in_axes=(None, 0))
+    assert_close(sad.jit(mapped)(a, b), np.linalg.solve(a, b.T).T, 1e-11)
+    assert str(sad.trace(mapped)(a, b)).count("f64[4,3,3]") == 0
 
 
 def test_what_is_not_supported_says_what_to_write():

@@ -17,6 +17,7 @@ import scipy.special as sp
 import staged_ad as sad
 from staged_ad.errors import ConcretizationError, DTypeError, NotDifferentiableError, UnsupportedError
 from staged_ad.numpy.special import FUNCTIONS
+from tests.backends import MODES, in_mode
 from tests.numerics import assert_same
 
 S: Any = sad.scipy.special
@@ -102,7 +103,7 @@ MPMATH: dict[str, Reference] = {
     "beta": (mp.beta, [(0.3, 2.0), (20.0, 1.5)], (0, 1)),
     "betaln": (lambda a, b: mp.log(mp.beta(a, b)), [(0.3, 2.0), (200.0, 1.5)], (0, 1)),
     "binom": (mp.binomial, [(5.5, 2.25), (2.0, 3.0), (3.5, -2.0), (300.0, 20.5)], (0, 1)),
-    "poch": (mp.rf, [(5.5, 2.25), (0.5, -0.25)], (0, 1)),
+    "poch": (mp.rf, [(5.5, 2.25), (0.5, -0.25), (-1.5, 0.75), (0.25, -3.5)], (0, 1)),
     "xlogy": (lambda x, y: x * mp.log(y), [(2.0, 3.0), (-1.0, 1e-20)], (0, 1)),
     "xlog1py": (lambda x, y: x * mp.log1p(y), [(2.0, 3.0), (-1.0, 1e-20)], (0, 1)),
     "entr": (lambda x: -x * mp.log(x), at(1e-10, 2.0), (0,)),
@@ -370,3 +371,14 @@ def test_what_is_not_supported_says_what_to_write(f: Any, error: type[Exception]
 )
 def test_slopes_of_special_functions_hold_at_the_ends(f: Callable[[Any], Any], x: Any, slope: list[float]):
     assert_same(sad.jit(sad.grad(lambda x: np.sum(f(x))))(x), np.array(slope))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_poch_has_slopes_where_the_gamma_function_has_poles(mode: str):
+    """poch(a, m) of a whole m >= 0 is the polynomial a (a + 1) ... (a + m - 1)."""
+    for a, m in [(0.0, 2), (-2.0, 3), (-5.0, 2), (-2.0, 2), (-4.0, 4), (-3.0, 1)]:
+        polynomial = np.polynomial.Polynomial.fromroots(-np.arange(m))
+        found = in_mode(mode, sad.grad(sp.poch))(a, float(m))
+        np.testing.assert_allclose(found, polynomial.deriv()(a), rtol=1e-13)
+        found = in_mode(mode, sad.grad(sad.grad(sp.poch)))(a, float(m))
+        np.testing.assert_allclose(found, polynomial.deriv(2)(a), rtol=1e-12, atol=1e-12)
