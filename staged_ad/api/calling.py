@@ -248,10 +248,10 @@ def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType
 
 
 def own(value: Any) -> Any:
-    """A result as an array that the user may write to."""
+    """A result as an array that the user may write to, or as a number."""
     value = unshared(value)
     if isinstance(value, Literal):
         value = value.array
     if isinstance(value, np.ndarray) and (value.base is not None or not value.flags.writeable):
-        return np.array(value)
+        return np.array(value) if value.ndim else value[()]
     return value

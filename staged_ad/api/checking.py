@@ -62,6 +62,8 @@ def check_derivatives(
     """
     if not modes or not set(modes) <= set(_MODES):
         raise ArgumentError(f"modes must be among {_MODES}, got {modes!r}")
+    if (tolerance is not None and not tolerance >= 0) or (step is not None and not step > 0):
+        raise ArgumentError(f"tolerance must not be negative, step must be positive, got {tolerance} and {step}")
     leaves, spec = flatten(list(args))
     types = [leaf_type(leaf, lambda k=k: leaf_name(f, range(len(args)), args, k)) for k, leaf in enumerate(leaves)]  # type: ignore[misc]
     moving = [type.inexact for type in types]
@@ -86,7 +88,11 @@ def check_derivatives(
     single = any(np.asarray(x).dtype in (np.float32, np.complex64) for x in [*xs, *ys])
     out_spec, kept = specs[0]
     names = [place("result", out_spec, k) for k in kept]
-    check = _Check(modes, tolerance or (2e-3 if single else 1e-6), step or (0.05 if single else 2e-3))
+    if tolerance is None:
+        tolerance = 2e-3 if single else 1e-6
+    if step is None:
+        step = 0.05 if single else 2e-3
+    check = _Check(modes, tolerance, step)
     check.compare(named(f), flat, xs, names, order)
 
 

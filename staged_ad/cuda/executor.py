@@ -19,7 +19,7 @@ from staged_ad.cuda.actions import Action, Ask, Choose, Count, Launch, Move, Out
 from staged_ad.cuda.program import DeviceModule
 from staged_ad.cuda.retracing import retrace
 from staged_ad.cuda.tape import EXHAUSTED, FIRST
-from staged_ad.ir import ArrayType, Equation
+from staged_ad.ir import UNKNOWN, ArrayType, Equation
 from staged_ad.ir.program import Source
 from staged_ad.lowering.calls import ARENA, STATUS
 from staged_ad.lowering.regions import MatrixProduct
@@ -80,14 +80,16 @@ class Executor:
 
     def _with_pool(self, places: dict[str, int]) -> int:
         """Run with a pool for what loops of unknown length keep; if that is too small, the next one is larger."""
-        if self._pool > LIMIT[0]:
-            raise tape_overflow("a loop of unknown length on the device")
-        pool, owner = self._engine.allocate(self._pool)
+        size = min(self._pool, LIMIT[0])
+        pool, owner = self._engine.allocate(size)
         arena, cells = self._engine.allocate(tape.ARENA)
-        for k, number in enumerate((self._pool, 0, pool)):
+        for k, number in enumerate((size, 0, pool)):
             self._engine.set_number(arena + 8 * k, number)
         found = self._block(self._module.actions, _Scope({**places, ARENA.base: arena}, [owner, cells]))
-        self._pool = max(self._pool, 2 * self._number(arena + 8) if found == EXHAUSTED else 0)
+        if found == EXHAUSTED:
+            if size == LIMIT[0]:
+                raise tape_overflow(UNKNOWN)
+            self._pool = 2 * max(size, self._number(arena + 8))
         return found
 
     def _block(self, actions: Sequence[Action], scope: _Scope) -> int:

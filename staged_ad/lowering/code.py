@@ -260,6 +260,8 @@ class Code:
         for _ in range(int(abs(exponent))):
             result = self.mul(result, a)
         infinity = self.constant(np.inf, a.dtype)
+        if exponent != 0.5:
+            result = self.intrinsic("fabs", result)  # of -0.0, too, powers are positive
         if exponent < 0:
             result = self.div(self.constant(1, a.dtype), result)
         beyond = infinity if exponent > 0 else self.constant(0, a.dtype)  # C's pow(-inf, 0.5) is inf

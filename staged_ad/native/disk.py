@@ -132,9 +132,9 @@ def write(key: str, content: bytes) -> None:
 def put(folder: int, name: str, content: bytes, durable: bool = False) -> None:
     """Write a file of the directory, whole or not at all; a durable one is on disk before it has its name."""
     size = len(content)
-    _make_room(folder, size)
     if size > cache_limit():
         return
+    _make_room(folder, size)
     partial = f"{os.urandom(8).hex()}{_PARTIAL}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(partial, flags, 0o600, dir_fd=folder)

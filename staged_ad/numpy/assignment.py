@@ -101,8 +101,9 @@ def _depth(value: Any) -> int:
 
 
 def plain(x: Any) -> Any:
-    """What users get: a literal, which is of this package alone, becomes an array."""
-    return np.array(x.array)[()] if isinstance(x, Literal) else x
+    """What users get: a literal, which is of this package alone, becomes an array, and one without axes a number."""
+    found = np.array(x.array) if isinstance(x, Literal) else x
+    return found[()] if isinstance(found, np.ndarray) and not found.ndim else found
 
 
 def fitted(value: Any, shape: Shape) -> Any:

@@ -142,13 +142,15 @@ def unique(x: Any, *, size: int, fill_value: Any = None, return_counts: bool = F
     """
     value = operand(ravel(x))
     n = value.shape[0]
+    if size < 0:
+        raise ShapeError(f"unique: size must not be negative, got {size} (at {location(user_source())})")
     if n == 0:
         raise ShapeError(f"unique: of no elements (at {location(user_source())})")
     ordered = o.sort(value, axis=0)
     before, here = ordered[:-1], ordered[1:]
     new = ~((before == here) | ((before != before) & (here != here)))
     rank = cumsum(concatenate([np.zeros(1, np.int64), new.astype(np.int64)]))
-    starts = searchsorted(rank, np.arange(size + 1))
+    starts = operand(searchsorted(rank, np.arange(size + 1)))
     exists = starts[:-1] < n
     found = gather(ordered, np.minimum(starts[:-1], n - 1), axes=(0,), batch=0)
     rest = ordered[0] if fill_value is None else full((), fill_value, dtype=value.dtype)

@@ -176,14 +176,14 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     rtol = np.finfo(typeof(a).dtype).eps * (max(m, n) if rcond is None else 1)
     if rcond is not None and static_number(rcond, "rcond") >= 0:
         rtol = static_number(rcond, "rcond")
-    (s,) = spectral.svd(a, vectors=False, full=False)
+    s = spectral.svd(stop_gradient(a), vectors=True, full=False)[1]  # those that pinv finds
     large = gt(s, to_shape(mul(float(rtol), maximum_of(s, keepdims=True)), typeof(s).shape)) if min(m, n) else s
     rank = sum_of(cast(large, dtype=np.dtype("int32"), weak=False), dtype=np.int32)
     x = stacked_matmul(minors.pinv(a, rtol=float(rtol), hermitian=False), b)
     residuals = sum_of(square_of_modulus(b - stacked_matmul(a, x)), axis=0)
     if m <= n or _is_deficient(rank, n):
         residuals = np.zeros(0, typeof(a).real.dtype)
-    return (reshape(x, shape=(n,)) if vector else x), residuals, rank, s
+    return (reshape(x, shape=(n,)) if vector else x), residuals, rank, svdvals(a)
 
 
 def _is_deficient(rank: Any, n: int) -> bool:

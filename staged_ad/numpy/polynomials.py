@@ -157,7 +157,7 @@ def polyfit(
         columns, right = columns * w[:, None], right * (w[:, None] if y.ndim == 2 else w)
     scale = np.sqrt(np.sum(columns * columns, axis=0))
     rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond
-    solution = np.linalg.lstsq(columns / scale, right, rcond)[0]
+    solution = np.linalg.pinv((columns / scale).astype(np.result_type(columns, right)), rcond) @ right
     return (solution.T / scale).T
 
 

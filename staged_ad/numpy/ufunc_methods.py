@@ -131,27 +131,24 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
     x = np.moveaxis(x, list(axes), range(len(axes))).reshape((count, *rest))
     if len(x) == 1 and ufunc in (np.hypot, np.gcd):
         x = np.absolute(x)  # NumPy begins with 0
-    parts = [x[k] for k in range(len(x))] if ufunc not in _ASSOCIATIVE else []
     if len(x) > LONGEST and ufunc not in _ASSOCIATIVE:
         raise UnsupportedError(
             f"np.{ufunc.__name__}.reduce of {len(x)} elements is not supported on traced values (at "
             f"{location(user_source())}); write it as a loop: staged_ad.scan"
         )
+    taken, _, given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))
     if initial is not None:
-        x = x.astype(ufunc.resolve_dtypes((x.dtype, x.dtype, None))[0])
-        start = np.broadcast_to(plain(to_elements(initial, x.dtype)), x.shape[1:])
-        x, parts = np.concatenate([start[None], x]), [start, *parts] if ufunc not in _ASSOCIATIVE else []
+        start = np.broadcast_to(plain(to_elements(initial, taken)), x.shape[1:])
+        x = np.concatenate([start[None], x.astype(taken)])
     elif len(x) == 0 and ufunc.identity is not None:
-        given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1]
-        parts = [np.full(x.shape[1:], ufunc.identity).astype(given)[()]]  # -1 has all bits set
+        x = np.full((1, *x.shape[1:]), ufunc.identity)  # -1 has all bits set
     elif len(x) == 0:
         raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
-    taken, _, given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))
     if given != taken and ufunc is not np.logical_xor:
         raise DTypeError(f"np.{ufunc.__name__}.reduce: {taken} and {given} differ (at {location(user_source())})")
-    found = _in_pairs(ufunc, x) if not parts else _in_order(ufunc, parts)
+    found = _in_pairs(ufunc, x) if ufunc in _ASSOCIATIVE else _in_order(ufunc, list(x))
     if len(x) == 1:
-        found = found.astype(ufunc.resolve_dtypes((x.dtype, x.dtype, None))[-1])
+        found = found.astype(given)
     return found.reshape(shape) if keepdims else found
 
 

@@ -55,6 +55,8 @@ def _equality(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol, other: Any) -> Any:
         if other is None or isinstance(other, str | dict):  # no array equals these: if x == None, if mode == "same"
             return np.full(self.shape, name == "ne")[()]
+        if _is_left_to(other):
+            return NotImplemented
         return OPERATIONS.operators[name](self, other)
 
     return operator
@@ -116,8 +118,7 @@ class ArrayProtocol(NumberProtocol):
     __xor__, __rxor__ = _binary("xor")
     __lshift__, __rlshift__ = _binary("lshift")
     __rshift__, __rrshift__ = _binary("rshift")
-    __lt__, __gt__ = _binary("lt")
-    __le__, __ge__ = _binary("le")
+    __lt__, __le__, __gt__, __ge__ = (_binary(name)[0] for name in ("lt", "le", "gt", "ge"))
     __eq__, __ne__ = map(_equality, ("eq", "ne"))
     __neg__, __pos__, __abs__, __invert__ = map(_unary, ("neg", "pos", "abs", "invert"))
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))

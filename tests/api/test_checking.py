@@ -70,3 +70,7 @@ def test_check_derivatives_needs_something_to_move():
         sad.check_derivatives(lambda n: n, (3,))
     with pytest.raises(ArgumentError, match="modes must be among"):
         sad.check_derivatives(np.sin, (3.0,), modes=("backward",))
+    with pytest.raises(ArgumentError, match="step must be positive"):
+        sad.check_derivatives(np.sin, (3.0,), step=0)
+    with pytest.raises(AssertionError, match="they differ"):
+        sad.check_derivatives(np.exp, (3.0,), tolerance=0)

@@ -6,7 +6,7 @@ Start at ``check``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import staged_ad as sad
 from staged_ad.api.calling import trace_prepared
 from staged_ad.cuda.actions import Launch, Outside, Repeat
 from staged_ad.cuda.program import emit
+from staged_ad.errors import TapeOverflowError
 from staged_ad.ir import Program, type_of
 from staged_ad.lowering.regions import Opaque
 from staged_ad.tracing import Trace
@@ -181,3 +182,21 @@ def test_random_nests_and_their_gradients(nest: Nest, point: Point):
 @given(nests(), points())
 def test_batches_of_random_nests(nest: Nest, point: Point):
     check(sad.vmap(sad.grad(total(nest), (0, 1))), *lanes(point), tolerance=tolerance(nest, 1e-9))
+
+
+@pytest.fixture
+def limited() -> Iterator[None]:
+    before = sad.get_tape_limit()
+    yield
+    sad.set_tape_limit(before)
+
+
+def test_a_loop_of_unknown_length_takes_what_the_tape_limit_allows(limited: None):
+    def grown(x: Any) -> Any:
+        return sad.while_loop(lambda y: y < 10, lambda y: y + 0.01 * np.cos(0.1 * y), x)
+
+    sad.set_tape_limit(100_000)  # about 1,200 steps of 8 bytes
+    check(sad.grad(grown), 1.0)
+    sad.set_tape_limit(5_000)
+    with pytest.raises(TapeOverflowError, match="the limit of 5000 bytes"):
+        check(sad.grad(grown), 1.0)

@@ -185,6 +185,13 @@ def test_matrix_rank_and_lstsq_rank_are_integers_that_depend_on_the_data():
             assert_same(one, np.asarray(other))
 
 
+def test_least_squares_decompose_the_matrix_once():
+    x, a = np.linspace(0.0, 1.0, 9), general(9, 3)
+    for f in (lambda b: L.lstsq(a * b[0], b)[0], lambda b: np.polyfit(x * b[0], b, 3)):
+        for g in (f, sad.grad(lambda b, f=f: np.sum(f(b) ** 2))):
+            assert sad.jit(g).lower(general(9)).text("program").count("svd[") == 1
+
+
 def test_lstsq_maps_over_a_batch_of_matrices_of_full_rank():
     a, b = general(3, 5, 2), general(3, 5)
     for k, value in enumerate(sad.vmap(lambda a, b: L.lstsq(a, b)[0])(a, b)):

@@ -5,6 +5,7 @@ Start at ``SELECTING``; each function there is compared with NumPy, a slice at a
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -219,3 +220,13 @@ def test_what_needs_the_length_is_refused_with_advice(f: Any, error: type[Staged
 def test_a_selection_does_not_leave_the_traced_function():
     with pytest.raises(ArgumentError, match=r"result of <lambda> must be an array.*np.where\(mask, x, 0\)"):
         sad.vmap(lambda x: x[x > 0])(X)
+
+
+@pytest.mark.parametrize("compare", ["__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"])
+def test_comparisons_with_what_a_mask_selects_are_those_of_its_elements(compare: str) -> None:
+    def f(x: Any) -> Any:
+        result, mask = np.zeros(7), x > 0
+        result[mask] = getattr(operator, compare)(x[0], x[mask])
+        return result
+
+    np.testing.assert_array_equal(sad.jit(sad.vmap(f))(X), np.stack([f(x) for x in X]))

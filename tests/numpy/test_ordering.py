@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import staged_ad as sad
-from staged_ad.errors import UnsupportedError
+from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.numpy.quantiles import INTERPOLATIONS
 from tests.backends import MODES, in_mode, through_program
 from tests.checks import assert_derivatives
@@ -375,6 +375,14 @@ def test_unique_with_a_size_gives_the_first_distinct_elements(mode: str, case: A
 def test_unique_has_the_derivative_of_the_first_occurrence():
     x = np.array([2.0, 1.0, 2.0])
     np.testing.assert_array_equal(sad.jacrev(lambda x: sad.numpy.unique(x, size=2))(x), np.eye(3)[[1, 0]])
+
+
+def test_unique_takes_what_is_known():
+    known = np.array([2.0, 1.0, 2.0])
+    for found in (sad.numpy.unique(known, size=3), sad.jit(lambda x: x + sad.numpy.unique(known, size=3))(0.0)):
+        np.testing.assert_array_equal(found, [1.0, 2.0, 1.0])
+    with pytest.raises(ShapeError, match="size must not be negative"):
+        sad.numpy.unique(known, size=-1)
 
 
 @pytest.mark.parametrize("function", REFUSED, ids=lambda f: f.__name__)

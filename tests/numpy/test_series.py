@@ -97,3 +97,9 @@ def test_classes_are_numpys_outside_of_traced_functions() -> None:
     assert np.poly1d.__init__ is before
     with pytest.raises(ValueError, match="1d only"):
         sad.jit(lambda x: np.poly1d(np.outer(x, x)))(X)
+
+
+def test_comparisons_with_a_polynomial_are_its_own() -> None:
+    assert sad.jit(lambda x: (x == SHIFTED, x != SHIFTED))(T) == (False, True)
+    with pytest.raises(TypeError, match="'>' not supported"):
+        sad.jit(lambda x: x > SHIFTED)(T)

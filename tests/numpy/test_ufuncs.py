@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import staged_ad as sad
+from staged_ad.errors import UnsupportedError
 from staged_ad.numpy.ufuncs import UFUNCS
 from tests.backends import through_program
 from tests.checks import assert_derivatives, assert_value
@@ -159,3 +160,19 @@ def test_complex_numbers_are_sorted_by_real_parts_and_then_by_imaginary_ones() -
     z = np.array([[1 + 2j, 1 - 1j, -3, complex(np.nan, 1), complex(2, np.nan)], [0, 5j, -5j, 1, 1 + 1e-9j]])
     for f in (np.sort, np.argsort, lambda z: np.sort(z, axis=0)):
         np.testing.assert_array_equal(sad.jit(f)(z), f(z))
+
+
+@pytest.mark.parametrize("n", [0.5, 1.5, 2.5, -0.5, -1.5, -2.5])
+def test_powers_of_halves_have_numpys_limits_and_signs(n: float) -> None:
+    x = np.array([0.0, -0.0, 4.0, -4.0, np.inf, -np.inf, np.nan])
+    with np.errstate(all="ignore"):
+        expected = np.power(x, n)
+    found = sad.jit(lambda x: np.power(x, n))(x)
+    np.testing.assert_array_equal(found, expected)
+    certain = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(found[certain]), np.signbit(expected[certain]))
+
+
+def test_long_folds_in_order_are_refused_before_they_are_written_out() -> None:
+    with pytest.raises(UnsupportedError, match=r"subtract.reduce of 10000000 elements .* staged_ad.scan"):
+        sad.jit(np.subtract.reduce)(np.ones(10_000_000))

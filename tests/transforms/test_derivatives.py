@@ -285,3 +285,10 @@ def test_reverse_mode_differentiates_once_what_is_computed_twice():
     A = np.array([[2.0, 1.0, 0.5], [0.3, 1.0, -1.0], [1.0, 4.0, 2.0]])
     assert_close(slopes(A), np.linalg.det(A) * np.linalg.inv(A).T)
     assert products(6) < 3 * products(5)  # there are n 2**(n - 1) of them, and not n! e
+
+
+@by_mode
+def test_derivatives_of_numbers_are_numbers(mode: str):
+    for derivative in (sad.grad, sad.jacfwd, sad.jacrev, sad.jacobian, sad.hessian):
+        for x in (0.3, np.float64(0.3), np.array(0.3)):
+            assert type(in_mode(mode, derivative(np.sin))(x)) is np.float64
