@@ -123,7 +123,8 @@ class Jitted:
 
     def _again(self, tried: Callable[..., Any], found: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result by a route that an earlier call took; the entry that was `tried` already has `found` that."""
-        for route in self._routes:
+        routes = self._routes  # another thread may forget them
+        for route in routes:
             leaves = route.read(args, kwargs)
             if leaves is not None:
                 result = found if route.entry is tried else route.entry(*leaves)
@@ -135,7 +136,7 @@ class Jitted:
             route, result = self._other_path(route, result, leaves)
         if result is NotImplemented:
             return self._miss(args, kwargs)
-        if route is not self._routes[0]:
+        if route is not routes[0]:
             self._prefer(route)
         return route.variant.restore(result)
 

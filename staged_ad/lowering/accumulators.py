@@ -57,7 +57,7 @@ class Accumulators:
         for part, kind in enumerate([dtype, INT64] if isinstance(reduce.rule, ArgFold) else [dtype]):
             initial = self.code.splat(folding.identity(self.code, reduce.rule, kind, part), self.lanes)
             cells.append(Cell(f"{name}.{part}", vector_type(element_type(kind), self.lanes), kind))
-            self.code.effect(f"store {initial.operand}, ptr {cells[-1].name}", (), first)
+            self.code.effect(f"store {initial.operand}, ptr {cells[-1].name}", (cells[-1].name,), first)
         return cells
 
     def add(self, number: int, copy: int, value: Value, mask: Value | None, position: Value | None) -> None:

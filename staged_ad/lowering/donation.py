@@ -7,12 +7,13 @@ Start at ``successions``.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from itertools import product
 
 from staged_ad.ir import Atom, Var
 from staged_ad.lowering.blocks import Block, Step
 from staged_ad.lowering.overwriting import continued, harmless
-from staged_ad.lowering.regions import Copy, Load, Nest
+from staged_ad.lowering.regions import Copy, Load, Nest, Store
 
 MOST = 64
 """Outputs and inputs of one type that are compared, each with each."""
@@ -27,24 +28,46 @@ def successions(block: Block) -> list[tuple[int, int]]:
         for var in step.writes:
             first.setdefault(block.shared.get(var, var), number)
     outputs = [(k, block.shared.get(var, var)) for k, var in enumerate(block.outputs)]
-    pairs = [
-        (k, n)
-        for (k, output), (n, given) in product(outputs, enumerate(block.program.inputs))
-        if given.type == output.type and output in first and abs(k - n) < MOST
-        if _follows(block, output, given, first[output], last.get(given, -1))
-    ]
+    accesses: dict[int, _Accesses] = {}
+    pairs = []
+    for (k, output), (n, given) in product(outputs, enumerate(block.program.inputs)):
+        if given.type == output.type and output in first and abs(k - n) < MOST:
+            begun = first[output]
+            if begun not in accesses:
+                accesses[begun] = _Accesses(block.steps[begun], block.shared)
+            if _follows(block, output, given, accesses[begun], begun, last.get(given, -1)):
+                pairs.append((k, n))
     return sorted(pairs, key=lambda pair: abs(pair[0] - pair[1]))
 
 
-def _follows(block: Block, output: Var, given: Var, begun: int, done: int) -> bool:
+class _Accesses:
+    """What one step reads and writes, by arrays."""
+
+    def __init__(self, step: Step, shared: dict[Var, Var]) -> None:
+        own = lambda var: shared.get(var, var)
+        region = step.region
+        self.continued = {(a, own(b)) for a, b in continued(region)}
+        self.stores: dict[Atom, list[Store]] = defaultdict(list)
+        self.loads: dict[Atom, list[Load]] = defaultdict(list)
+        self.partial: set[Atom] = set()
+        if isinstance(region, Nest):
+            for store in region.stores:
+                self.stores[own(store.array)].append(store)
+            for node in region.nodes:
+                if isinstance(node, Load):
+                    self.loads[node.array].append(node)
+            self.partial = {own(reduce.array) for reduce in region.reduces}
+
+
+def _follows(block: Block, output: Var, given: Var, accesses: _Accesses, begun: int, done: int) -> bool:
     """Whether `given`, last read by step `done`, is not needed once step `begun` writes to `output`."""
     if done < begun:
         return True
     step = block.steps[begun]
     region = step.region
     if done == begun and isinstance(region, Nest):
-        return _at_each_point(step, region, block.shared, output, given)
-    if not any(a is given and block.shared.get(b, b) is output for a, b in continued(region)):
+        return not step.partials and _at_each_point(region, accesses, output, given)
+    if (given, output) not in accesses.continued:
         return False
     if done == begun:
         return True
@@ -54,15 +77,13 @@ def _follows(block: Block, output: Var, given: Var, begun: int, done: int) -> bo
     return following.writes == [region.target] and len(following.stores) == 1 and harmless(following, given)
 
 
-def _at_each_point(step: Step, nest: Nest, shared: dict[Var, Var], output: Var, given: Var) -> bool:
+def _at_each_point(nest: Nest, accesses: _Accesses, output: Var, given: Var) -> bool:
     """Whether a nest reads of `given` at each point only what is overwritten there, once."""
-    if step.partials or any(shared.get(reduce.array, reduce.array) is output for reduce in nest.reduces):
-        return False
-    stores = [store for store in nest.stores if shared.get(store.array, store.array) is output]
+    stores = accesses.stores[output]
     addresses = {store.address for store in stores}
-    loads = [node for node in nest.nodes if isinstance(node, Load) and node.array is given]
     return (
-        not any(store.combine or store.ordered for store in stores)
+        output not in accesses.partial
+        and not any(store.combine or store.ordered for store in stores)
         and math.prod(nest.domain) * len(addresses) == output.type.size
-        and all(load.address in addresses and not load.guard for load in loads)
+        and all(load.address in addresses and not load.guard for load in accesses.loads[given])
     )

@@ -139,3 +139,20 @@ def test_functions_are_not_called_behind_the_end_of_an_array():
     np.testing.assert_allclose(
         sad.jit(lambda x: special.hyp1f1(2.0, 3.0, -np.log(x)))(x), special.hyp1f1(2.0, 3.0, -np.log(x))
     )
+
+
+def wandering(i: Any) -> Any:
+    for k in range(40):
+        i = (i * (k + 3) + k) % 41
+    return i
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (2,)])
+def test_an_index_from_a_long_expression_is_checked(shape: tuple[int, ...]) -> None:
+    values, start = np.arange(41.0), np.full(shape, 3)
+    for f in (
+        lambda b, i: b[wandering(i)],
+        lambda b, i: sad.grad(lambda b: np.sum(b[wandering(i)] ** 2))(b),
+        lambda b, i: sad.scan(lambda c, x: (c + np.sum(x[wandering(i)]), None), 0.0, b[None])[0],
+    ):
+        np.testing.assert_array_equal(sad.jit(f)(values, start), f(values, start))
