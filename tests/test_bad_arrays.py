@@ -16,6 +16,7 @@ import scipy.optimize
 import scipy.signal
 import scipy.sparse
 import scipy.sparse.linalg
+import scipy.special
 
 import staged_ad as sad
 from staged_ad.errors import (
@@ -92,7 +93,10 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
     (lambda x: np.linalg.det(x), A, LinAlgError, "must be square"),
     (lambda x: np.linalg.cholesky(x), X, LinAlgError, "at least two-dimensional"),
     (lambda x: np.sum(np.linalg.inv(0 * x @ x.T)), A, LinAlgError, "Singular matrix"),
-    (lambda x: np.linalg.norm(x, "nuc"), X, InvalidValueError, "np.norm: Invalid norm order"),
+    (lambda x: np.linalg.norm(x, "nuc"), X, InvalidValueError, "np.linalg.norm: Invalid norm order"),
+    (lambda x: np.fft.fft(x, norm="foo"), X, InvalidValueError, "np.fft.fft: Invalid norm value foo"),
+    (lambda x: scipy.special.gammainc(1j * x, x), X, DTypeError, "scipy.special.gammainc: ufunc 'gammainc' not supp"),
+    (lambda x: scipy.special.kolmogorov(x), X, UnsupportedError, "^scipy.special.kolmogorov is not .*pure_callback"),
     (lambda x: x.transpose(0, 0), A, ShapeError, r"axes \(0, 0\) are not a permutation"),
     (lambda x: x.squeeze(0), A, ShapeError, r"axis=0 of shape \(2, 3\)"),
     (lambda x: np.split(x, 2), X, ShapeError, "equal division: 3 by 2; write np.array_split"),
@@ -122,7 +126,7 @@ WRONG: list[tuple[Any, Any, type[StagedADError], str]] = [
         "Python integer 300 out of bounds for uint8; an array of a wider dtype",
     ),
     (lambda x: x.astype(int) ** -1, X, InvalidValueError, r"negative integer powers .*astype"),
-    (lambda x: np.save("nowhere.npy", x), X, UnsupportedError, "numpy.save is not supported"),
+    (lambda x: np.save("nowhere.npy", x), X, UnsupportedError, "np.save is not supported"),
     (lambda x: scipy.signal.lfilter(X, x, X), X, UnsupportedError, r"lfilter takes no .*np.convolve.*scan"),
     (lambda x: scipy.signal.lfilter([1.0], [1.0, 0.5], x), X, ConcretizationError, "lfilter asks .*np.convolve.*scan"),
     (lambda x: scipy.sparse.diags(x) @ X, X, UnsupportedError, r"diags takes no .*[^.]\. Write the .*np.diag\(d\)"),
