@@ -38,16 +38,22 @@ def is_traced(*xs: Any) -> bool:
     return any(is_traced(*x) if isinstance(x, list | tuple) else isinstance(x, Tracer) for x in xs)
 
 
+def known(x: Any) -> Any:
+    """`x` as an array whose numbers are known; None where they depend on the arguments."""
+    if isinstance(x, Tracer):
+        return x.array
+    return None if is_traced(x) else np.asarray(x)
+
+
 def static(name: str, argument: str, x: Any) -> Any:
     """`x` as an array whose numbers are known; raises ConcretizationError where they depend on the arguments."""
-    if isinstance(x, Tracer) and x.array is not None:
-        return x.array
-    if is_traced(x):
+    found = known(x)
+    if found is None:
         raise ConcretizationError(
             f"np.{name}: {argument} is traced, but the shape of the result depends on it (at "
             f"{location(user_source())}). Pass it as a static argument, or compute it from shapes"
         )
-    return np.asarray(x)
+    return found
 
 
 def refuse(name: str, **options: Any) -> None:

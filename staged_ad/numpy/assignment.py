@@ -13,12 +13,12 @@ import numpy as np
 
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
-from staged_ad.ir.types import INT64, Shape
+from staged_ad.ir.types import BOOL, INT64, Shape
 from staged_ad.numpy.indexing import Selection, read, read_mask, selection, where_here
 from staged_ad.numpy.masked import Masked, MaskedIndex, getitem, masked_index, refusal
 from staged_ad.numpy.promotion import as_value, to_dtype, to_elements, to_shape
 from staged_ad.numpy.ufuncs import UFUNCS
-from staged_ad.primitives.indexing import scatter, update
+from staged_ad.primitives.indexing import MODES, scatter, update
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, reshape, reverse, transpose
 from staged_ad.tracing import Tracer
@@ -218,6 +218,8 @@ _SCATTERED: dict[np.ufunc, str] = {
     np.maximum: "max",
     np.minimum: "min",
 }
+_OF_BOOLEANS: dict[np.ufunc, str] = {np.add: "max", np.multiply: "min", np.maximum: "max", np.minimum: "min"}
+"""What becomes of elements at indices that repeat: the modes of scatter."""
 
 
 def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
@@ -238,7 +240,7 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
         When the value cannot be cast to the dtype of `x` by the rule "same_kind". Integers are added, subtracted and
         multiplied whatever their width, and wrap around.
     UnsupportedError
-        For another ufunc at indices that may repeat.
+        For another ufunc at indices that may repeat, and for products and extrema of complex numbers there.
 
     Examples
     --------
@@ -263,11 +265,12 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     if not chosen.arrays or chosen.unique:
         old = read(x, chosen)
         return plain(_written(x, chosen, _computed(ufunc, old, fitted(new, chosen.result), type), "set"))
-    mode = _SCATTERED.get(ufunc)
-    if mode is None or (ufunc is np.divide and type.dtype.kind not in "fc"):
+    mode = (_OF_BOOLEANS if type.dtype == BOOL else _SCATTERED).get(ufunc)
+    if mode is None or type.dtype.kind not in MODES[mode][1] or (ufunc is np.divide and type.dtype.kind != "f"):
         raise UnsupportedError(
-            f"np.{ufunc.__name__}.at is not supported on traced values where indices may repeat {where_here()}; of "
-            "those that add up there are np.add, np.subtract, np.multiply, np.divide, np.maximum and np.minimum"
+            f"np.{ufunc.__name__}.at of {type.dtype} is not supported on traced values where indices may repeat "
+            f"{where_here()}; of those that add up there are np.add and np.subtract, of real numbers np.multiply, "
+            "np.maximum and np.minimum, too, and of floats np.divide; staged_ad.fori_loop takes one after another"
         )
     new = to_dtype(new, type.dtype)
     if ufunc is np.subtract:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
+from staged_ad.errors import DTypeError, InvalidValueError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import FLOAT64, INT64
 from staged_ad.numpy.ordering import searchsorted
@@ -104,6 +104,9 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     array([0, 2, 0, 1])
     """
     whole = _whole(x, "bincount")
+    for name, number in (("minlength", minlength), ("length", length)):
+        if number is not None and number < 0:
+            raise InvalidValueError(f"bincount: {name!r} must not be negative, got {number}")
     if length is None:
         least, largest = _extremes(whole, minlength)
         if least < 0:

@@ -6,6 +6,7 @@ Start at ``diagonal``.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,9 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     x = asarray(x)
     if x.ndim != 1:
         raise ShapeError("x must be a one-dimensional array or sequence.")
-    count = len(x) if N is None else int(N)
+    count = len(x) if N is None else operator.index(N)
+    if count < 0:
+        raise ShapeError(f"np.vander: negative dimensions are not allowed, got N={N}")
     kind = np.result_type(x.dtype, int)
     powers = [np.ones(len(x), kind)]
     while len(powers) < count:

@@ -7,13 +7,14 @@ Start at ``histogram``.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from staged_ad.errors import ShapeError
-from staged_ad.numpy.arrays import asarray, is_traced, static
+from staged_ad.numpy.arrays import asarray, known, static
 from staged_ad.numpy.counting import bin_of, tally
 from staged_ad.primitives.makers import check_kind
 
@@ -28,26 +29,46 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 def _edges(x: Any, bins: Any, range: Any) -> Any:
     """The edges themselves, or as many as asked for between the least and the greatest number."""
     if np.ndim(bins):
-        return asarray(bins)
+        return _increasing(asarray(bins))
     check_kind("histogram", x.dtype, "biuf")
-    if int(bins) < 1:
+    if not hasattr(bins, "__index__"):
+        raise TypeError("`bins` must be an integer, a string, or an array")
+    count = operator.index(bins)
+    if count < 1:
         raise ValueError("`bins` must be positive, when an integer")
     first, last = _ends(x, range)
     kind = np.result_type(first, last, x)
-    return np.linspace(first, last, int(bins) + 1, dtype=kind if kind.kind == "f" else float)
+    return np.linspace(first, last, count + 1, dtype=kind if kind.kind == "f" else float)
+
+
+def _increasing(edges: Any) -> Any:
+    """Edges that are given; traced ones are taken to increase."""
+    if edges.ndim != 1:
+        raise ShapeError("`bins` must be 1d, when an array")
+    numbers = known(edges)
+    if numbers is not None and np.any(numbers[:-1] > numbers[1:]):
+        raise ValueError("`bins` must increase monotonically, when an array")
+    return edges
 
 
 def _ends(x: Any, range: Any) -> tuple[Any, Any]:
+    """The first edge and the last one; traced ones are taken to be finite and in order."""
     if range is not None:
         first, last = range
     elif x.size == 0:
         first, last = 0.0, 1.0
     else:
         first, last = np.min(x), np.max(x)
-    if not is_traced(first, last):
-        return (first, last) if first != last else (first - 0.5, last + 0.5)
-    half = np.where(first == last, np.result_type(first, last, 0.5).type(0.5), 0)
-    return first - half, last + half
+    least, largest = known(first), known(last)
+    for end in (least, largest):
+        if end is not None and not np.isfinite(end):
+            raise ValueError(f"the ends of a range must be finite, got {end}")
+    if least is None or largest is None:
+        half = np.where(first == last, np.result_type(first, last, 0.5).type(0.5), 0)
+        return first - half, last + half
+    if least > largest:
+        raise ValueError("max must be larger than min in range parameter.")
+    return (first, last) if least != largest else (first - 0.5, last + 0.5)
 
 
 def _members(x: Any, edges: Any) -> Any:
@@ -78,6 +99,8 @@ def histogramdd(
         columns = [table] if table.ndim == 1 else [table[:, k] for k in np.arange(table.shape[1])]
     else:
         columns = [asarray(x) for x in sample]
+    if len({x.shape for x in (columns if weights is None else [*columns, asarray(weights)])}) > 1:
+        raise ShapeError("the coordinates of a sample and its weights must have the same length")
     count = len(columns)
     several = list(bins) if isinstance(bins, Sequence) or np.ndim(bins) else [bins] * count
     if len(several) != count:

@@ -13,11 +13,12 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from staged_ad.ir.types import check_axis
-from staged_ad.numpy.assignment import fitted, setitem
+from staged_ad.numpy.assignment import fitted, plain, setitem
 from staged_ad.numpy.attributes import parts
 from staged_ad.numpy.promotion import as_value, check_cast, to_dtype, to_elements
 from staged_ad.numpy.shaping import array, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
+from staged_ad.numpy.taking import within
 from staged_ad.numpy.windows import original as sliding_window_view
 from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
@@ -45,8 +46,7 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
     size = typeof(value).size
     if not size and np.size(positions):
         raise IndexingError(f"np.put: cannot replace elements of an empty array (at {location(user_source())})")
-    if mode != "raise" and size:
-        positions = np.mod(positions, size) if mode == "wrap" else np.clip(positions, 0, size - 1)
+    positions = plain(within(positions, size, mode))
     given = to_elements(v, typeof(value).dtype)
     if not typeof(given).size:
         return value
@@ -92,7 +92,13 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
     value = as_value(arr)
     chosen = to_dtype(as_value(reshape(as_value(mask), -1)), np.dtype(bool))
     order = OPERATIONS.functions[np.cumsum](chosen) - 1
+    if typeof(chosen).size != typeof(value).size:
+        raise ShapeError("place: mask and data must be the same size")
     flat = ravel(_safely("place", vals, typeof(value).dtype))
+    if not typeof(flat).size:
+        if np.any(plain(chosen)):
+            raise ValueError("Cannot insert from an empty array!")
+        return value
     taken = OPERATIONS.operators["getitem"](flat, np.maximum(order, 0) % typeof(flat).size)
     return choose(chosen, taken, ravel(value)).astype(typeof(value).dtype).reshape(typeof(value).shape)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError
-from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.arrays import asarray, known
 from staged_ad.numpy.ordering import searchsorted
 from staged_ad.numpy.taking import take
 from staged_ad.tracing.source import location, user_source
@@ -27,6 +27,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     if len(xp) == 0:
         raise ValueError("array of sample points is empty")
     if period is not None:
+        if known(period) == 0:
+            raise ValueError("period must be a non-zero value")
         x, xp, fp = _periodic(x, xp, fp, abs(period))
         left = right = None
     if len(xp) == 1:

@@ -6,6 +6,9 @@ Start at ``clip``.
 
 from __future__ import annotations
 
+import math
+import operator
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +64,7 @@ def _or_nan(beyond: Any, bound: Any) -> Any:
 
 def round_(a_: Any, decimals: int = 0, out: Any = None, dtype: Any = None) -> Any:
     """`dtype` is that of the array that results are written into: from the first product on it is computed there."""
-    value = as_value(a_)
+    value, decimals = as_value(a_), operator.index(decimals)
     type: ArrayType = typeof(value)
     rint = UFUNCS[np.rint]
     if type.dtype == bool and decimals:
@@ -73,10 +76,11 @@ def round_(a_: Any, decimals: int = 0, out: Any = None, dtype: Any = None) -> An
     if decimals == 0:
         return rint(value)
     times, over = (UFUNCS[np.multiply], UFUNCS[np.divide])[:: 1 if decimals > 0 else -1]
-    moved = times(value, 10.0 ** abs(decimals))
+    power = 10.0 ** abs(decimals) if abs(decimals) <= sys.float_info.max_10_exp else math.inf
+    moved = times(value, power)
     if dtype is not None and type.dtype.kind == "f" and dtype.kind in "fc":
         moved = to_dtype(moved, real_dtype_of(dtype))
-    rounded = over(rint(moved), 10.0 ** abs(decimals))
+    rounded = over(rint(moved), power)
     if type.inexact:
         return rounded
     return to_dtype(to_dtype(rounded, np.dtype(f"{type.dtype.kind}8")), type.dtype)  # what does not fit wraps around

@@ -167,9 +167,11 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     tracing, as by an ``if``; where it has no single value, as in vmap, full rank is taken for granted.
     """
     a, b = promote_dtypes(as_matrix(a), _not_half(to_float(b)))
+    for operand, ndims in ((a, (2,)), (b, (1, 2))):
+        if typeof(operand).ndim not in ndims:
+            ndim = typeof(operand).ndim
+            raise LinAlgError(f"{ndim}-dimensional array given. Array must be two-dimensional (at {here()})")
     (m, n), vector = typeof(a).shape, typeof(b).ndim == 1
-    if typeof(b).ndim not in (1, 2):
-        raise LinAlgError(f"{typeof(b).ndim}-dimensional array given. Array must be two-dimensional (at {here()})")
     if typeof(b).shape[0] != m:
         raise LinAlgError(f"Incompatible dimensions (at {here()})")
     b = reshape(b, shape=(m, 1)) if vector else b

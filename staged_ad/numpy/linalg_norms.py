@@ -153,6 +153,8 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
         if rtol is None:
             rtol = max(typeof(value).shape[-2:]) * float(np.finfo(typeof(s).dtype).eps)
         bound = maximum_of(s, axis=-1, keepdims=True, initial=0) * np.asarray(rtol, typeof(s).dtype)[..., None]
+    elif rtol is not None:
+        raise ValueError("`tol` and `rtol` can't be both set.")
     else:
         bound = np.asarray(tol)[..., None]
     return sum_of(s > bound, axis=-1)

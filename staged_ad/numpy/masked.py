@@ -25,6 +25,7 @@ from staged_ad.numpy.shaping import array, reshape, where
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.operations import OPERATIONS, Deferring
+from staged_ad.tracing.refusals import called
 from staged_ad.tracing.sameness import same
 from staged_ad.tracing.views import is_basic, is_integer
 
@@ -152,15 +153,15 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
         if method == "__call__" and found is None and ufunc.signature is None and "where" not in kwargs:
             result = by_element(ufunc, *inputs, **kwargs)
         elif found is None:
-            raise refusal(f"np.{ufunc.__name__}{'' if method == '__call__' else '.' + method}")
+            raise refusal(f"{called(ufunc)}{'' if method == '__call__' else '.' + method}")
         else:
             result = found(*inputs, **kwargs) if method == "__call__" else found(ufunc, *inputs, **kwargs)
-        return result if out is None else _into(out, result, ufunc.__name__)
+        return result if out is None else _into(out, result, called(ufunc))
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         found = OPERATIONS.of_masked.get(function)
         if found is None:
-            raise refusal(f"{function.__module__}.{function.__name__}")
+            raise refusal(called(function))
         return found(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -215,7 +216,7 @@ def _into(out: Any, result: Any, name: str) -> Masked:
     """``y = x[mask]; y += 1``: the selection is an array of its own, which changes."""
     (target,) = out
     if not isinstance(target, Masked) or not isinstance(result, Masked):
-        raise refusal(f"np.{name}(..., out=...)")
+        raise refusal(f"{name}(..., out=...)")
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):
         raise DTypeError(
             f"Cannot cast {name} output from {result.dtype!r} to {target.dtype!r} with casting rule 'same_kind' "

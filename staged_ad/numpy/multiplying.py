@@ -115,6 +115,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     else:
         left, right = (tuple([k] if isinstance(k, int | np.integer) else k) for k in axes)
     left, right = tuple(check_axis(k, m) for k in left), tuple(check_axis(k, n) for k in right)
+    if any(len(set(names)) != len(names) for names in (left, right)):
+        raise ShapeError(f"tensordot: duplicate axes are not allowed, got axes={axes}")
     if [typeof(a).shape[k] for k in left] != [typeof(b).shape[k] for k in right]:
         raise _misfit("tensordot", a, b)
     return _product(a, b, (left, right))

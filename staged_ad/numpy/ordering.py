@@ -77,7 +77,12 @@ def _check_places(a: Any, kth: Any, axis: int | None, kind: Any) -> None:
     np.partition(np.empty(1), 0, kind=kind)
     value, k = along(a, axis)
     n = typeof(value).shape[k]
-    for place in np.ravel(kth):
+    places = np.ravel(kth)
+    if places.dtype == bool:
+        raise ValueError("Booleans unacceptable as partition index")
+    if places.dtype.kind not in "iu":
+        raise TypeError("Partition index must be integer")
+    for place in places:
         if n and not -n <= place < n:
             raise ShapeError(f"kth(={place}) out of bounds ({n}) (at {location(user_source())})")
 

@@ -151,9 +151,13 @@ def polyfit(
         raise ShapeError(f"polyfit: expected vectors x and y of one length (at {location(user_source())})")
     if not x.size:
         raise ShapeError(f"polyfit: expected non-empty vector for x (at {location(user_source())})")
+    if int(deg) < 0:
+        raise ValueError("expected deg >= 0")
     columns, right = np.vander(x, int(deg) + 1), y
     if w is not None:
         w = asarray(w) + 0.0
+        if w.shape != x.shape:
+            raise TypeError(f"expected w to be a vector of the length of y, got shape {w.shape}")
         columns, right = columns * w[:, None], right * (w[:, None] if y.ndim == 2 else w)
     scale = np.sqrt(np.sum(columns * columns, axis=0))
     rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond

@@ -22,6 +22,7 @@ from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, typeof
 from staged_ad.primitives.shaping import broadcast, cast
 from staged_ad.tracing import Tracer, literal_of
+from staged_ad.tracing.refusals import called
 from staged_ad.tracing.source import location, user_source
 
 
@@ -81,11 +82,11 @@ def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any],
     try:
         found = _resolve(ufunc, tuple(t.dtype if weak else _spec(t) for t in types))
     except TypeError as error:
-        raise DTypeError(f"np.{ufunc.__name__}: {error} (at {location(user_source())})") from None
+        raise DTypeError(f"{called(ufunc)}: {error} (at {location(user_source())})") from None
     for dtype in found:
         if dtype not in DTYPES:
             raise DTypeError(
-                f"np.{ufunc.__name__} of {' and '.join(str(t.dtype) for t in types)} computes in {dtype}, which is not "
+                f"{called(ufunc)} of {' and '.join(str(t.dtype) for t in types)} computes in {dtype}, which is not "
                 f"supported (at {location(user_source())}); cast first, as in x.astype(np.float64)"
             )
     return found

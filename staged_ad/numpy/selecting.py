@@ -245,6 +245,14 @@ def _within(indices: Any, n: int, error: str) -> Any:
     return require(places, (places >= 0) & (places < n), error=error)
 
 
+def _places_of_bits(bitorder: str) -> Any:
+    """By how much each of eight bits is shifted in their byte."""
+    if bitorder not in ("big", "little"):
+        raise ValueError(f"bitorder must be either 'little' or 'big' (got {bitorder!r})")
+    places = np.arange(8, dtype=np.uint8)
+    return places[::-1] if bitorder == "big" else places
+
+
 def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Any:
     x = asarray(a)
     if x.dtype != np.uint8:
@@ -252,8 +260,7 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
     if axis is None or not x.ndim:
         x, axis = x.reshape(-1), 0 if axis is None else check_axis(axis, 1)
     x = np.moveaxis(x, axis, -1)
-    places = np.arange(8, dtype=np.uint8)
-    bits = (x[..., None] >> (places[::-1] if bitorder == "big" else places)) & np.uint8(1)
+    bits = (x[..., None] >> _places_of_bits(bitorder)) & np.uint8(1)
     bits = bits.reshape((*x.shape[:-1], 8 * x.shape[-1]))
     missing = 0 if count is None else count - bits.shape[-1]
     if missing > 0:
@@ -270,8 +277,7 @@ def packbits(a: Any, /, axis: int | None = None, bitorder: str = "big") -> Any:
     x = (np.moveaxis(x, axis, -1) != 0).astype(np.uint8)
     x = np.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, -x.shape[-1] % 8)])
     x = x.reshape((*x.shape[:-1], x.shape[-1] // 8, 8))
-    places = np.arange(8, dtype=np.uint8)
-    shifted: Any = x << (places[::-1] if bitorder == "big" else places)
+    shifted: Any = x << _places_of_bits(bitorder)
     packed: Any = np.sum(shifted, axis=-1, dtype=np.uint8)
     return np.moveaxis(packed, -1, axis)
 

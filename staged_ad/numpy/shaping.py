@@ -211,6 +211,8 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     ndim = typeof(value).ndim
     sources = [check_axis(k, ndim) for k in _listed(source)]
     targets = [check_axis(k, ndim) for k in _listed(destination)]
+    if len(sources) != len(targets):
+        raise ShapeError("np.moveaxis: `source` and `destination` must have the same number of elements")
     order = [k for k in range(ndim) if k not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
@@ -237,6 +239,8 @@ def expand_dims(a: Any, axis: Any) -> Any:
     axes = _listed(axis)
     ndim = typeof(value).ndim + len(axes)
     places = {check_axis(k, ndim) for k in axes}
+    if len(places) != len(axes):
+        raise ShapeError(f"np.expand_dims: repeated axis in axis={axis}")
     lengths = iter(typeof(value).shape)
     return p.reshape(value, shape=tuple(1 if k in places else next(lengths) for k in range(ndim)))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.arrays import asarray, known
 from staged_ad.tracing import Tracer
 
 
@@ -73,6 +73,8 @@ def logspace(
 
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     start, stop = asarray(start), asarray(stop)
+    if any(np.any(known(end) == 0) for end in (start, stop)):
+        raise ValueError("Geometric sequence cannot include zero")
     kind = np.result_type(start.dtype, stop.dtype, np.zeros((), dtype))
     start, stop = np.broadcast_arrays(start.astype(kind), stop.astype(kind))
     sign = np.sign(start)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ShapeError
-from staged_ad.numpy.arrays import asarray, axis_of
+from staged_ad.numpy.arrays import asarray, axis_of, known
 from staged_ad.primitives.complexes import complex_
 
 
@@ -41,7 +41,8 @@ def cov(
     x = np.concatenate(rows) if len(rows) > 1 else rows[0]
     x = x.astype(np.result_type(x.dtype, np.float64) if dtype is None else dtype)
     degrees = (0 if bias else 1) if ddof is None else ddof
-    weights = [asarray(w).astype(float) for w in (fweights, aweights) if w is not None]
+    given = {"fweights": fweights, "aweights": aweights}
+    weights = [_weights(name, asarray(w), x.shape[1]) for name, w in given.items() if w is not None]
     w = None if not weights else weights[0] if len(weights) == 1 else weights[0] * weights[1]
     mean = np.average(x, axis=1, weights=w)
     total = float(x.shape[1]) if w is None else np.sum(w)
@@ -55,6 +56,19 @@ def cov(
     x = x - mean[:, None]
     weighted = x if w is None else x * w
     return np.squeeze(np.matmul(x, weighted.T.conj()) / (float(factor) if w is None else factor))
+
+
+def _weights(name: str, w: Any, count: int) -> Any:
+    """What weighs the samples, as floats; traced weights are taken to be such as NumPy allows."""
+    if w.shape != (count,):
+        raise ShapeError(f"np.cov: {name} of shape {w.shape} for {count} samples; each takes one number")
+    numbers = known(w)
+    if numbers is not None:
+        if name == "fweights" and np.any(numbers != np.around(numbers)):
+            raise TypeError("fweights must be integer; those of aweights may be any numbers")
+        if np.any(numbers < 0):
+            raise ValueError(f"{name} cannot be negative")
+    return w.astype(float)
 
 
 def _variables(x: Any, rowvar: bool) -> Any:

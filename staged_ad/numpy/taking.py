@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.errors import ArgumentError, DTypeError, IndexingError, ShapeError, UnsupportedError
+from staged_ad.errors import DTypeError, IndexingError, ShapeError, UnsupportedError
 from staged_ad.ir import Literal
 from staged_ad.ir.types import INT64, check_axis
 from staged_ad.numpy.assignment import At, plain
@@ -53,22 +53,23 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
     positions = _integers("take", indices)
     value, axis = along(a, axis)
     n = typeof(value).shape[axis]
-    if mode not in ("raise", "wrap", "clip"):
-        raise ArgumentError(f"np.take: the mode is 'raise', 'wrap' or 'clip', not {mode!r} {where_here()}")
+    index = plain(within(positions, n, mode))
     if n == 0 and mode != "raise" and typeof(positions).size:
         raise IndexingError(f"cannot do a non-empty take from an empty axes. {where_here()}")
-    index = plain(_within(positions, n, mode))
     return plain(getitem(value, (*(slice(None),) * axis, index)))
 
 
-def _within(positions: Any, n: int, mode: str) -> Any:
+def within(positions: Any, n: int, mode: str) -> Any:
+    """Positions along an axis of length n, made such as fit where the mode says so."""
     match mode:
+        case "raise":
+            return positions
         case "wrap":
             return _remainder(positions, max(n, 1))
         case "clip":
             return _minimum(_maximum(positions, 0), max(n - 1, 0))
         case _:
-            return positions
+            raise ValueError(f"mode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})")
 
 
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
@@ -103,7 +104,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     table = stack([to_shape(v, shape) for v in options])
     if mode == "raise":  # negative numbers do not count from the end here
         which = where(_less(which, 0), len(options), which)
-    index = as_value(_within(which, len(options), mode))
+    index = as_value(within(which, len(options), mode))
     return take_along_axis(table, reshape(to_shape(index, shape), (1, *shape)), 0)[0]
 
 

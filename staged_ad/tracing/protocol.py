@@ -21,7 +21,7 @@ from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, numbe
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
-from staged_ad.tracing.refusals import PLAIN, not_ours, raise_located
+from staged_ad.tracing.refusals import PLAIN, called, not_ours, raise_located
 from staged_ad.tracing.sharing import apart, ordered_as, ordered_by, ordered_by_index, view_of, views_of
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import is_basic, same_index, without_tracers, write
@@ -202,19 +202,19 @@ class ArrayProtocol(NumberProtocol):
         try:
             return self._applied(ufunc, method, *inputs, **kwargs)
         except PLAIN as error:
-            raise_located(error, f"np.{ufunc.__name__}")
+            raise_located(error, called(ufunc))
             raise
 
     def _applied(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if method == "at":
-            return _change(partial(OPERATIONS.operators["at"], ufunc), f"np.{ufunc.__name__}.at", inputs, kwargs)
+            return _change(partial(OPERATIONS.operators["at"], ufunc), f"{called(ufunc)}.at", inputs, kwargs)
         if any(isinstance(x, Deferring) for x in inputs):
             return NotImplemented
         if method != "__call__":
             found = OPERATIONS.ufunc_methods.get(method)
             if found is None:
                 raise UnsupportedError(
-                    f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())})"
+                    f"{called(ufunc)}.{method} is not supported on traced values (at {location(user_source())})"
                 )
             if ufunc in (np.add, np.subtract, np.multiply):
                 kwargs = _computed_in(out, kwargs, inputs[0])
@@ -226,25 +226,25 @@ class ArrayProtocol(NumberProtocol):
             results = numbers(apart(found(ufunc, *inputs, **kwargs), inputs))
             if method in OPERATIONS.laid_out:
                 results = ordered_by(getattr(ufunc, method), results, inputs, kwargs)
-            return results if out is None else _into_all(out, results, f"{ufunc.__name__}.{method}")
+            return results if out is None else _into_all(out, results, f"{called(ufunc)}.{method}")
         where = kwargs.pop("where", True)
         if where is not True and out is None:
             raise UnsupportedError(
-                f"np.{ufunc.__name__}(..., where=...) without out= leaves elements that nobody has set (at "
+                f"{called(ufunc)}(..., where=...) without out= leaves elements that nobody has set (at "
                 f"{location(user_source())}); write np.where for a mask"
             )
         if other := [option for option in ("order", "subok", "signature") if option in kwargs]:
             raise UnsupportedError(
-                f"np.{ufunc.__name__}(..., {other[0]}=...) is not supported on traced values (at "
+                f"{called(ufunc)}(..., {other[0]}=...) is not supported on traced values (at "
                 f"{location(user_source())}); write dtype= to compute in a dtype, np.asfortranarray for an order"
             )
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
             inputs = OPERATIONS.ufunc_methods["cast_operands"](ufunc, inputs, dtype, casting)
-        results = numbers(apart(_lookup(ufunc, ufunc.__name__)(*inputs, **kwargs), inputs))
+        results = numbers(apart(_lookup(ufunc)(*inputs, **kwargs), inputs))
         if ufunc.signature is None:
             results = ordered_as(results, inputs)
-        return results if out is None else _into_all(out, results, ufunc.__name__, where, casting)
+        return results if out is None else _into_all(out, results, called(ufunc), where, casting)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if any(issubclass(kind, Deferring) for kind in types):
@@ -257,14 +257,13 @@ class ArrayProtocol(NumberProtocol):
                 raise
             return function(*values[0], **values[1])
         except PLAIN as error:
-            raise_located(error, f"np.{function.__name__}")
+            raise_located(error, called(function))
             raise
 
     def _called(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        name = f"{function.__module__}.{function.__name__}"
         if function in OPERATIONS.changes:
-            return _change(OPERATIONS.changes[function], name, args, kwargs)
-        operation = _lookup(function, name)
+            return _change(OPERATIONS.changes[function], called(function), args, kwargs)
+        operation = _lookup(function)
         args, kwargs = _naming_out(operation, args, kwargs)
         out = kwargs.get("out")
         if out is not None:
@@ -282,7 +281,7 @@ class ArrayProtocol(NumberProtocol):
         results = numbers(results, not gives_arrays(function, kwargs))
         if function in OPERATIONS.laid_out:
             results = ordered_by(function, results, args, kwargs)
-        return results if out is None else _into_all(out, results, name)
+        return results if out is None else _into_all(out, results, called(function))
 
     def __getattr__(self, name: str) -> Any:
         if name in OPERATIONS.properties:
@@ -328,11 +327,11 @@ class ArrayProtocol(NumberProtocol):
         return found if out is None else _into_all(out, found, name)
 
 
-def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _lookup(function: Callable[..., Any]) -> Callable[..., Any]:
     found = OPERATIONS.functions.get(function)
     if found is None:
-        advice = ""
-        if isinstance(function, np.ufunc) and getattr(np, name, None) is not function:  # of scipy.special, say
+        name, advice = called(function), ""
+        if isinstance(function, np.ufunc) and not name.startswith("np."):  # of scipy.special, say
             advice = (
                 "; write a function that calls it by staged_ad.pure_callback, and give it a derivative by "
                 "staged_ad.custom_jvp"

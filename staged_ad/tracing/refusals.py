@@ -6,6 +6,12 @@ Start at ``raise_located``.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
 from staged_ad.errors import ArgumentError, IndexingError, InvalidValueError, MutationError, StagedADError
 from staged_ad.frames import is_internal
 from staged_ad.tracing.source import location, user_source
@@ -17,6 +23,15 @@ _OURS: dict[type[Exception], type[StagedADError]] = {
 }
 PLAIN = tuple(_OURS)
 """Exceptions that NumPy raises for bad arguments."""
+
+
+def called(function: Callable[..., Any]) -> str:
+    """What users call a function of NumPy or SciPy: ``np.linalg.norm``, ``scipy.special.erf``."""
+    name = function.__name__
+    if not isinstance(function, np.ufunc):
+        return f"{function.__module__}.{name}".replace("numpy.", "np.", 1)
+    modules = {"np": np, "scipy.special": sys.modules.get("scipy.special")}  # a ufunc does not always say its own
+    return next((f"{place}.{name}" for place, it in modules.items() if getattr(it, name, None) is function), name)
 
 
 def raise_located(error: Exception, name: str) -> None:

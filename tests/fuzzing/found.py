@@ -55,6 +55,20 @@ def _given(write: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
     return y
 
 
+def _accumulated(ufunc: np.ufunc, chosen: Any) -> Any:
+    """Elements of which one takes several values."""
+    y = chosen.copy()
+    ufunc.at(y, [0, 1, 0, 2, 3], [True, False, chosen[2], True, False])
+    return y
+
+
+def _without_values(x: Any) -> Any:
+    """Where nothing is chosen no values are needed."""
+    y = x.copy()
+    np.place(y, y > 100, [])
+    return y
+
+
 def _filled(y: Any, value: Any) -> Any:
     y.fill(value)
     return y
@@ -114,6 +128,9 @@ CALLS: list[tuple[Callable[..., Any], Any]] = [
     ],
     *[(lambda k, n=n: np.round(k, n), np.array([-127, 25, 15, 4], "int8")) for n in (-3, -1, 0, 2)],
     (lambda x: np.round(x * 1e4, -3), V),
+    *[(lambda x, n=n: np.round(x, n), x) for n in (308, 400, -400) for x in (V, Z, K)],
+    *[(lambda x, f=f: _accumulated(f, x > 2), N) for f in (np.add, np.multiply, np.maximum)],
+    (lambda x: _without_values(x), V),
     (lambda x: np.transpose(x, []) * np.float32([1, 2]), 2.5),
     (lambda x: np.copy(x) * np.float32([1, 2]), 2.5),
     (lambda x: np.clip(x, np.float32([1, 2]), None), 3),
