@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.bodies import named, place
+from staged_ad.api.bodies import named
 from staged_ad.api.calling import leaf_name, leaf_type
 from staged_ad.api.derivatives import jvp, vjp
+from staged_ad.api.structures import place
 from staged_ad.errors import ArgumentError
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 

@@ -212,7 +212,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     traced = trace_call(f, primals, {}, has_aux=has_aux)
     check_differentiable("jvp", f, traced, positions, False)
     types = [type.strong() for type in traced.program.input_types[len(traced.captures) :]]
-    x_dots = check_match("tangents", list(tangents), traced.in_spec, types)
+    x_dots = check_match("tangents", tuple(tangents), traced.in_spec, types)
     results = run(jvp_program(traced.program, traced.active()), [*traced.values, *x_dots])
     count = len(traced.program.outputs)
     y_dots = _with_integer_zeros(traced.program.output_types, results[count:])
@@ -254,7 +254,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     types = [type.strong() for type in traced.program.input_types[len(traced.captures) :]]
 
     def linear(*tangents: Any) -> Any:
-        x_dots = check_match("tangents", list(tangents), traced.in_spec, types)
+        x_dots = check_match("tangents", tuple(tangents), traced.in_spec, types)
         y_dots = run(split.unknown, [*residuals, *x_dots])
         return unflatten(traced.out_spec, _with_integer_zeros(traced.program.output_types, y_dots))
 

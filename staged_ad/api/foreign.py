@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.bodies import check_function, named, place, structure_difference
+from staged_ad.api.bodies import check_function, named
 from staged_ad.api.calling import leaf_type
+from staged_ad.api.structures import place, structure_difference
 from staged_ad.control.foreign import Foreign, foreign_call
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType

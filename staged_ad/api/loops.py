@@ -20,14 +20,13 @@ from staged_ad.api.bodies import (
     lengths_along,
     lengths_text,
     named,
-    place,
     results_of,
-    structure_text,
     trace_body,
     trace_loop_body,
 )
 from staged_ad.api.calling import leaf_type
 from staged_ad.api.checkpointing import check_slots
+from staged_ad.api.structures import place, structure_text
 from staged_ad.control.scan import scan as scan_program
 from staged_ad.control.while_loop import while_loop as while_program
 from staged_ad.errors import ArgumentError, ConcretizationError, ShapeError
