@@ -1,4 +1,4 @@
-"""Shapes: reshape, transpose, stack, concatenate, where, pad, creation of arrays.
+"""Shapes: reshape, transpose, stack, concatenate, where; array and full.
 
 Invariant: signatures are NumPy's.
 Start at ``array``, which holds what np.array cannot: nested lists of traced values.
