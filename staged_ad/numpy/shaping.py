@@ -7,7 +7,6 @@ Start at ``array``, which holds what np.array cannot: nested lists of traced val
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -299,36 +298,6 @@ def atleast_2d(*xs: Any) -> Any:
     return _plain(values[0]) if len(values) == 1 else tuple(map(_plain, values))
 
 
-def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
-    values = [atleast_1d(x) for x in tup]
-    return concatenate(values, axis=0 if typeof(values[0]).ndim == 1 else 1, dtype=dtype, casting=casting)
-
-
-def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
-    return concatenate([atleast_2d(x) for x in tup], axis=0, dtype=dtype, casting=casting)
-
-
-def column_stack(tup: Any) -> Any:
-    return concatenate([v if typeof(v).ndim > 1 else expand_dims(v, 1) for v in map(atleast_1d, tup)], axis=1)
-
-
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    value = as_value(ary)
-    k = check_axis(axis, typeof(value).ndim)
-    n = typeof(value).shape[k]
-    if isinstance(indices_or_sections, int | np.integer):
-        if n % indices_or_sections:
-            raise ShapeError(
-                f"array split does not result in an equal division: {n} by {indices_or_sections}; write np.array_split"
-            )
-        width = n // indices_or_sections
-        bounds = list(range(0, n + 1, width)) if width else [0] * (indices_or_sections + 1)
-    else:
-        bounds = [0, *indices_or_sections, n]
-    whole = (slice(None),) * k
-    return [getitem(value, (*whole, slice(i, j))) for i, j in pairwise(bounds)]
-
-
 def flip(m: Any, axis: Any = None) -> Any:
     value = as_value(m)
     ndim = typeof(value).ndim
@@ -412,10 +381,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.broadcast_arrays: broadcast_arrays,
     np.concatenate: concatenate,
     np.stack: stack,
-    np.hstack: hstack,
-    np.vstack: vstack,
-    np.column_stack: column_stack,
-    np.split: split,
     np.atleast_1d: atleast_1d,
     np.atleast_2d: atleast_2d,
     np.flip: flip,
