@@ -42,6 +42,10 @@ def check_derivatives(
     ----------
     f
         A function of arrays, numbers, or nests of them, smooth at `args`. Integers and booleans stay as they are.
+    args
+        A tuple or list with the arguments of f.
+    order
+        The highest derivative that is checked, an integer.
     modes
         ``"forward"``, ``"reverse"``, or both. A function with `custom_vjp` has reverse mode only.
     tolerance

@@ -42,6 +42,10 @@ def explain_cache_misses(report: Callable[[str], object] | None = None) -> Itera
         Called with the text of each explanation; by default it is a warning of the logger ``staged_ad``, which Python
         writes to the standard error stream.
 
+    Returns
+    -------
+    A context manager.
+
     Examples
     --------
     >>> import numpy as np, staged_ad as sad
