@@ -41,7 +41,34 @@ def _plain(x: Any) -> Any:
 
 
 def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
-    """np.array for nested lists that may hold traced values."""
+    """np.array for nested lists that may hold traced values.
+
+    Parameters
+    ----------
+    object : array, number, or nested list of them
+    dtype : dtype, optional
+        By default that to which NumPy promotes the elements.
+    copy
+        Has no effect: a traced array is returned as it is. Write ``x.copy()`` for one to change in place.
+    ndmin : int
+        The least number of axes; those that lack come first, with length 1.
+
+    Returns
+    -------
+    array
+        Of shape (length of the list, ...); a traced one where the list holds traced values.
+
+    Raises
+    ------
+    ArgumentError
+        Where rows of the list differ in shape, or an element is neither an array nor a number.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.jit(lambda x: sad.numpy.array([x, 2 * x]))(1.5)
+    array([1.5, 3. ])
+    """
     return _plain(_array(object, dtype, ndmin))
 
 
@@ -50,9 +77,8 @@ def asarray(a: Any, dtype: Any = None) -> Any:
 
     Parameters
     ----------
-    a : array_like
-        It may hold traced values.
-    dtype : dtype, optional
+    a, dtype
+        As for `array`.
 
     Returns
     -------
@@ -61,10 +87,8 @@ def asarray(a: Any, dtype: Any = None) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import staged_ad
-    >>> table = np.array([10.0, 20.0, 30.0])
-    >>> print(staged_ad.jit(lambda i: asarray(table)[i])(1))
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.jit(lambda i: sad.numpy.asarray(np.array([10.0, 20.0, 30.0]))[i])(1))
     20.0
     """
     value = _array(a, dtype)
@@ -361,7 +385,27 @@ def shape_of(a_: Any) -> tuple[int, ...]:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """np.full whose fill value may be traced."""
+    """np.full whose fill value may be traced.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Known while tracing.
+    fill_value : array_like
+        A number, or an array that is broadcast to `shape`.
+    dtype : dtype, optional
+        By default that of `fill_value`.
+
+    Returns
+    -------
+    array of shape `shape`; ShapeError is raised where `fill_value` cannot be broadcast to it
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.jit(lambda x: sad.numpy.full(3, x))(1.5)
+    array([1.5, 1.5, 1.5])
+    """
     value = array(fill_value, dtype=dtype)
     target = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     return _plain(broadcast_to(value, target))
