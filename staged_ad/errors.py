@@ -68,7 +68,7 @@ class UnsupportedError(StagedADError, NotImplementedError, TypeError):
 
 
 class MutationError(StagedADError, TypeError):
-    """A traced value was assigned to in place."""
+    """A write to what may not be written to: an argument, an array from outside, a number, a shape, ..."""
 
 
 class NotDifferentiableError(StagedADError, TypeError):

@@ -202,8 +202,24 @@ TANGENTS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: sad.vjp(np.sin, X)[1](X.astype("f4")), DTypeError, "must have dtype float64, got float32"),
     (lambda: sad.jvp(np.sin, (X,), ("a",)), ArgumentError, r"tangents at \[0\] must be an array"),
     (lambda: sad.jvp(np.sin, (X,), ({"a": X},)), ArgumentError, "tangents must have the structure"),
+    (
+        lambda: sad.jvp(lambda d: d["a"], ({"a": X},), ({"b": X},)),
+        ArgumentError,
+        r"tangents must have the structure \(\{'a': \*\},\), got \(\{'b': \*\},\); only the former has "
+        r"tangents\[0\]\['a'\]; only the latter has tangents\[0\]\['b'\]",
+    ),
+    (
+        lambda: sad.linearize(lambda d: d["a"], {"a": X})[1]({"a": X, "b": X}),
+        ArgumentError,
+        r"only the latter has tangents\[0\]\['b'\]",
+    ),
     (lambda: sad.vjp(np.sin, X)[1](np.zeros(3)), ShapeError, r"the cotangent must have shape \(2,\)"),
     (lambda: sad.vjp(np.sin, X)[1]((X,)), ArgumentError, "the cotangent must have the structure"),
+    (
+        lambda: sad.vjp(lambda x: {"v": (x, x)}, X)[1]({"v": (X,)}),
+        ArgumentError,
+        r"structure \{'v': \(\*, \*\)\}, got \{'v': \(\*,\)\}; only the former has cotangent\['v'\]\[1\]",
+    ),
     (lambda: sad.vjp(np.sin, X)[1]("a"), ArgumentError, "the cotangent must be an array"),
     (lambda: sad.vjp(np.sin, X)[1](X * 1j), DTypeError, "the cotangent must have dtype float64, got complex128"),
     (lambda: sad.vjp(np.sum, X)[1](1j), DTypeError, "the cotangent must have dtype float64, got complex128"),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.api.calling import function_name, leaf_type, own
+from staged_ad.api.structures import place, structure_difference
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.ir import ArrayType, Atom, Equation, Literal, Program, Var
 from staged_ad.ir.types import describe
@@ -83,11 +84,6 @@ def trace_body(
     return Body(program, captures, specs[0])
 
 
-def place(name: str, spec: TreeSpec, k: int) -> str:
-    """Leaf `k` of the tree called `name`: ``carry['v'][0]``."""
-    return name + spec.accessors()[k].codify("")
-
-
 def lengths_along(what: str, tree: str, leaves: Sequence[Any], spec: TreeSpec, axis: int = 0) -> dict[str, int]:
     """The one length of all leaves along `axis`, by the name of the leaf."""
     lengths: dict[str, int] = {}
@@ -146,25 +142,6 @@ def with_output_types(program: Program, types: Sequence[ArrayType]) -> Program:
             (atom,) = equations[-1].outputs
         outputs.append(atom)
     return Program(program.inputs, tuple(equations), tuple(outputs), program.name)
-
-
-def structure_text(spec: TreeSpec) -> str:
-    """``{'v': *, 'w': (*, *)}``."""
-    text = str(spec).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", namespace='staged_ad'")
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
-def structure_difference(name: str, first: tuple[str, TreeSpec], second: tuple[str, TreeSpec]) -> str:
-    """What differs between two structures of the tree called `name`; each comes with the words that introduce it."""
-    (said, one), (said_second, other) = first, second
-    places = [place(name, one, k) for k in range(one.num_leaves)]
-    others = [place(name, other, k) for k in range(other.num_leaves)]
-    text = f"structure differs: {said} {structure_text(one)}, {said_second} {structure_text(other)}"
-    if missing := [p for p in places if p not in others]:
-        text += f"; only the former has {', '.join(missing[:5])}"
-    if added := [p for p in others if p not in places]:
-        text += f"; only the latter has {', '.join(added[:5])}"
-    return text
 
 
 def results_of(values: Sequence[Any], given: Sequence[Any]) -> list[Any]:

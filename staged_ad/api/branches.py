@@ -19,13 +19,12 @@ from staged_ad.api.bodies import (
     convert,
     join,
     named,
-    place,
     results_of,
-    structure_difference,
     trace_body,
     with_output_types,
 )
 from staged_ad.api.calling import leaf_type, own
+from staged_ad.api.structures import place, structure_difference
 from staged_ad.control.switch import switch as switch_programs
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.ir import ArrayType, Program, Var

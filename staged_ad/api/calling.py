@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.api.structures import leaves_of_one, structure_text
 from staged_ad.errors import ArgumentError, DTypeError, ShapeError
 from staged_ad.ir import ArrayType, Literal, Program, type_of
 from staged_ad.ir.types import DTYPES, as_plain, describe, is_bfloat16, is_on_device, is_other_kind
@@ -155,7 +156,7 @@ def trace_call(
     if not callable(f):
         raise ArgumentError(f"{describe(f)} is no function, so it has no derivative")
     chosen = range(len(args)) if positions is None else positions
-    dynamic = [args[k] for k in chosen]
+    dynamic = tuple([args[k] for k in chosen])
     leaves, in_spec = flatten(dynamic)
     types = [leaf_type(leaf, lambda k=k: leaf_name(f, chosen, dynamic, k)) for k, leaf in enumerate(leaves)]  # type: ignore[misc]
 
@@ -230,7 +231,9 @@ def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType
     """The leaves of `given`, which must have the structure `spec` and the given types."""
     leaves, found = flatten(given)
     if found != spec:
-        raise ArgumentError(f"{what} must have the structure {spec}, got {found}")
+        expected, given_text = structure_text(spec), structure_text(found)
+        lacking = leaves_of_one(what.removeprefix("the "), spec, found)
+        raise ArgumentError(f"{what} must have the structure {expected}, got {given_text}{lacking}")
     values = []
     for k, (leaf, type) in enumerate(zip(leaves, types, strict=True)):
         where = f"{what}{_place(given, k)}"

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.bodies import named, place
+from staged_ad.api.bodies import named
 from staged_ad.api.calling import leaf_name, leaf_type
 from staged_ad.api.derivatives import jvp, vjp
+from staged_ad.api.structures import place
 from staged_ad.errors import ArgumentError
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 
@@ -41,6 +42,10 @@ def check_derivatives(
     ----------
     f
         A function of arrays, numbers, or nests of them, smooth at `args`. Integers and booleans stay as they are.
+    args
+        A tuple or list with the arguments of f.
+    order
+        The highest derivative that is checked, an integer.
     modes
         ``"forward"``, ``"reverse"``, or both. A function with `custom_vjp` has reverse mode only.
     tolerance

@@ -405,7 +405,17 @@ def jit(
 def clear_caches() -> None:
     """Forget everything that was traced and compiled, and free the memory that is kept for results.
 
-    The next call of each jitted function compiles anew.
+    The next call of each jitted function traces anew, and compiles what is not found in the directory of
+    `configure_cache`.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> f = sad.jit(lambda x: x + 1.0)
+    >>> before = f(1.0)
+    >>> sad.clear_caches()
+    >>> print(f(1.0) == before)
+    True
     """
     for jitted in list(_jitted):
         jitted.clear_cache()

@@ -7,21 +7,13 @@ Start at ``value_and_grad``.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from staged_ad.api.calling import (
-    Traced,
-    argument_name,
-    check_callable,
-    check_match,
-    function_name,
-    leaf_name,
-    trace_call,
-)
+from staged_ad.api.arguments import Argnums, argument_positions, as_given, check_differentiable, check_result
+from staged_ad.api.calling import check_callable, check_match, function_name, trace_call
 from staged_ad.api.transformed import transforming
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
@@ -30,68 +22,6 @@ from staged_ad.tracing.trees import unflatten
 from staged_ad.transforms.jvp import jvp_program
 from staged_ad.transforms.transpose import transpose_program
 from staged_ad.transforms.vjp import linearize_program, value_and_grad_program, vjp_program
-
-Argnums = int | Sequence[int]
-
-
-def argument_positions(
-    f: Callable[..., Any], argnums: Argnums, args: Sequence[Any], name: str = "argnums"
-) -> list[int]:
-    """The positions that `argnums` means, counted from the front; raises ArgumentError for what is not there."""
-    try:
-        numbers = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else [argnums])]
-    except TypeError:
-        raise ArgumentError(f"{name} must be an integer or a sequence of integers, got {argnums!r}") from None
-    for number in numbers:
-        if not -len(args) <= number < len(args):
-            raise ArgumentError(
-                f"{name}={argnums} needs {number + 1 if number >= 0 else -number} positional arguments of "
-                f"{function_name(f)}, {len(args)} given; what is differentiated is passed by position, not by name"
-            )
-    found = [number % len(args) for number in numbers]
-    for number in found:
-        if args[number] is None:
-            raise ArgumentError(f"{argument_name(f, number)} is None: there is nothing to differentiate")
-    if len(set(found)) != len(found):
-        raise ArgumentError(f"{name}={argnums} names an argument twice")
-    return found
-
-
-def check_differentiable(
-    what: str, f: Callable[..., Any], traced: Traced, positions: Sequence[int], holomorphic: bool
-) -> None:
-    """Inputs must be floating-point or complex, with `holomorphic` complex; the error names the argument."""
-    types = traced.program.input_types[len(traced.captures) :]
-    for k, type in enumerate(types):
-        if not type.inexact:
-            name = leaf_name(f, positions, unflatten(traced.in_spec, traced.leaves), k)
-            raise NotDifferentiableError(
-                f"{what} needs floating-point inputs, but {name} has dtype {type.dtype}. Write 3.0 instead of 3, "
-                "x.astype(float), or leave it out of argnums"
-            )
-        if holomorphic and not type.is_complex:
-            name = leaf_name(f, positions, unflatten(traced.in_spec, traced.leaves), k)
-            raise NotDifferentiableError(
-                f"{what}: holomorphic=True needs complex inputs, {name} is real; write x.astype(complex), or leave "
-                "holomorphic=True away"
-            )
-
-
-def check_result(what: str, f: Callable[..., Any], type: ArrayType, holomorphic: bool) -> None:
-    """Results must be real, with `holomorphic` complex: the derivative of a complex result is no one number."""
-    if type.is_complex != holomorphic:
-        raise NotDifferentiableError(
-            f"{what}: holomorphic=True needs a complex result, but {function_name(f)} returned {type}"
-            if holomorphic
-            else f"{what} needs a real result, but {function_name(f)} returned {type}. Return a real number, such as "
-            "np.abs(z) or z.real, set holomorphic=True for the complex derivative of a holomorphic function, or use "
-            "jvp or vjp"
-        )
-
-
-def as_given(argnums: Argnums, parts: Sequence[Any]) -> Any:
-    """One part where `argnums` is a number, a tuple of parts where it is a sequence."""
-    return tuple(parts) if isinstance(argnums, Sequence) else parts[0]
 
 
 def value_and_grad(
@@ -106,6 +36,8 @@ def value_and_grad(
     argnums
         The positional argument, or arguments, to differentiate with respect to: arrays or nests of arrays
         (tuples, lists, dicts, named tuples, dataclasses) of dtype float16, float32, float64, complex64 or complex128.
+    has_aux
+        Whether f returns such a pair; the second part is not differentiated.
     holomorphic
         Whether f is a holomorphic function of complex arguments with a complex result: the gradient is then its
         complex derivative. It is not checked that f satisfies the Cauchy-Riemann equations.
@@ -193,12 +125,28 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
 
     Parameters
     ----------
-    primals, tangents
-        Tuples with the arguments of f and the direction; equal structure, shapes and dtypes.
+    f
+        Returns an array or a nest of them; with `has_aux`, a pair (result, anything made of arrays).
+    primals
+        A tuple or list with the arguments of f: arrays or nests of arrays of any shape, of floating point or complex.
+    tangents
+        The direction, of the same structure, shapes and dtypes; Python numbers and integers take the dtype they meet.
+    has_aux
+        Whether f returns such a pair; the second part is not differentiated.
 
     Returns
     -------
-    ``(y, y_dot)``, or ``(y, y_dot, aux)``. Tangents of integer results are zeros of float64.
+    ``(y, y_dot)``, or ``(y, y_dot, aux)``. y_dot has the structure, shapes and dtypes of y; tangents of integer
+    results are zeros of float64.
+
+    Raises
+    ------
+    ArgumentError
+        When primals and tangents are no tuples, or differ in length or structure: the message names the leaves.
+    NotDifferentiableError
+        When an argument is neither of floating point nor complex, or an operation has no derivative.
+    ShapeError, DTypeError
+        When a tangent has another shape or dtype than its primal.
 
     Examples
     --------
@@ -212,7 +160,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     traced = trace_call(f, primals, {}, has_aux=has_aux)
     check_differentiable("jvp", f, traced, positions, False)
     types = [type.strong() for type in traced.program.input_types[len(traced.captures) :]]
-    x_dots = check_match("tangents", list(tangents), traced.in_spec, types)
+    x_dots = check_match("tangents", tuple(tangents), traced.in_spec, types)
     results = run(jvp_program(traced.program, traced.active()), [*traced.values, *x_dots])
     count = len(traced.program.outputs)
     y_dots = _with_integer_zeros(traced.program.output_types, results[count:])
@@ -236,7 +184,26 @@ def _with_integer_zeros(types: Sequence[ArrayType], dots: Sequence[Any]) -> list
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """The value of `f` at `primals` and its derivative there as a linear function of tangents.
 
-    The function is run once; the linear function may be called many times, with tangents as separate arguments.
+    The function is run once; the linear function may be called many times.
+
+    Parameters
+    ----------
+    f
+        Returns an array or a nest of them.
+    primals
+        The arguments of f, one by one: arrays or nests of arrays of any shape, of floating point or complex.
+
+    Returns
+    -------
+    ``(y, f_lin)``. ``f_lin(*tangents)`` takes one tangent for each argument, of its structure, shapes and dtypes, and
+    returns y_dot, as the second result of `jvp`.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When an argument is neither of floating point nor complex, or an operation has no derivative.
+    ArgumentError, ShapeError, DTypeError
+        By f_lin, when a tangent has another structure, shape or dtype than its primal.
 
     Examples
     --------
@@ -254,7 +221,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     types = [type.strong() for type in traced.program.input_types[len(traced.captures) :]]
 
     def linear(*tangents: Any) -> Any:
-        x_dots = check_match("tangents", list(tangents), traced.in_spec, types)
+        x_dots = check_match("tangents", tuple(tangents), traced.in_spec, types)
         y_dots = run(split.unknown, [*residuals, *x_dots])
         return unflatten(traced.out_spec, _with_integer_zeros(traced.program.output_types, y_dots))
 
@@ -264,10 +231,30 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `f` at `primals` and its pullback, by reverse mode.
 
+    Parameters
+    ----------
+    f
+        Returns an array or a nest of them; with `has_aux`, a pair (result, anything made of arrays).
+    primals
+        The arguments of f, one by one: arrays or nests of arrays of any shape, of floating point or complex.
+    has_aux
+        Whether f returns such a pair; the second part is not differentiated.
+
     Returns
     -------
-    ``(y, pullback)``, or ``(y, pullback, aux)``; the pullback takes a cotangent with the structure of y (parts
-    for integer results are ignored) and returns a tuple with the cotangent of each argument.
+    ``(y, pullback)``, or ``(y, pullback, aux)``. ``pullback(y_bar)`` takes a cotangent with the structure, shapes and
+    dtypes of y (parts for integer results, zeros of float64, are ignored), and returns a tuple with the cotangent of
+    each argument, of its structure, shapes and dtypes. It may be called many times.
+
+    For all tangents ``Re(sum(y_bar * y_dot)) = Re(sum(x_bar * x_dot))``, without a conjugate: of a real scalar and
+    y_bar = 1, x_bar is the gradient as `grad` gives it. See docs/complex.md.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When an argument is neither of floating point nor complex, or an operation has no derivative.
+    ArgumentError, ShapeError, DTypeError
+        By the pullback, when the cotangent has another structure, shape or dtype than y: the message names the leaf.
 
     Examples
     --------
@@ -297,9 +284,31 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 
 def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
-    """The transpose of a function that is linear in its arguments; `primals` give only shapes and dtypes.
+    """The transpose of a function that is linear in its arguments.
 
-    Raises NotDifferentiableError where f is seen not to be linear; a constant term is not seen.
+    Parameters
+    ----------
+    f
+        Linear in all arguments together; returns an array or a nest of them. A constant term is not noticed, and left
+        out. Python may not branch on the arguments, whose values are not used.
+    primals
+        The arguments of f, one by one: arrays or nests of arrays, of floating point or complex, that give shapes and
+        dtypes alone.
+
+    Returns
+    -------
+    A function of a cotangent with the structure, shapes and dtypes of the result of `f`, which returns a tuple with
+    the cotangent of each argument: ``Re(sum(y_bar * f(x))) = Re(sum(x_bar * x))`` for all x. There is no conjugate, so
+    that the transpose of ``a @ x`` is ``a.T @ y_bar`` for complex ones too.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When an operation of `f` is not linear, or an argument is neither of floating point nor complex.
+    ConcretizationError
+        When Python branches on the value of an argument.
+    ArgumentError, ShapeError, DTypeError
+        By the transpose, when the cotangent has another structure, shape or dtype than the result of `f`.
 
     Examples
     --------
@@ -324,8 +333,33 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[..., Any]
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The Hessian of the scalar function `f` at `primals` times `tangents`, forward over reverse.
 
-    It costs a small multiple of a gradient, whatever the dimension (Pearlmutter 1994). With one argument the
-    result has its structure; with several it is a tuple.
+    It costs a small multiple of a gradient, whatever the dimension.
+
+    Parameters
+    ----------
+    f
+        Returns a scalar (0-d) of floating point.
+    primals
+        A tuple or list with the arguments of f: arrays or nests of arrays of any shape, of floating point or complex.
+    tangents
+        The direction, of the same structure, shapes and dtypes.
+
+    Returns
+    -------
+    The product, with the structure, shapes and dtypes of the argument; with several arguments a tuple of such.
+
+    Raises
+    ------
+    ArgumentError
+        When primals and tangents are no tuples, or differ in length or structure: the message names the leaves.
+    NotDifferentiableError
+        When the result is not a scalar, or an argument is neither of floating point nor complex.
+    ShapeError, DTypeError
+        When a tangent has another shape or dtype than its primal.
+
+    References
+    ----------
+    B. A. Pearlmutter, *Fast exact multiplication by the Hessian*, Neural Computation 6 (1994).
 
     Examples
     --------
@@ -341,6 +375,22 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
 def trace(f: Callable[..., Any]) -> Callable[..., Program]:
     """A function that returns the program of `f` for the given arguments, to print or to look at.
+
+    Parameters
+    ----------
+    f
+        Takes arrays, numbers, or nests of them, by position; what is passed by name is a constant of the program.
+        Where Python branches on a value, the program is that of the branch which is taken.
+
+    Returns
+    -------
+    A function of the arguments of `f` that returns a `Program`: its ``inputs`` (values of a trace around `f`, then one
+    for each leaf of the arguments), ``equations`` and ``outputs``.
+
+    Raises
+    ------
+    ArgumentError
+        When `f` is no function or returns no array, or a positional argument is neither array nor number.
 
     Examples
     --------

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
-from staged_ad.api.bodies import structure_difference
 from staged_ad.api.calling import Traced, argument_name, describe_arguments, function_name
 from staged_ad.api.prepared import Key, Prepared
+from staged_ad.api.structures import structure_difference
 from staged_ad.api.variants import LIMIT, Variants
 from staged_ad.ir import ArrayType, Source
 from staged_ad.tracing.fixed import Fixed
@@ -41,6 +41,10 @@ def explain_cache_misses(report: Callable[[str], object] | None = None) -> Itera
     report
         Called with the text of each explanation; by default it is a warning of the logger ``staged_ad``, which Python
         writes to the standard error stream.
+
+    Returns
+    -------
+    A context manager.
 
     Examples
     --------

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.bodies import check_function, named, place, structure_difference
+from staged_ad.api.bodies import check_function, named
 from staged_ad.api.calling import leaf_type
+from staged_ad.api.structures import place, structure_difference
 from staged_ad.control.foreign import Foreign, foreign_call
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
@@ -27,7 +28,27 @@ when_imported("numba", "staged_ad.control.numba_kernel")
 
 
 class ShapeDtypeStruct:
-    """The shape and dtype of an array that there is not yet."""
+    """The shape and dtype of an array that there is not yet.
+
+    Parameters
+    ----------
+    shape
+        An integer or a sequence of them, the lengths of the axes.
+    dtype
+        What NumPy takes for a dtype; float64 by default.
+
+    Raises
+    ------
+    DTypeError
+        When arrays of this dtype are not supported.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> sad.pure_callback(np.outer, sad.ShapeDtypeStruct((2, 2)), np.ones(2), np.array([3.0, 4.0]))
+    array([[3., 4.],
+           [3., 4.]])
+    """
 
     __slots__ = ("dtype", "shape")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.api.arguments import Argnums, argument_positions, as_given, check_differentiable, check_result
 from staged_ad.api.calling import Traced, function_name, own, trace_call
-from staged_ad.api.derivatives import Argnums, argument_positions, as_given, check_differentiable, check_result
 from staged_ad.api.transformed import transforming
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
@@ -121,9 +121,30 @@ def _check_real(what: str, f: Callable[..., Any], traced: Traced, forward: bool,
 def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
     """The Jacobian of `f` by forward mode: its cost grows with the number of inputs.
 
-    For a result of shape s and an argument of shape t each block has shape s + t; nests of results and arguments
-    give nests of blocks, the result's structure outside. Arguments are real, results may be complex; with
-    `holomorphic` both are complex, and the Jacobian is that of complex derivatives.
+    Parameters
+    ----------
+    f
+        Returns an array or a nest of them, of floating point or complex.
+    argnums
+        The positional argument, or arguments, to differentiate with respect to: arrays or nests of arrays of floating
+        point, with `holomorphic` complex.
+    holomorphic
+        Whether f is a holomorphic function of complex arguments with complex results: the Jacobian is then that of
+        its complex derivatives. That f is holomorphic is not checked.
+
+    Returns
+    -------
+    A function of the arguments of `f` that returns the Jacobian. For a result of shape s and an argument of shape t
+    it is a block of shape s + t, of the dtype of the result. Nests of results and arguments give nests of blocks, the
+    result's structure outside; the inner one is a tuple when `argnums` is a sequence.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When an argument in `argnums` is not of floating point, one is complex without ``holomorphic=True``, or a
+        result is an integer or a boolean.
+    ArgumentError
+        When there is no such positional argument.
 
     Examples
     --------
@@ -136,16 +157,72 @@ def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = Fals
 
 
 def jacrev(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
-    """The Jacobian of `f` by reverse mode: its cost grows with the number of outputs. See `jacfwd`.
+    """The Jacobian of `f` by reverse mode: its cost grows with the number of outputs.
 
-    Results are real, arguments may be complex: then a row is a gradient as `grad` gives it. With `holomorphic` both
-    are complex.
+    Parameters
+    ----------
+    f
+        Returns an array or a nest of them, of floating point; with `holomorphic` complex.
+    argnums
+        The positional argument, or arguments, to differentiate with respect to: arrays or nests of arrays of floating
+        point or complex.
+    holomorphic
+        As for `jacfwd`.
+
+    Returns
+    -------
+    A function of the arguments of `f` that returns the Jacobian, in blocks as `jacfwd` does, but of the dtype of the
+    argument. Where that is complex and the result real, a row is a gradient as `grad` gives it.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When an argument in `argnums` is neither of floating point nor complex, or a result is an integer, a boolean,
+        or complex without ``holomorphic=True``.
+    ArgumentError
+        When there is no such positional argument.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.jacrev(lambda x: x[0] * x[1:])(np.array([2.0, 3.0, 4.0])))
+    [[3. 2. 0.]
+     [4. 0. 2.]]
     """
     return _jacobian(jacrev, f, argnums, holomorphic, lambda traced: _jacobian_reverse)
 
 
 def jacobian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
-    """The Jacobian of `f`, by the cheaper of `jacfwd` (no more inputs than outputs) and `jacrev`."""
+    """The Jacobian of `f`, by the cheaper of `jacfwd` (no more inputs than outputs) and `jacrev`.
+
+    Where only one of them takes the dtypes it is that one: `jacfwd` for complex results, `jacrev` for complex
+    arguments.
+
+    Parameters
+    ----------
+    f, argnums, holomorphic
+        As for `jacfwd`.
+
+    Returns
+    -------
+    A function of the arguments of `f` that returns the Jacobian, in blocks as `jacfwd` and `jacrev` do.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When an argument in `argnums` is neither of floating point nor complex, a result is an integer or a boolean, or
+        arguments and results are complex without ``holomorphic=True``.
+    ArgumentError
+        When there is no such positional argument.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> dx, dy = sad.jacobian(lambda x, y: x * y, argnums=(0, 1))(np.array([1.0, 2.0]), 3.0)
+    >>> print(dx, dy)
+    [[3. 0.]
+     [0. 3.]] [1. 2.]
+    """
 
     def choose(traced: Traced) -> Any:
         inputs = traced.program.input_types[len(traced.captures) :]
@@ -159,9 +236,31 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = Fa
 
 
 def hessian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False) -> Callable[..., Any]:
-    """The Hessian of `f`, forward over reverse: blocks of shape (result, argument, argument).
+    """The Hessian of `f`, forward over reverse.
 
-    Arguments and results are real, or with `holomorphic` complex.
+    Parameters
+    ----------
+    f
+        Returns an array or a nest of them, of floating point; with `holomorphic` complex.
+    argnums
+        The positional argument, or arguments, to differentiate with respect to: arrays or nests of arrays of floating
+        point, with `holomorphic` complex.
+    holomorphic
+        As for `jacfwd`.
+
+    Returns
+    -------
+    A function of the arguments of `f` that returns the Hessian. For a result of shape s and arguments of shapes t and
+    u it is a block of shape s + t + u, of the dtype of the former. Nests give nests of blocks, the result's structure
+    outside, then the argument's, twice: ``hessian(f, (0, 1))(x, y)[0][1]`` holds the derivatives in x and y.
+
+    Raises
+    ------
+    NotDifferentiableError
+        When an argument in `argnums` is not of floating point, one or a result is complex without
+        ``holomorphic=True``, or a result is an integer or a boolean.
+    ArgumentError
+        When there is no such positional argument.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Loops of Python functions: scan, map, while_loop, fori_loop, associative_scan. Public through ``staged_ad``.
 
 Invariant: a body is traced, never run once per iteration; its carry leaves with the types with which it enters.
-Start at ``scan``; ``trace_loop_body`` (branches.py) finds the types of the carry.
+Start at ``scan``; ``trace_loop_body`` (bodies.py) finds the types of the carry.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from staged_ad.api.bodies import (
     lengths_along,
     lengths_text,
     named,
-    place,
     results_of,
-    structure_text,
     trace_body,
     trace_loop_body,
 )
 from staged_ad.api.calling import leaf_type
 from staged_ad.api.checkpointing import check_slots
+from staged_ad.api.structures import place, structure_text
 from staged_ad.control.scan import scan as scan_program
 from staged_ad.control.while_loop import while_loop as while_program
 from staged_ad.errors import ArgumentError, ConcretizationError, ShapeError
@@ -213,6 +212,10 @@ def while_loop(
         Memory for that many iterations; the rest is computed again in reverse mode, by an online schedule, since the
         number of iterations is not known beforehand. None keeps the residuals of all iterations.
 
+    Returns
+    -------
+    The last carry, with the structure, shapes and dtypes of `init`; Python numbers in `init` as for `scan`.
+
     Raises
     ------
     ArgumentError
@@ -267,6 +270,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[..., Any], init: Any, c
         The carry at the start, as for `scan`.
     checkpoint
         As for `scan`.
+
+    Returns
+    -------
+    The last carry, with the structure, shapes and dtypes of `init`; Python numbers in `init` as for `scan`.
 
     Raises
     ------
@@ -335,6 +342,8 @@ def associative_scan(fn: Callable[..., Any], elems: Any, reverse: bool = False, 
         Arrays of one length along `axis`, or a nest of them.
     reverse
         Whether it goes from the last element to the first; `fn` is given what it meets first as a.
+    axis
+        The axis along which elements follow one another, an integer; negative ones count from the end.
 
     Returns
     -------

@@ -26,18 +26,27 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
 
     Parameters
     ----------
+    f
+        A function of arrays, numbers, or nests of them. It may use traced values around it. Keyword arguments are
+        passed on as they are, not mapped.
     in_axes
         The axis of each argument: an integer, None (the argument is the same for all), or a nest of them with
         one entry per argument, each a prefix of the argument's own structure.
     out_axes
         Where the axis goes in the results; None for results that do not depend on it.
 
-    Keyword arguments are passed on as they are, not mapped.
+    Returns
+    -------
+    A function of the arguments of `f` with one axis more, of length n, where `in_axes` says so. Its results are those
+    of `f`, of the same structure and dtypes, with a new axis of length n where `out_axes` says.
 
     Raises
     ------
     ShapeError
         When the lengths of the mapped axes differ, or an axis does not exist.
+    ArgumentError
+        When `in_axes` or `out_axes` do not fit the structure they describe, no argument has an axis to map over, or
+        out_axes is None for a result that depends on it.
 
     Examples
     --------

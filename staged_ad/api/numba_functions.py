@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from staged_ad.api.bodies import named, structure_text
+from staged_ad.api.bodies import named
 from staged_ad.api.calling import Traced, argument_name, function_name, leaf_type, trace_prepared
+from staged_ad.api.structures import structure_text
 from staged_ad.errors import ArgumentError
 from staged_ad.ir import ArrayType
 from staged_ad.native.failures import FAILED

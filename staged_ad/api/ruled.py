@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from staged_ad.api.bodies import advice, check_function, convert, join, named, place, structure_difference
+from staged_ad.api.arguments import argument_positions
+from staged_ad.api.bodies import advice, check_function, convert, join, named
 from staged_ad.api.calling import function_name, leaf_name, leaf_type
-from staged_ad.api.derivatives import argument_positions
+from staged_ad.api.structures import place, structure_difference
 from staged_ad.api.transformed import name_of
 from staged_ad.errors import ArgumentError, LeakedTracerError
 from staged_ad.ir import ArrayType, Program, Var

@@ -22,6 +22,11 @@ def set_tape_limit(bytes: Any) -> None:
 
     The limit at the start is half of the machine's memory.
 
+    Parameters
+    ----------
+    bytes
+        A positive integer.
+
     Raises
     ------
     ArgumentError
@@ -40,7 +45,14 @@ def set_tape_limit(bytes: Any) -> None:
 
 
 def get_tape_limit() -> int:
-    """The number of bytes that loops of unknown length may keep for their reverse in one call."""
+    """The number of bytes that loops of unknown length may keep for their reverse in one call.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.get_tape_limit() > 0
+    True
+    """
     return int(LIMIT[0])
 
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from staged_ad.control.fixpoints import linear_carries
-from staged_ad.control.layout import chosen, groups, others, spread
+from staged_ad.control.layout import chosen, groups, merged, others, spread
 from staged_ad.control.scan import SCAN
 from staged_ad.control.sweep_plan import Keeping, keeping
 from staged_ad.control.sweep_programs import backward_program, forward_program
@@ -258,12 +258,11 @@ def _transpose_backward(cts: Sequence[Any], inputs: Sequence[Any], **params: Any
     """With w for `cts`: L(known) w for cotangents, and for known operands K the vjp of ``K -> L(K) w`` at K = 0."""
     linear, given = params["linear"], params["given"]
     _, known, y_bars = _cut(inputs, params)
-    ws = iter(cts)
     types = _operand_types(params)
-    values: list[Any] = []
-    for type, flag in zip(types, linear, strict=True):
-        value = next(ws) if flag else known[len(values) - sum(linear[: len(values)])]
-        values.append(instantiate(None if isinstance(value, Linear) else value, type.strong()))
+    values = [
+        instantiate(None if isinstance(value, Linear) else value, type.strong())
+        for value, type in zip(merged(cts, known, linear), types, strict=True)
+    ]
     scan = _scan_params(params)
     tangents = [isinstance(x, Linear) for x in known]
     fixed = [isinstance(x, Linear) for x in y_bars]

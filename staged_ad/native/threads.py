@@ -24,12 +24,27 @@ _forked = False
 def set_num_threads(count: int) -> None:
     """Let parallel regions use at most `count` threads; results do not depend on it, bit for bit.
 
+    Parameters
+    ----------
+    count
+        An integer from 1 to the size of Numba's pool: the environment variable ``NUMBA_NUM_THREADS``, or the number of
+        cores. The child of a fork uses one thread, whatever `count` is.
+
     Raises
     ------
     TypeError
         `count` is no integer.
     ValueError
-        `count` is not between 1 and the size of Numba's pool (environment variable ``NUMBA_NUM_THREADS``).
+        `count` is not between 1 and the size of the pool.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> before = sad.get_num_threads()
+    >>> sad.set_num_threads(1)
+    >>> sad.get_num_threads()
+    1
+    >>> sad.set_num_threads(before)
     """
     count, largest = operator.index(count), pool_size()
     if not 1 <= count <= largest:
@@ -39,7 +54,14 @@ def set_num_threads(count: int) -> None:
 
 
 def get_num_threads() -> int:
-    """The number of threads that parallel regions may use."""
+    """The number of threads that parallel regions may use; at the start the size of Numba's pool.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.get_num_threads() >= 1
+    True
+    """
     return int(state[LIMIT])
 
 

@@ -136,6 +136,11 @@ def unique(x: Any, *, size: int, fill_value: Any = None, return_counts: bool = F
     array of shape (size,), or a pair of such arrays, the second one int64
         An element has the derivative of its first occurrence. NaN is equal to itself, as in np.unique.
 
+    Raises
+    ------
+    ShapeError
+        Where x has no elements.
+
     Examples
     --------
     >>> import numpy as np, staged_ad as sad

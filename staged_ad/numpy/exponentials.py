@@ -141,7 +141,29 @@ def _logsumexp(value: Any, weights: Any, axes: tuple[int, ...]) -> tuple[Any, An
 
 @in_single
 def softmax(x: Any, axis: Axis = None) -> Any:
-    """exp(x) / sum(exp(x)) without overflow; scipy.special.softmax for traced values."""
+    """exp(x) / sum(exp(x)) without overflow; scipy.special.softmax for traced values.
+
+    Parameters
+    ----------
+    x : array_like, shape (...)
+    axis : int, tuple of int or None
+        The axes that are summed; all of them by default.
+
+    Returns
+    -------
+    floating-point or complex array of the shape of x
+
+    Raises
+    ------
+    ShapeError
+        Where there is no such axis, or x has no elements.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> sad.numpy.softmax(np.array([1000.0, 1000.0]))
+    array([0.5, 0.5])
+    """
     value = to_float(x)
     shape = typeof(value).shape
     largest = _greatest(value, axis)
@@ -151,7 +173,16 @@ def softmax(x: Any, axis: Axis = None) -> Any:
 
 @in_single
 def log_softmax(x: Any, axis: Axis = None) -> Any:
-    """x - log(sum(exp(x))) without overflow; scipy.special.log_softmax for traced values."""
+    """x - log(sum(exp(x))) without overflow; scipy.special.log_softmax for traced values.
+
+    Parameters, results and errors are those of `softmax`, of which it is the logarithm.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> sad.numpy.log_softmax(np.array([1000.0, 0.0]))
+    array([    0., -1000.])
+    """
     value = to_float(x)
     shape = typeof(value).shape
     largest = _greatest(value, axis)

@@ -1,4 +1,4 @@
-"""Joining, cutting, repeating and rearranging: split, tile, repeat, block, meshgrid, rot90, ...
+"""Joining, cutting, repeating and rearranging: hstack, split, tile, repeat, block, meshgrid, rot90, ...
 
 Invariant: positions and counts are known while tracing; what depends on them is only the shape.
 Start at ``tile``; ``FUNCTIONS`` lists all.
@@ -7,14 +7,50 @@ Start at ``tile``; ``FUNCTIONS`` lists all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from staged_ad.errors import ShapeError
+from staged_ad.ir.types import check_axis
 from staged_ad.numpy.arrays import asarray, axis_of, static, taken
+from staged_ad.numpy.indexing import getitem
+from staged_ad.numpy.promotion import as_value
 from staged_ad.numpy.scanning import along
+from staged_ad.numpy.shaping import atleast_1d, atleast_2d, concatenate, expand_dims
+from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
+
+
+def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    values = [atleast_1d(x) for x in tup]
+    return concatenate(values, axis=0 if typeof(values[0]).ndim == 1 else 1, dtype=dtype, casting=casting)
+
+
+def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    return concatenate([atleast_2d(x) for x in tup], axis=0, dtype=dtype, casting=casting)
+
+
+def column_stack(tup: Any) -> Any:
+    return concatenate([v if typeof(v).ndim > 1 else expand_dims(v, 1) for v in map(atleast_1d, tup)], axis=1)
+
+
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    value = as_value(ary)
+    k = check_axis(axis, typeof(value).ndim)
+    n = typeof(value).shape[k]
+    if isinstance(indices_or_sections, int | np.integer):
+        if n % indices_or_sections:
+            raise ShapeError(
+                f"array split does not result in an equal division: {n} by {indices_or_sections}; write np.array_split"
+            )
+        width = n // indices_or_sections
+        bounds = list(range(0, n + 1, width)) if width else [0] * (indices_or_sections + 1)
+    else:
+        bounds = [0, *indices_or_sections, n]
+    whole = (slice(None),) * k
+    return [getitem(value, (*whole, slice(i, j))) for i, j in pairwise(bounds)]
 
 
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
@@ -184,6 +220,10 @@ def ix_(*args: Any) -> Any:
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.hstack: hstack,
+    np.vstack: vstack,
+    np.column_stack: column_stack,
+    np.split: split,
     np.array_split: array_split,
     np.hsplit: _splitting("hsplit", 1, 1),
     np.vsplit: _splitting("vsplit", 2, 0),

@@ -153,6 +153,8 @@ def top_k(x: Any, k: int, axis: int = -1) -> tuple[Any, Any]:
     x : array of shape (..., n, ...)
     k : int
         At most n.
+    axis : int
+        The axis of length n; by default the last one.
 
     Returns
     -------

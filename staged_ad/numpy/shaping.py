@@ -1,4 +1,4 @@
-"""Shapes: reshape, transpose, stack, concatenate, where, pad, creation of arrays.
+"""Shapes: reshape, transpose, stack, concatenate, where; array and full.
 
 Invariant: signatures are NumPy's.
 Start at ``array``, which holds what np.array cannot: nested lists of traced values.
@@ -7,7 +7,6 @@ Start at ``array``, which holds what np.array cannot: nested lists of traced val
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,34 @@ def _plain(x: Any) -> Any:
 
 
 def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
-    """np.array for nested lists that may hold traced values."""
+    """np.array for nested lists that may hold traced values.
+
+    Parameters
+    ----------
+    object : array, number, or nested list of them
+    dtype : dtype, optional
+        By default that to which NumPy promotes the elements.
+    copy
+        Has no effect: a traced array is returned as it is. Write ``x.copy()`` for one to change in place.
+    ndmin : int
+        The least number of axes; those that lack come first, with length 1.
+
+    Returns
+    -------
+    array
+        Of shape (length of the list, ...); a traced one where the list holds traced values.
+
+    Raises
+    ------
+    ArgumentError
+        Where rows of the list differ in shape, or an element is neither an array nor a number.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.jit(lambda x: sad.numpy.array([x, 2 * x]))(1.5)
+    array([1.5, 3. ])
+    """
     return _plain(_array(object, dtype, ndmin))
 
 
@@ -51,9 +77,8 @@ def asarray(a: Any, dtype: Any = None) -> Any:
 
     Parameters
     ----------
-    a : array_like
-        It may hold traced values.
-    dtype : dtype, optional
+    a, dtype
+        As for `array`.
 
     Returns
     -------
@@ -62,10 +87,8 @@ def asarray(a: Any, dtype: Any = None) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import staged_ad
-    >>> table = np.array([10.0, 20.0, 30.0])
-    >>> print(staged_ad.jit(lambda i: asarray(table)[i])(1))
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.jit(lambda i: sad.numpy.asarray(np.array([10.0, 20.0, 30.0]))[i])(1))
     20.0
     """
     value = _array(a, dtype)
@@ -303,36 +326,6 @@ def atleast_2d(*xs: Any) -> Any:
     return _plain(values[0]) if len(values) == 1 else tuple(map(_plain, values))
 
 
-def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
-    values = [atleast_1d(x) for x in tup]
-    return concatenate(values, axis=0 if typeof(values[0]).ndim == 1 else 1, dtype=dtype, casting=casting)
-
-
-def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
-    return concatenate([atleast_2d(x) for x in tup], axis=0, dtype=dtype, casting=casting)
-
-
-def column_stack(tup: Any) -> Any:
-    return concatenate([v if typeof(v).ndim > 1 else expand_dims(v, 1) for v in map(atleast_1d, tup)], axis=1)
-
-
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    value = as_value(ary)
-    k = check_axis(axis, typeof(value).ndim)
-    n = typeof(value).shape[k]
-    if isinstance(indices_or_sections, int | np.integer):
-        if n % indices_or_sections:
-            raise ShapeError(
-                f"array split does not result in an equal division: {n} by {indices_or_sections}; write np.array_split"
-            )
-        width = n // indices_or_sections
-        bounds = list(range(0, n + 1, width)) if width else [0] * (indices_or_sections + 1)
-    else:
-        bounds = [0, *indices_or_sections, n]
-    whole = (slice(None),) * k
-    return [getitem(value, (*whole, slice(i, j))) for i, j in pairwise(bounds)]
-
-
 def flip(m: Any, axis: Any = None) -> Any:
     value = as_value(m)
     ndim = typeof(value).ndim
@@ -396,7 +389,27 @@ def shape_of(a_: Any) -> tuple[int, ...]:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """np.full whose fill value may be traced."""
+    """np.full whose fill value may be traced.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Known while tracing.
+    fill_value : array_like
+        A number, or an array that is broadcast to `shape`.
+    dtype : dtype, optional
+        By default that of `fill_value`.
+
+    Returns
+    -------
+    array of shape `shape`; ShapeError is raised where `fill_value` cannot be broadcast to it
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.jit(lambda x: sad.numpy.full(3, x))(1.5)
+    array([1.5, 1.5, 1.5])
+    """
     value = array(fill_value, dtype=dtype)
     target = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     return _plain(broadcast_to(value, target))
@@ -416,10 +429,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.broadcast_arrays: broadcast_arrays,
     np.concatenate: concatenate,
     np.stack: stack,
-    np.hstack: hstack,
-    np.vstack: vstack,
-    np.column_stack: column_stack,
-    np.split: split,
     np.atleast_1d: atleast_1d,
     np.atleast_2d: atleast_2d,
     np.flip: flip,

@@ -48,7 +48,40 @@ def _integers(name: str, indices: Any) -> Any:
 
 
 def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
-    """np.take: elements along an axis; the indices may be traced."""
+    """np.take: elements along an axis; the indices may be traced.
+
+    Parameters
+    ----------
+    a : array_like, shape (..., n, ...)
+    indices : array_like of integers, of any shape
+        Negative ones count from the end, unless they are clipped.
+    axis : int, optional
+        The axis of length n; by default `a` is flattened first.
+    out
+        Must be None.
+    mode : {'raise', 'wrap', 'clip'}
+        What indices outside of the axis do: raise, count on from the other end, or take the nearest element.
+
+    Returns
+    -------
+    array
+        Of the dtype of `a`; the axes of `indices` stand in the place of the axis.
+
+    Raises
+    ------
+    IndexingError
+        Where an index is out of bounds and the mode is 'raise', or the axis has no elements.
+    DTypeError
+        Where indices are no integers.
+    ShapeError, ArgumentError, UnsupportedError
+        Where there is no such axis, no such mode, or `out` is given.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> sad.jit(lambda i: sad.numpy.take(np.array([10.0, 20.0, 30.0]), i))(np.array([2, 0]))
+    array([30., 10.])
+    """
     _refuse_out("take", out)
     positions = _integers("take", indices)
     value, axis = along(a, axis)

@@ -314,7 +314,16 @@ def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def polygamma(n: int, x: Any) -> Any:
-    """scipy.special.polygamma for a whole number n known while tracing."""
+    """scipy.special.polygamma: derivative n of the digamma function, for real x of any shape.
+
+    n is a whole number known while tracing, from 0 on, else ValueError is raised; DTypeError where x is complex.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> print(sad.grad(lambda x: sad.numpy.polygamma(0, x))(1.0), sad.numpy.polygamma(1, 1.0))
+    1.6449340668482266 1.6449340668482266
+    """
     if int(n) != n or n < 0:
         raise ValueError(f"polygamma needs a whole number n >= 0, got {n}")
     value = to_float(x)

@@ -26,10 +26,8 @@ class Operations:
         by the name of the Python operator without underscores ('add', 'getitem', ...); 'setitem' returns the array
         that there is after ``x[index] = value``, 'at' the one after ``ufunc.at(x, indices, values)``,
         'strong' makes arrays of results that stand for Python's numbers.
-
-    Methods
-    -------
-        array methods and properties by name ('sum', 'T', ...); the tracer is the first argument.
+    properties, methods
+        those of arrays by name ('T', 'sum', ...); the tracer is the first argument.
     functions
         by the NumPy or SciPy callable itself, ufuncs included.
     ufunc_methods

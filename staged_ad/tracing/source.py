@@ -24,7 +24,7 @@ def user_source() -> Source | None:
 
 
 def location(source: Source | None) -> str:
-    """``file:line, in function`` followed by the line itself, for error messages."""
+    """``file:line, in function``, for error messages."""
     if source is None:
         return "an unknown place"
     return f"{source.file}:{source.line}, in {source.function}"
