@@ -44,19 +44,18 @@ class _Accesses:
     """What one step reads and writes, by arrays."""
 
     def __init__(self, step: Step, shared: dict[Var, Var]) -> None:
-        own = lambda var: shared.get(var, var)
         region = step.region
-        self.continued = {(a, own(b)) for a, b in continued(region)}
+        self.continued = {(a, shared.get(b, b)) for a, b in continued(region)}
         self.stores: dict[Atom, list[Store]] = defaultdict(list)
         self.loads: dict[Atom, list[Load]] = defaultdict(list)
         self.partial: set[Atom] = set()
         if isinstance(region, Nest):
             for store in region.stores:
-                self.stores[own(store.array)].append(store)
+                self.stores[shared.get(store.array, store.array)].append(store)
             for node in region.nodes:
                 if isinstance(node, Load):
                     self.loads[node.array].append(node)
-            self.partial = {own(reduce.array) for reduce in region.reduces}
+            self.partial = {shared.get(reduce.array, reduce.array) for reduce in region.reduces}
 
 
 def _follows(block: Block, output: Var, given: Var, accesses: _Accesses, begun: int, done: int) -> bool:

@@ -89,7 +89,7 @@ def _is_element(index: Any, ndim: int) -> bool:
 def _is_mask(index: Any, ndim: int) -> bool:
     """Whether an index is one mask of all axes."""
     (part, *others) = index if isinstance(index, tuple) and index else (index,)
-    mask = np.asarray(part) if isinstance(part, list) and part else part
+    mask = typeof(as_value(part)) if isinstance(part, list) and part else part
     return not others and getattr(mask, "dtype", None) == np.bool_ and mask.ndim == ndim
 
 

@@ -30,7 +30,7 @@ _ORDINARY = [
     *("sort", "argsort", "diff", "dot", "vdot", "inner", "outer", "cross", "kron", "tensordot", "trace"),
     *("clip", "round", "interp", "polyval", "convolve", "trapezoid", "reshape", "ravel", "transpose", "einsum"),
     *("atleast_1d", "atleast_2d", "atleast_3d", "squeeze", "expand_dims", "swapaxes", "moveaxis", "fliplr", "flipud"),
-    *("rot90", "broadcast_to", "array_split", "hsplit", "vsplit", "take", "delete", "partition", "isin"),
+    *("rot90", "broadcast_to", "array_split", "hsplit", "vsplit", "take", "delete", "partition", "isin", "ix_"),
     *("cov", "corrcoef", "sinc", "count_nonzero", "ndim", "shape", "size"),
     *("flip", "allclose", "isclose", "real", "imag", "array_equal", "polyfit", "gradient", "searchsorted", "bincount"),
     *("linalg.norm", "linalg.solve", "linalg.inv", "linalg.det", "linalg.slogdet", "linalg.cholesky", "linalg.qr"),

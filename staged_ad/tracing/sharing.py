@@ -135,7 +135,7 @@ def _first_places(part: Any) -> Any:
         return slice(None)
     if is_integer(part):
         return 0
-    known = _small(part if isinstance(part, NumberProtocol | np.ndarray) else np.asarray(part))
+    known = _small(part if isinstance(part, NumberProtocol | np.ndarray) else np.asarray(_small(part)))
     return known if known.dtype.kind == "b" else np.zeros_like(known, np.intp)
 
 

@@ -97,3 +97,38 @@ def test_other_indices_are_refused_with_advice(index: Any, advice: str):
 def test_a_traced_bound_of_a_slice_is_refused_with_advice_where_it_has_no_single_value():
     with pytest.raises(UnsupportedError, match=r"np\.arange"):
         sad.vmap(lambda x, i: x[i:])(np.zeros((3, 3)), np.arange(3))
+
+
+def with_rows_swapped(a: Any) -> Any:
+    a, p = a.copy(), np.argmax(np.abs(a[:, 0]))
+    a[[0, p]] = a[[p, 0]]
+    return a[0]
+
+
+def of_a_permutation(a: Any) -> Any:
+    p, q = np.eye(3), np.argmax(a[:, 0])
+    p[[0, q]] = p[[q, 0]]
+    return p @ a
+
+
+LISTED = {
+    "rows": lambda a: a[[np.argmax(a[:, 0]), 0]],
+    "columns": lambda a: a[:, [0, np.argmax(a[0])]],
+    "rows, all": lambda a: a[[np.argmax(a[:, 0])], :],
+    "a tuple": lambda a: a[(0, np.argmax(a[:, 0])), :],
+    "nested": lambda a: a[[[0, np.argmax(a[:, 0])], [1, 0]]],
+    "of argsort": lambda a: a[list(np.argsort(a[:, 0]))[:2]],
+    "ix_": lambda a: a[np.ix_([0, np.argmax(a[:, 0])], [2, 1])],
+    "swapped": with_rows_swapped,
+    "a permutation": of_a_permutation,
+}
+
+
+@pytest.mark.parametrize("f", LISTED.values(), ids=LISTED)
+def test_lists_of_traced_integers_are_indices(f: Callable[..., Any]):
+    batch = np.random.default_rng(0).normal(size=(4, 3, 3))
+    expected = np.stack([f(a) for a in batch])
+    np.testing.assert_array_equal(np.stack([sad.jit(f)(a) for a in batch]), expected)
+    np.testing.assert_array_equal(sad.vmap(f)(batch), expected)
+    for a in batch:
+        sad.check_derivatives(lambda a: np.sin(f(a)), (a,))
