@@ -21,6 +21,7 @@ from staged_ad.numpy import (
     floats,
     fourier,
     histograms,
+    indexing,
     inplace,
     interpolating,
     joining,
@@ -93,6 +94,7 @@ for _module in MODULES:
 OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=assignment.setitem, at=assignment.ufunc_at, strong=promotion.strong)
+OPERATIONS.operators.update(known=indexing.read_mask)
 _creators = refusing.CREATORS | creation.CREATORS | of_lists.CREATORS | polynomials.CREATORS
 OPERATIONS.creators.update({f"numpy.{name}": f for name, f in _creators.items()})
 OPERATIONS.creators.update(of_math.CREATORS | elements.CREATORS)

@@ -18,7 +18,7 @@ from staged_ad.tracing.source import called_name, instruction_at, location, user
 
 INDEXED = (
     "A NumPy array cannot be indexed by it: write staged_ad.numpy.asarray(a)[i] or staged_ad.numpy.take(a, i), or in a "
-    "loop scan over the array, scan(f, init, a); for a mask, np.where(mask, a, 0)"
+    "loop scan over the array, scan(f, init, a)"
 )
 _COMBINED = "A list holds it, as in a * [x, y]: write a * np.array([x, y])"
 _CALLED = (
@@ -92,11 +92,16 @@ def contents_error(tracer: Any) -> ConcretizationError:
         return foreign
     if called is not None and _is_ufunc(called):
         advice = f"A list holds it, as in {called}([x, y]): write {called}(np.array([x, y]))"
-    elif doing == "BINARY_SUBSCR":
+    elif is_looking_up():
         advice = INDEXED
     else:
         advice = _COMBINED if doing in ("BINARY_OP", "COMPARE_OP") else _CALLED
     return concretization_error("the contents", advice, tracer)
+
+
+def is_looking_up() -> bool:
+    """Whether the user's code is at ``array[index]``."""
+    return _doing() == "BINARY_SUBSCR"
 
 
 def _foreign_error(kind: str, tracer: Any) -> ConcretizationError | None:

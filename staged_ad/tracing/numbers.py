@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, ConcretizationError, ShapeError
-from staged_ad.tracing.advice import contents_error, no_single_value, number_error
+from staged_ad.tracing.advice import contents_error, is_looking_up, no_single_value, number_error
 from staged_ad.tracing.operations import OPERATIONS
 from staged_ad.tracing.source import location, user_source
 
@@ -97,8 +97,11 @@ class NumberProtocol:
         raise number_error("complex()", self)
 
     def __array__(self: Any, dtype: Any = None, copy: Any = None) -> Any:
-        if self.array is not None:
-            if self.dtype == bool and not self.size and self.ndim > 1:  # NumPy would take it for an index of integers
-                raise ShapeError(f"a mask without elements (at {location(user_source())}); write np.asarray(a)[mask]")
-            return np.array(self.array, dtype)
-        raise contents_error(self)
+        known = self.array
+        if known is None and self.dtype == bool and self.ndim and is_looking_up():
+            known = OPERATIONS.operators["known"](self)
+        if known is None:
+            raise contents_error(self)
+        if self.dtype == bool and not self.size and self.ndim > 1:  # NumPy would take it for an index of integers
+            raise ShapeError(f"a mask without elements (at {location(user_source())}); write np.asarray(a)[mask]")
+        return np.array(known, dtype)

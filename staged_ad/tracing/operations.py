@@ -25,7 +25,8 @@ class Operations:
     operators
         by the name of the Python operator without underscores ('add', 'getitem', ...); 'setitem' returns the array
         that there is after ``x[index] = value``, 'at' the one after ``ufunc.at(x, indices, values)``,
-        'strong' makes arrays of results that stand for Python's numbers.
+        'strong' makes arrays of results that stand for Python's numbers, 'known' gives the elements of a mask where
+        Python could read them, else None.
     properties, methods
         those of arrays by name ('T', 'sum', ...); the tracer is the first argument.
     functions

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from inspect import Parameter, signature
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def _binary(name: str, by_element: bool = True) -> tuple[Callable[..., Any], Cal
     def forward(self: ArrayProtocol, other: Any, *modulus: Any) -> Any:
         if any(number is not None for number in modulus):
             raise ArgumentError("pow(x, n, m) of a traced value: NumPy has no powers by a modulus; write x**n % m")
-        return NotImplemented if _is_left_to(other) else apply(self, other)
+        return NotImplemented if _is_left_to(other, f"__r{name}__") else apply(self, other)
 
     def reflected(self: ArrayProtocol, other: Any, *modulus: Any) -> Any:
         return apply(other, self)
@@ -43,12 +44,18 @@ def _binary(name: str, by_element: bool = True) -> tuple[Callable[..., Any], Cal
     return forward, reflected
 
 
-def _is_left_to(other: Any) -> bool:
-    """Whether an operation is that of the other operand: an object as of np.polynomial, or a sparse matrix."""
+def _is_left_to(other: Any, reflected: str = "") -> bool:
+    """Whether an operation is that of the other operand: of np.polynomial, a sparse matrix, a class of the user's."""
     kind = type(other)
     if kind is np.ndarray or kind is float or isinstance(other, NumberProtocol):
         return False
-    return isinstance(other, Deferring) or getattr(kind, "__array_ufunc__", True) is None or hasattr(kind, "tocsr")
+    if isinstance(other, Deferring) or getattr(kind, "__array_ufunc__", True) is None or hasattr(kind, "tocsr"):
+        return True
+    return hasattr(kind, reflected) and not hasattr(kind, "__array__") and not isinstance(other, _OPERANDS)
+
+
+_OPERANDS = (Number, str, bytes, list, tuple, set, dict)
+"""Kinds of operands with operators of their own that have no say beside an array."""
 
 
 def _equality(name: str) -> Callable[..., Any]:

@@ -174,7 +174,6 @@ TABLED = {
     "d": scipy.interpolate.CubicSpline,
 }
 ASKED: list[tuple[Any, str]] = [
-    (lambda x: TABLE[x > 1], "np.where(mask, a, 0)"),
     (lambda x: TABLE[np.argsort(x)], "staged_ad.numpy.take(a, i)"),
     (lambda x: TABLE.dot(x), "np.dot(a, x)"),
     (lambda x: TABLE * [x[0], x[1]], "a * np.array([x, y])"),

@@ -6,6 +6,7 @@ Start at ``indexed``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import staged_ad as sad
-from staged_ad.errors import IndexingError, UnsupportedError
+from staged_ad.errors import ConcretizationError, IndexingError, UnsupportedError
 from tests.backends import through_program
 from tests.numerics import assert_same
 
@@ -132,3 +133,23 @@ def test_lists_of_traced_integers_are_indices(f: Callable[..., Any]):
     np.testing.assert_array_equal(sad.vmap(f)(batch), expected)
     for a in batch:
         sad.check_derivatives(lambda a: np.sin(f(a)), (a,))
+
+
+DATA = np.array([[0.5, -1.0], [1.5, 2.0], [2.5, 0.25]])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda t: DATA[DATA[:, 0] > t].mean() * t,
+        lambda t: np.sum(DATA[~(t > DATA)]) * t,
+        lambda t: np.sum(DATA[DATA[:, 1] < t, 1] - t),
+    ],
+)
+def test_masks_of_known_arrays_are_read_as_if_reads_them(f: Callable[..., Any]):
+    jitted = sad.jit(f)
+    for t in (1.0, 0.3, 1.0, 2.2):
+        np.testing.assert_allclose(jitted(t), f(t), rtol=1e-14)
+        sad.check_derivatives(f, (t,))
+    with pytest.raises(ConcretizationError, match=r"write staged_ad.numpy.asarray\(a\)\[i\]"):
+        sad.vmap(f)(np.array([1.0, 0.3]))

@@ -8,6 +8,7 @@ Start at ``test_operators_promote_as_numpy``.
 from __future__ import annotations
 
 import operator
+from collections import namedtuple
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -21,7 +22,7 @@ import staged_ad as sad
 from staged_ad.errors import DTypeError
 from staged_ad.ir.types import DTYPES
 from tests.backends import through_program
-from tests.numerics import assert_same
+from tests.numerics import assert_close, assert_same
 
 BINARY: list[Callable[..., Any]] = [
     *(operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow),
@@ -146,3 +147,32 @@ def test_mixed_precision_promotes_and_gradients_return_to_the_dtype_of_their_arg
     a, b = np.ones(3, "float32"), np.ones(3)
     gradients = sad.grad(lambda a, b: np.sum(a * b), argnums=(0, 1))(a, b)
     assert [g.dtype for g in gradients] == ["float32", "float64"]
+
+
+class Vector:
+    """As people write them who know numbers alone."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def __rmul__(self, factor: Any) -> Vector:
+        return Vector(*(factor * part for part in self.parts))
+
+    def __radd__(self, other: Any) -> Vector:
+        return self if isinstance(other, int) else Vector(*(other + part for part in self.parts))
+
+    def __rtruediv__(self, other: Any) -> Vector:
+        return Vector(*(other / part for part in self.parts))
+
+
+def test_classes_of_the_users_have_their_own_operators_on_the_right():
+    def f(x: Any) -> Any:
+        parts = [*(x * Vector(1.0, x)).parts, *(x + Vector(3.0)).parts, *(2.0 * x / Vector(x, 4.0)).parts]
+        return sum(parts)
+
+    assert_close(sad.jit(f)(3.0), f(3.0))
+    assert_close(sad.grad(f)(3.0), 1 + 2 * 3.0 + 1 + 0.5)
+    with pytest.raises(TypeError, match="an operand must be an array or a number, got Vector"):
+        sad.jit(lambda x: x - Vector(1.0))(3.0)
+    pair = namedtuple("pair", "a b")(1.0, 2.0)
+    assert_close(sad.jit(lambda x: x * pair)(np.array([3.0, 4.0])), np.array([3.0, 8.0]))
