@@ -250,6 +250,12 @@ def check_match(what: str, given: Any, spec: TreeSpec, types: Sequence[ArrayType
     return values
 
 
+def with_zeros(types: Sequence[ArrayType], tangents: Sequence[Any]) -> list[Any]:
+    """Tangents of all values; those of integers and booleans are zeros of float64."""
+    rest = iter(tangents)
+    return [next(rest) if type.inexact else np.zeros(type.shape)[()] for type in types]
+
+
 def own(value: Any) -> Any:
     """A result as an array that the user may write to, or as a number."""
     value = unshared(value)

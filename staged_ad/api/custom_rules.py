@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from staged_ad.api.bodies import apart, check_function, named, results_of
-from staged_ad.api.calling import function_name, leaf_type
-from staged_ad.api.ruled import Ruled, RuledCall, checked, floating, with_zeros
+from staged_ad.api.calling import function_name, leaf_type, with_zeros
+from staged_ad.api.ruled import Ruled, RuledCall, checked, floating
 from staged_ad.api.structures import place
 from staged_ad.control.custom_jvp import custom_jvp as jvp_equation
 from staged_ad.control.custom_vjp import custom_vjp as vjp_equation

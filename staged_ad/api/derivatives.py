@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.api.arguments import Argnums, argument_positions, as_given, check_differentiable, check_result
-from staged_ad.api.calling import check_callable, check_match, function_name, trace_call
+from staged_ad.api.calling import check_callable, check_match, function_name, trace_call, with_zeros
 from staged_ad.api.transformed import transforming
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
@@ -163,7 +163,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     x_dots = check_match("tangents", tuple(tangents), traced.in_spec, types)
     results = run(jvp_program(traced.program, traced.active()), [*traced.values, *x_dots])
     count = len(traced.program.outputs)
-    y_dots = _with_integer_zeros(traced.program.output_types, results[count:])
+    y_dots = with_zeros(traced.program.output_types, results[count:])
     y, y_dot = unflatten(traced.out_spec, results[:count]), unflatten(traced.out_spec, y_dots)
     return (y[0], y_dot[0], y[1]) if has_aux else (y, y_dot)
 
@@ -174,11 +174,6 @@ def _check_tuples(primals: Any, tangents: Any) -> None:
             raise ArgumentError(f"{name} must be a tuple of arguments, got {type(value).__name__}; write (x,) for one")
     if len(primals) != len(tangents):
         raise ArgumentError(f"{len(primals)} primals, but {len(tangents)} tangents")
-
-
-def _with_integer_zeros(types: Sequence[ArrayType], dots: Sequence[Any]) -> list[Any]:
-    rest = iter(dots)
-    return [next(rest) if type.inexact else np.zeros(type.shape)[()] for type in types]
 
 
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -223,7 +218,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     def linear(*tangents: Any) -> Any:
         x_dots = check_match("tangents", tuple(tangents), traced.in_spec, types)
         y_dots = run(split.unknown, [*residuals, *x_dots])
-        return unflatten(traced.out_spec, _with_integer_zeros(traced.program.output_types, y_dots))
+        return unflatten(traced.out_spec, with_zeros(traced.program.output_types, y_dots))
 
     return unflatten(traced.out_spec, results[:count]), linear
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import partial, update_wrapper
 from typing import Any
 
-import numpy as np
-
 from staged_ad.api.arguments import argument_positions
 from staged_ad.api.bodies import advice, check_function, convert, join, named
 from staged_ad.api.calling import function_name, leaf_name, leaf_type
@@ -196,12 +194,6 @@ def around(objects: Sequence[Any]) -> list[Tracer]:
 def floating(types: Sequence[ArrayType]) -> list[ArrayType]:
     """The types of tangents: those of floating-point values."""
     return [type.strong() for type in types if type.inexact]
-
-
-def with_zeros(types: Sequence[ArrayType], tangents: Sequence[Any]) -> list[Any]:
-    """Tangents of all values; those of integers and booleans are zeros of float64."""
-    rest = iter(tangents)
-    return [next(rest) if type.inexact else np.zeros(type.shape)[()] for type in types]
 
 
 def checked(about: str, name: str, given: Any, like: str, spec: TreeSpec, types: Sequence[ArrayType]) -> list[Any]:

@@ -6,14 +6,14 @@ Start at ``in_step``.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
 from staged_ad.control.scan import SCAN
 from staged_ad.cuda.outside import outside
 from staged_ad.cuda.planner import fits_a_thread
 from staged_ad.ir import Equation, Program
 from staged_ad.ir.lowerings import Sweep
-from staged_ad.ir.rewriting import Substitution
+from staged_ad.ir.rewriting import spliced
 from staged_ad.passes import optimize
 from staged_ad.passes.inline import inline_calls
 from staged_ad.transforms.vmap import vmap_program
@@ -26,19 +26,7 @@ LARGEST = 1 << 28
 
 def in_step(program: Program, depth: int = DEEPEST) -> Program:
     """A traced program whose loops over independent items are batches, unless one thread can run an item."""
-    program = inline_calls(program)
-    substitution = Substitution()
-    equations: list[Equation] = []
-    for equation in program.equations:
-        inputs = substitution.atoms(equation.inputs)
-        mapped = _batch(equation, depth)
-        if mapped is None:
-            equations.append(replace(equation, inputs=inputs))
-            continue
-        inner = Substitution(zip(mapped.inputs, inputs, strict=True))
-        equations += [replace(inside, inputs=inner.atoms(inside.inputs)) for inside in mapped.equations]
-        substitution.update(zip(equation.outputs, inner.atoms(mapped.outputs), strict=True))
-    return Program(program.inputs, tuple(equations), substitution.atoms(program.outputs), program.name)
+    return spliced(inline_calls(program), partial(_batch, depth=depth))
 
 
 def _batch(equation: Equation, depth: int) -> Program | None:

@@ -64,8 +64,7 @@ def _by_steps(loop: Equation) -> list[Equation]:
 
 def _without_sums(body: Program, fixed: int, carries: int) -> Program | None:
     """A body that gives what is added to each carry; None where a carry is more than a sum."""
-    uses: Counter[Atom] = Counter(atom for equation in body.equations for atom in equation.inputs)
-    uses.update(body.outputs)
+    uses = body.uses
     equations = list(body.equations)
     names = Substitution()
     moving = body.inputs[fixed : fixed + carries]

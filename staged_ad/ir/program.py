@@ -7,6 +7,7 @@ Start at ``Program``; ``verify`` (verify.py) checks the invariant, ``render`` (t
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -197,6 +198,13 @@ class Program:
         every = [True] * len(self.inputs)
         found = self.narrowed(every, [True] * len(self.outputs))
         return self if len(found.equations) == len(self.equations) else found
+
+    @cached_property
+    def uses(self) -> Counter[Atom]:
+        """How often each atom is read, by equations and as an output."""
+        found = Counter(atom for equation in self.equations for atom in equation.inputs)
+        found.update(self.outputs)
+        return found
 
     @cached_property
     def last_uses(self) -> tuple[tuple[Var, ...], ...]:

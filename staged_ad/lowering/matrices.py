@@ -70,8 +70,7 @@ def canonical(program: Program) -> Program:
 
 def _read_in_order(program: Program) -> Sequence[Equation]:
     """The equations, with products whose only reader turns their last axis away as the products of swapped operands."""
-    uses = Counter(atom for equation in program.equations for atom in equation.inputs)
-    uses.update(program.outputs)
+    uses = program.uses
     readers = {atom: equation for equation in program.equations for atom in equation.inputs if uses[atom] == 1}
     replaced: dict[tuple[Var, ...], Equation | None] = {}
     for product in program.equations:

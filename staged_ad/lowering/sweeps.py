@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from staged_ad.control.schedules import Action
 from staged_ad.control.sweep_plan import OP_BITS, SLOT_BITS
 from staged_ad.control.sweep_run import Backward, Forward
 from staged_ad.lowering.calls import Functions, RegionText, Resolve
 from staged_ad.lowering.regions import Opaque
 from staged_ad.lowering.storage import nbytes
-from staged_ad.lowering.sweep_calls import FILL, ROWS
 from staged_ad.lowering.sweep_steps import StepWriter
+from staged_ad.native.sweep_calls import FILL, ROWS
 from staged_ad.native.tape import GROW
 
 
@@ -39,7 +40,7 @@ class _SweepWriter(StepWriter):
         if plan.length is None:
             self._online(len(plan.parts.carry))
         else:
-            self._actions(len(plan.parts.table.value), ["advance", "save", "tape"])
+            self._actions(len(plan.parts.table.value), [Action.ADVANCE, Action.SAVE, Action.TAPE])
         for k, atom in enumerate(plan.parts.carry):
             self._result(f"%result{k}", f"%cur{k}", nbytes(atom.type))
         return self.text()
@@ -67,7 +68,7 @@ class _SweepWriter(StepWriter):
             rows: Any = "%rows"
         else:
             rows = len(parts.table.value)
-        self._actions(rows, ["advance", "save", "restore", "tape", "adjoint"])
+        self._actions(rows, list(Action))
         if plan.length is None:
             self.release("%table")
         return self.text()
@@ -110,10 +111,9 @@ class _SweepWriter(StepWriter):
             "asked:",
         ]
 
-    def _actions(self, rows: Any, actions: Sequence[str]) -> None:
+    def _actions(self, rows: Any, actions: Sequence[Action]) -> None:
         """The loop over the table, with the code of each action."""
-        numbers = {"advance": 0, "save": 1, "restore": 2, "tape": 3, "adjoint": 4}
-        cases = " ".join(f"i64 {numbers[name]}, label %{name}" for name in actions)
+        cases = " ".join(f"i64 {int(action)}, label %{action.name.lower()}" for action in actions)
         self.cell("%row", "0")
         self.lines += [
             "head:",
@@ -132,9 +132,16 @@ class _SweepWriter(StepWriter):
             f"  %step = ashr i64 %word, {OP_BITS + SLOT_BITS}",
             f"  switch i64 %op, label %exit [ {cases} ]",
         ]
-        for name in actions:
-            self.lines.append(f"{name}:")
-            getattr(self, f"_{name}")()
+        write = {
+            Action.ADVANCE: self._advance,
+            Action.SAVE: self._save,
+            Action.RESTORE: self._restore,
+            Action.TAPE: self._tape,
+            Action.ADJOINT: self._adjoint,
+        }
+        for action in actions:
+            self.lines.append(f"{action.name.lower()}:")
+            write[action]()
 
     def _advance(self) -> None:
         self.lines += [

@@ -147,7 +147,6 @@ def integer_power(externals: Externals, dtype: np.dtype[Any]) -> str:
     """A function of scalars: repeated squaring; negative exponents give 0, save of 1 and -1."""
     t = element_type(dtype)
     name = f"power.{dtype.kind}{t}"
-    shift = "lshr"
     negative = f"icmp slt {t} %n, 0" if dtype.kind == "i" else f"icmp ult {t} %n, 0"
     externals.helpers.setdefault(
         name,
@@ -176,7 +175,7 @@ step:
   %product = mul {t} %result, %square
   %result.next = select i1 %take, {t} %product, {t} %result
   %square.next = mul {t} %square, %square
-  %left.next = {shift} {t} %left, 1
+  %left.next = lshr {t} %left, 1
   br label %loop
 end:
   ret {t} %result

@@ -44,7 +44,7 @@ def product_address(name: str, serial: bool = False) -> int:
 
     A `serial` one computes the same bits in the calling thread alone.
     """
-    threads = thread_pool.serial_symbols() if serial else thread_pool.runtime_symbols()
+    threads = thread_pool.serial_symbols() if serial else thread_pool.parallel_symbols()
     # SciPy's own OpenBLAS has threads of its own, which a second split would only disturb.
     split = _private_openblas() is not None
     kind: blas_code.Kind = "f32" if name.endswith("f32") else "f64"

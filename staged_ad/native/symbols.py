@@ -9,14 +9,10 @@ Start at ``address``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from staged_ad.native import blas, linking, thread_pool, vecmath
+from staged_ad.native import blas, linking, sweep_calls, thread_pool, vecmath
 from staged_ad.native.interrupts import interrupt_symbols
 from staged_ad.native.tape import tape_symbols
-from staged_ad.tracing.libraries import Late
-
-_sweep_calls: Any = Late("staged_ad.lowering.sweep_calls")
 
 
 def addresses(names: Iterable[str], serial: bool = False) -> Mapping[str, int]:
@@ -36,7 +32,7 @@ def address(name: str, serial: bool = False) -> int | None:
         case "ufunc":
             return vecmath.ufunc_address(rest)
         case "staged_parallel":
-            return (thread_pool.serial_symbols() if serial else thread_pool.runtime_symbols())[name]
+            return (thread_pool.serial_symbols() if serial else thread_pool.parallel_symbols())[name]
         case "staged_gemm_f32" | "staged_gemm_f64" | "staged_gemv_f32" | "staged_gemv_f64":
             return blas.product_address(name, serial)
         case "staged_interrupted":
@@ -44,6 +40,6 @@ def address(name: str, serial: bool = False) -> int | None:
         case _ if name.startswith("staged_tape"):
             return tape_symbols()[name]
         case _ if name.startswith("staged_sweep"):
-            return int(_sweep_calls.symbols()[name])
+            return sweep_calls.symbols()[name]
         case _:
             return vecmath.library_address(name) or linking.address_of(name)

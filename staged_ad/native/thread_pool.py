@@ -1,7 +1,7 @@
 """``void staged_parallel(ptr task, i64 chunks, ptr data)``: run numbered chunks over Numba's thread pool.
 
 Invariant: only chunk numbers reach a task, so results cannot depend on the number of threads.
-Start at `runtime_symbols`; `_PARALLEL` is the native code; `threads.set_num_threads` is the user's knob.
+Start at `parallel_symbols`; `_PARALLEL` is the native code; `threads.set_num_threads` is the user's knob.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from staged_ad.tracing.libraries import Late, numba
 
 
 @once
-def runtime_symbols() -> Mapping[str, int]:
+def parallel_symbols() -> Mapping[str, int]:
     """Address of ``staged_parallel``, where a task is ``void (i64 first_chunk, i64 last_chunk, ptr data)``.
 
     Chunks run in the calling thread when one thread is allowed, when there is one chunk, inside a task,

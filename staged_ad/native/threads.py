@@ -1,7 +1,7 @@
 """How many threads parallel regions may use. Public through ``staged_ad``.
 
 Invariant: the child of a fork uses one thread, whatever is asked for.
-Start at ``set_num_threads``; runtime.py has the native code that reads the words here.
+Start at ``set_num_threads``; thread_pool.py has the native code that reads the words here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from staged_ad.tracing.libraries import numba
 
-# Words shared with native code, a cache line apart: the limit on threads (0: none set), and the pool's lock.
+# Words shared with native code, a cache line apart: the limit on threads, and the pool's lock.
 LIMIT: Final = 0
 BUSY: Final = 8
 state: Final = (ctypes.c_int64 * 16)()

@@ -26,9 +26,6 @@ Symbol = tuple[str, int]
 ULP_BOUND: Final = 4
 """libmvec's bound for every function and width, edges and subnormal numbers included."""
 
-EXCLUDED: Final[Mapping[str, str]] = {}
-"""libmvec names not to be used, with the reason. Checked with glibc 2.36 at 16, 32 and 64 bytes: none."""
-
 _ITEM_BYTES: Final[Mapping[str, int]] = {"float": 4, "double": 8}
 _BINARY: Final = frozenset({"atan2", "hypot", "pow"})
 
@@ -41,7 +38,7 @@ def vector_function(name: str, item: Item, lanes: int) -> Symbol | None:
     """Symbol and address of `name` on `lanes` elements at once, or None where libmvec has no such function."""
     letter, feature = _LETTER.get(lanes * _ITEM_BYTES[item], ("", ""))
     library = _libmvec()
-    if library is None or not letter or name in EXCLUDED or not llvm.has_feature(feature):
+    if library is None or not letter or not llvm.has_feature(feature):
         return None
     arguments = "vv" if name in _BINARY else "v"
     symbol = f"_ZGV{letter}N{lanes}{arguments}_{_c_name(name, item)}"

@@ -15,10 +15,11 @@ import numpy as np
 from staged_ad.errors import ShapeError
 from staged_ad.ir.types import check_axis
 from staged_ad.numpy.arrays import asarray, axis_of, static, taken
+from staged_ad.numpy.assignment import plain
 from staged_ad.numpy.indexing import getitem
 from staged_ad.numpy.promotion import as_value
 from staged_ad.numpy.scanning import along
-from staged_ad.numpy.shaping import atleast_1d, atleast_2d, concatenate, expand_dims
+from staged_ad.numpy.shaping import concatenate, expand_dims, reshape
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
 
@@ -79,6 +80,16 @@ def unstack(x: Any, /, *, axis: int = 0) -> Any:
     if x.ndim == 0:
         raise ShapeError(f"Input array must be at least 1-d (at {location(user_source())})")
     return tuple(np.moveaxis(x, axis, 0))
+
+
+def atleast_1d(*xs: Any) -> Any:
+    values = [reshape(x, 1) if typeof(as_value(x)).ndim == 0 else as_value(x) for x in xs]
+    return plain(values[0]) if len(values) == 1 else tuple(map(plain, values))
+
+
+def atleast_2d(*xs: Any) -> Any:
+    values = [expand_dims(v, 0) if typeof(v).ndim == 1 else v for v in map(atleast_1d, xs)]
+    return plain(values[0]) if len(values) == 1 else tuple(map(plain, values))
 
 
 def atleast_3d(*arys: Any) -> Any:
@@ -228,6 +239,8 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.hsplit: _splitting("hsplit", 1, 1),
     np.vsplit: _splitting("vsplit", 2, 0),
     np.dsplit: _splitting("dsplit", 3, 2),
+    np.atleast_1d: atleast_1d,
+    np.atleast_2d: atleast_2d,
     np.atleast_3d: atleast_3d,
     np.dstack: dstack,
     np.block: block,

@@ -18,7 +18,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, IndexingError, ShapeError, UnsupportedError
 from staged_ad.ir.types import FLOAT64
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
-from staged_ad.numpy.reducing import Axis, normalize_axes
+from staged_ad.numpy.reducing import Axis, flag, normalize_axes
 from staged_ad.numpy.scanning import operand, refuse_out
 from staged_ad.primitives import ordering as o
 from staged_ad.primitives.indexing import gather
@@ -152,17 +152,13 @@ def _quantile(
             "use the real and imaginary parts, or np.abs"
         )
     if skip and not typeof(value).size:
-        return np.nanmean(operand(value), axis=axis, keepdims=_flag(keepdims))  # as NumPy: whatever q is
+        return np.nanmean(operand(value), axis=axis, keepdims=flag(keepdims))  # as NumPy: whatever q is
     rows, kept = _rows(to_dtype(value, typeof(value).dtype), axis)
     last = typeof(rows).ndim - 1
     if typeof(rows).shape[last] == 0:
         raise IndexingError(f"np.{name} of no elements (at {location(user_source())})")
     result = _between_elements(operand(o.sort(rows, axis=last)), place, method, given.weak, whole, skip)
-    return result.reshape(np.shape(place) + kept) if _flag(keepdims) else result
-
-
-def _flag(keepdims: Any) -> bool:
-    return keepdims is not np._NoValue and bool(keepdims)
+    return result.reshape(np.shape(place) + kept) if flag(keepdims) else result
 
 
 def _between_elements(ordered: Any, q: Any, method: str, weak: bool, whole: bool, skip: bool) -> Any:
@@ -230,14 +226,14 @@ def _medians(name: str) -> Callable[..., Any]:
         refuse_out(name, out)
         value = as_value(a)
         if skip and not typeof(value).size:
-            return np.nanmean(operand(value), axis=axis, keepdims=_flag(keepdims))
+            return np.nanmean(operand(value), axis=axis, keepdims=flag(keepdims))
         rows, kept = _rows(to_dtype(value, typeof(value).dtype), axis)
         dtype = typeof(rows).dtype if typeof(rows).inexact else FLOAT64
         if typeof(rows).shape[-1] == 0:
             result = np.full(typeof(rows).shape[:-1], np.nan, dtype)[()]
         else:
             result = _middle(operand(o.sort(rows, axis=typeof(rows).ndim - 1)), dtype, skip)
-        return result.reshape(kept) if _flag(keepdims) else result
+        return result.reshape(kept) if flag(keepdims) else result
 
     return median
 

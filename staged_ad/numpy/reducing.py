@@ -62,7 +62,7 @@ def _reduce(operation: Operation, value: Any, axis: Axis, keepdims: bool) -> Any
     return result
 
 
-def _flag(keepdims: Any) -> bool:
+def flag(keepdims: Any) -> bool:
     return keepdims is not np._NoValue and bool(keepdims)
 
 
@@ -123,7 +123,7 @@ def _accumulating(name: str, operation: Operation, identity: int, combine: Opera
             value = reduce(to_dtype(value, BOOL), axis, INT64, None, keepdims, initial, where)
             return not_equal(value, 0)
         value = masked(to_dtype(value, target), where, identity)
-        return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), initial)
+        return _from_initial(combine, _reduce(operation, value, axis, flag(keepdims)), initial)
 
     return reduce
 
@@ -152,12 +152,12 @@ def _extremum(name: str, operation: Operation, combine: Operation) -> Callable[.
                     f"reduction operation {name} has no identity, so to use a where mask one has to give "
                     "an initial value"
                 )
-            return _reduce(operation, value, axis, _flag(keepdims))
+            return _reduce(operation, value, axis, flag(keepdims))
         start = to_dtype(as_value(initial), typeof(value).dtype)
         value = masked(value, where, start)
         if not typeof(value).size:
             return full(typeof(sum(value, axis=axis, keepdims=keepdims)).shape, initial, typeof(value).dtype)
-        return _from_initial(combine, _reduce(operation, value, axis, _flag(keepdims)), start)
+        return _from_initial(combine, _reduce(operation, value, axis, flag(keepdims)), start)
 
     return reduce
 
@@ -171,7 +171,7 @@ def _logical(name: str, operation: Operation, identity: int) -> Callable[..., An
         _refuse(name, out=out)
         value = as_value(a)
         truth = value if typeof(value).dtype == BOOL else not_equal(value, 0)
-        return _reduce(operation, masked(truth, where, identity), axis, _flag(keepdims))
+        return _reduce(operation, masked(truth, where, identity), axis, flag(keepdims))
 
     return reduce
 
@@ -187,10 +187,10 @@ def _arg(name: str, operation: Operation) -> Callable[..., Any]:
         shape = typeof(value).shape
         if axis is None or (not shape and -1 <= axis <= 0):
             flat = reshape(value, shape=(typeof(value).size,))
-            return reshape(operation(flat, axis=0), shape=(1,) * len(shape) if _flag(keepdims) else ())
+            return reshape(operation(flat, axis=0), shape=(1,) * len(shape) if flag(keepdims) else ())
         k = check_axis(axis, len(shape))
         result = operation(value, axis=k)
-        return reshape(result, shape=(*shape[:k], 1, *shape[k + 1 :])) if _flag(keepdims) else result
+        return reshape(result, shape=(*shape[:k], 1, *shape[k + 1 :])) if flag(keepdims) else result
 
     return reduce
 

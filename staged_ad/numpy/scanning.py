@@ -28,7 +28,7 @@ from staged_ad.primitives.shaping import stop_gradient
 from staged_ad.tracing.source import location, user_source
 
 LONGEST = 1000
-"""Up to how many elements are accumulated one by one; each step is recorded."""
+"""Up to how many elements are folded or accumulated one by one; each step is recorded."""
 
 
 def refuse_out(name: str, out: Any) -> None:

@@ -316,16 +316,6 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, cas
     return concatenate([expand_dims(v, place) for v in values], axis=place, out=out, dtype=dtype, casting=casting)
 
 
-def atleast_1d(*xs: Any) -> Any:
-    values = [reshape(x, 1) if typeof(as_value(x)).ndim == 0 else as_value(x) for x in xs]
-    return _plain(values[0]) if len(values) == 1 else tuple(map(_plain, values))
-
-
-def atleast_2d(*xs: Any) -> Any:
-    values = [expand_dims(v, 0) if typeof(v).ndim == 1 else v for v in map(atleast_1d, xs)]
-    return _plain(values[0]) if len(values) == 1 else tuple(map(_plain, values))
-
-
 def flip(m: Any, axis: Any = None) -> Any:
     value = as_value(m)
     ndim = typeof(value).ndim
@@ -429,8 +419,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.broadcast_arrays: broadcast_arrays,
     np.concatenate: concatenate,
     np.stack: stack,
-    np.atleast_1d: atleast_1d,
-    np.atleast_2d: atleast_2d,
     np.flip: flip,
     np.roll: roll,
     np.astype: astype_function,

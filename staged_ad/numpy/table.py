@@ -91,7 +91,7 @@ for _module in MODULES:
     OPERATIONS.functions.update(getattr(_module, "FUNCTIONS", {}))
     OPERATIONS.methods.update(getattr(_module, "METHODS", {}))
     OPERATIONS.properties.update(getattr(_module, "PROPERTIES", {}))
-OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS, accumulate=scanning.accumulate)
+OPERATIONS.ufunc_methods.update(ufunc_methods.UFUNC_METHODS)
 OPERATIONS.operators.update(ufuncs.OPERATORS, matmul=multiplying.matmul, getitem=masked.getitem)
 OPERATIONS.operators.update(setitem=assignment.setitem, at=assignment.ufunc_at, strong=promotion.strong)
 OPERATIONS.operators.update(known=indexing.read_mask)

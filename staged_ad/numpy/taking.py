@@ -19,11 +19,12 @@ from staged_ad.ir.types import INT64, check_axis
 from staged_ad.numpy.assignment import At, plain
 from staged_ad.numpy.indexing import getitem, read_array, where_here
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_elements, to_shape
-from staged_ad.numpy.scanning import along
+from staged_ad.numpy.scanning import along, operand
 from staged_ad.numpy.shaping import broadcast_to, concatenate, ravel, reshape, stack, where
 from staged_ad.numpy.ufuncs import UFUNCS, not_equal
 from staged_ad.primitives.bounds import bounded
 from staged_ad.primitives.indexing import gather
+from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import transpose
 from staged_ad.tracing import Tracer
@@ -131,12 +132,12 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     """np.choose: of several arrays, the one that `a` names at each element."""
     _refuse_out("choose", out)
-    which = _integers("choose", a)
+    which = operand(_integers("choose", a))
     options = promote_dtypes(*(choices if isinstance(choices, list | tuple) else list(choices)))
     shape = common_shape([typeof(which), *map(typeof, options)])
     table = stack([to_shape(v, shape) for v in options])
     if mode == "raise":  # negative numbers do not count from the end here
-        which = where(_less(which, 0), len(options), which)
+        which = require(which, (which >= 0) & (which < len(options)), error="choice")
     index = as_value(within(which, len(options), mode))
     return take_along_axis(table, reshape(to_shape(index, shape), (1, *shape)), 0)[0]
 

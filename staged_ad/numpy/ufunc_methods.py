@@ -19,13 +19,9 @@ from staged_ad.numpy.arrays import along, asarray, axis_of, refuse, static
 from staged_ad.numpy.assignment import plain
 from staged_ad.numpy.exponentials import logsumexp
 from staged_ad.numpy.promotion import as_value, to_elements
-from staged_ad.numpy.scanning import accumulate, check_loop
+from staged_ad.numpy.scanning import LONGEST, accumulate, check_loop
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
-
-LONGEST = 1000
-"""Up to how many elements are folded one by one; each step is recorded."""
-
 
 _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: reducing.sum,

@@ -8,8 +8,6 @@ Start at ``accumulate``.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from staged_ad.ir import Equation, Literal, Program, Var
 from staged_ad.primitives.indexing import scatter
 from staged_ad.primitives.makers import add
@@ -18,8 +16,7 @@ from staged_ad.primitives.makers import add
 def accumulate(program: Program) -> Program:
     if not any(equation.primitive is scatter.primitive for equation in program.equations):
         return program
-    uses = Counter(atom for equation in program.equations for atom in equation.inputs if isinstance(atom, Var))
-    uses.update(atom for atom in program.outputs if isinstance(atom, Var))
+    uses = program.uses
     made: dict[Var, Equation] = {}
     gone: set[int] = set()
     equations: list[Equation] = []

@@ -11,7 +11,6 @@ Start at ``assemble``.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,8 +47,7 @@ class _Term:
 def assemble(program: Program) -> Program:
     if not any(equation.primitive is s._pad.primitive for equation in program.equations):
         return program
-    uses = Counter(atom for equation in program.equations for atom in equation.inputs if isinstance(atom, Var))
-    uses.update(atom for atom in program.outputs if isinstance(atom, Var))
+    uses = program.uses
     definitions = {var: equation for equation in program.equations for var in equation.outputs}
     inner = {
         atom
@@ -71,7 +69,7 @@ def _is_sum(equation: Equation) -> bool:
     return equation.primitive is m.add.primitive
 
 
-def _assembled(equation: Equation, definitions: Definitions, uses: Mapping[Var, int]) -> list[Equation]:
+def _assembled(equation: Equation, definitions: Definitions, uses: Mapping[Atom, int]) -> list[Equation]:
     """What replaces the last addition of a sum; the earlier ones die."""
     terms = [_term(atom, definitions) for atom in _terms(equation, definitions, uses)]
     places = _disjoint(terms)[1]
@@ -130,7 +128,7 @@ def _sum(terms: Sequence[Atom], output: Var, new: list[Equation], source: Source
     return total
 
 
-def _terms(equation: Equation, definitions: Definitions, uses: Mapping[Var, int]) -> list[Atom]:
+def _terms(equation: Equation, definitions: Definitions, uses: Mapping[Atom, int]) -> list[Atom]:
     """The operands of a tree of additions whose inner nodes have no other use, from left to right."""
     terms: list[Atom] = []
     stack: list[Atom] = list(reversed(equation.inputs))

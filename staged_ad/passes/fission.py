@@ -91,10 +91,7 @@ def _batched(
         result, _ = inside.primitive.batch(length, values, along, **inside.params)
         program, _ = trace.finish([result])
     names = Substitution(zip(program.inputs, operands, strict=True))
-    for new in program.equations:
-        outputs = tuple([Var(var.type) for var in new.outputs])
-        before.append(Equation(new.primitive, names.atoms(new.inputs), new.params, outputs, new.source))
-        names.update(zip(new.outputs, outputs, strict=True))
+    before += [new.with_inputs(names.atoms(new.inputs)) for new in program.equations]
     (stack,) = names.atoms(program.outputs)
     assert isinstance(stack, Var)
     return stack
@@ -117,8 +114,7 @@ def _outer_sums(equation: Equation) -> tuple[Equation, list[Equation]]:
     body, carries = params["body"], params["carries"]
     inner = groups(body.inputs, 0, params["consts"], carries)
     definitions = {var: e for e in body.equations for var in e.outputs}
-    uses = Counter(atom for e in body.equations for atom in e.inputs if isinstance(atom, Var))
-    uses.update(atom for atom in body.outputs if isinstance(atom, Var))
+    uses = body.uses
     fixed = set(inner.consts)
     found = [_sum(k, c, o, definitions, uses, fixed) for k, (c, o) in enumerate(zip(inner.carry, body.outputs))]  # noqa: B905  # ys follow
     sums = [s for s in found if s is not None and _fits(s, params["length"])]
@@ -156,7 +152,7 @@ def _outer_sums(equation: Equation) -> tuple[Equation, list[Equation]]:
 
 
 def _sum(
-    number: int, carry: Var, after: Atom, definitions: dict[Var, Equation], uses: Counter[Var], fixed: set[Var]
+    number: int, carry: Var, after: Atom, definitions: dict[Var, Equation], uses: Counter[Atom], fixed: set[Var]
 ) -> _Sum | None:
     """The terms that an iteration adds to a carry which it uses for nothing else."""
     if uses[carry] != 1 or not isinstance(after, Var) or uses[after] != 1:

@@ -10,7 +10,6 @@ Start at ``forward``.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,8 +193,7 @@ class _Forwarding:
 
 def _joined(program: Program, chains: dict[Atom, _Chain]) -> Program:
     """Chains of updates that only each other read, and that leave little of the array before, as concatenations."""
-    uses = Counter(atom for equation in program.equations for atom in equation.inputs if isinstance(atom, Var))
-    uses.update(atom for atom in program.outputs if isinstance(atom, Var))
+    uses = program.uses
     length: dict[Atom, int] = {}  # of the chain of updates that would vanish with this one
     inner: set[Atom] = set()
     for equation in program.equations:

@@ -23,12 +23,12 @@ from staged_ad.errors import (
     StagedADError,
     ZeroWeightsError,
 )
-from staged_ad.ir import ArrayType, Linear, Primitive, Program, evaluate, filled
+from staged_ad.ir import ArrayType, Primitive, Program, evaluate
 from staged_ad.ir.lowerings import Inlined, Kernel
-from staged_ad.primitives.arithmetic import abs_, add, and_, eq, ge, le, neg, sub
+from staged_ad.primitives.arithmetic import abs_, add, and_, eq, ge, le, sub
 from staged_ad.primitives.complexes import complex_, conj, imag, modulus, real
 from staged_ad.primitives.linalg_code import emit_permute, emit_require
-from staged_ad.primitives.makers import Operation, instantiate, mul, select, typeof, with_batch, zeros
+from staged_ad.primitives.makers import Operation, mul, select, typeof, with_batch, zeros
 from staged_ad.primitives.products import dot_general
 from staged_ad.primitives.reductions import reduce_sum
 from staged_ad.primitives.shaping import broadcast, cast, iota, slice_, transpose
@@ -72,6 +72,10 @@ ERRORS: dict[str, tuple[type[StagedADError], str]] = {
     "coordinates": (
         InvalidValueError,
         "np.ravel_multi_index: invalid entry in coordinates array; mode='wrap' and mode='clip' take them",
+    ),
+    "choice": (
+        InvalidValueError,
+        "np.choose: invalid entry in choice array; mode='wrap' and mode='clip' take them",
     ),
     "quantiles": (InvalidValueError, "Quantiles must be in the range [0, 1], percentiles in [0, 100]"),
     "weights": (ZeroWeightsError, "Weights sum to zero, can't be normalized"),
@@ -325,20 +329,3 @@ permute_rows: Operation = Operation(
         lower=Kernel(emit_permute, items=lambda x, p, *, inverse: p.size, interleaved=True),
     )
 )
-
-
-def is_linear(x: Any) -> bool:
-    return isinstance(x, Linear)
-
-
-def ones_like(x: Any) -> Any:
-    return filled(1, typeof(x).strong())
-
-
-def actual(tangent: Any, x: Any) -> Any:
-    """The tangent of `x`, a zero if need be."""
-    return instantiate(tangent, typeof(x).strong())
-
-
-def minus(x: Any) -> Any:
-    return None if x is None else neg(x)

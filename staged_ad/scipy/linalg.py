@@ -18,7 +18,7 @@ import scipy.linalg
 from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.numpy import linalg as numpy_linalg
-from staged_ad.numpy.arrays import asarray
+from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.numpy.assignment import plain
 from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
@@ -55,12 +55,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """All of this module, by the names in SciPy."""
 
 
-def _traced(x: Any) -> bool:
-    if isinstance(x, list | tuple):
-        return any(map(_traced, x))
-    return isinstance(x, Tracer)
-
-
 def _in_single(x: Any, integers: bool) -> Any:
     """float16 as float32, as SciPy's functions take it, and short `integers`."""
     short = isinstance(x, Tracer) and (x.dtype == FLOAT16 or (integers and x.dtype.kind in "iub" and x.itemsize < 4))
@@ -75,7 +69,7 @@ def _as_in_scipy(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not _traced(args) and not _traced(tuple(kwargs.values())):
+        if not is_traced(*args, *kwargs.values()):
             return original(*args, **kwargs)
         if not many:
             args, kwargs = (), signature.bind(*args, **kwargs).arguments
@@ -95,7 +89,7 @@ def _refused(name: str, reason: str) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not _traced(args) and not _traced(tuple(kwargs.values())):
+        if not is_traced(*args, *kwargs.values()):
             return original(*args, **kwargs)
         raise UnsupportedError(f"scipy.linalg.{name} is not supported on traced values (at {here()}): {reason}")
 
@@ -319,10 +313,14 @@ def svdvals(a: Any) -> Any:
 @_as_in_scipy
 def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = False, **options: Any) -> Any:
     """Eigenvalues and vectors; the signs of vectors are those of np.linalg.eigh."""
-    if b is not None or any(value is not None for value in options.values()):
+    if b is not None:
         raise UnsupportedError(
-            f"eigh(b=..., subset_by_...) is not supported on traced values (at {here()}); with c = cholesky(b) the "
-            "problem is that of solve(c, solve(c, a).T)"
+            f"eigh(b=...) is not supported on traced values (at {here()}); with c = cholesky(b) the problem is that of "
+            "solve(c, solve(c, a).T)"
+        )
+    if given := [name for name, value in options.items() if value is not None and name != "type"]:
+        raise UnsupportedError(
+            f"eigh({given[0]}=...) is not supported on traced values (at {here()}); take those of all: w[:k], v[:, :k]"
         )
     found = spectral.eigh(as_matrix(a, square=True), vectors=not eigvals_only, lower=bool(lower))
     return found[0] if eigvals_only else tuple(found)

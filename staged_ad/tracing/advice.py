@@ -107,7 +107,7 @@ def is_looking_up() -> bool:
 def _foreign_error(kind: str, tracer: Any) -> ConcretizationError | None:
     """Where a function of another library asks, as scipy.integrate.quad does; None where nobody knows which."""
     name, instead = asked_by()
-    if not instead and not (name.startswith("scipy.") and not name.startswith("scipy.linalg")):
+    if not instead and not name.startswith("scipy."):
         return None
     instead = instead or "it outside of the traced function, or in staged_ad.pure_callback with a rule by custom_jvp"
     said = f"{name} asks for numbers: it {takes_none(name, instead)}. Write {instead}"

@@ -24,13 +24,15 @@ INSTEAD: dict[str, str] = {
     "scipy.ndimage": "sums of shifted slices, as x[2:] - 2 * x[1:-1] + x[:-2], or np.convolve along an axis",
     "scipy.interpolate": "np.interp, or np.linalg.solve for the coefficients of a spline",
     "scipy.stats": (
-        "its formula, as -0.5 * ((x - mean) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi) for norm.logpdf; "
-        "scipy.special works, and staged_ad.random draws"
+        "its formula, as -0.5 * ((x - mean) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi) for norm.logpdf, "
+        "scipy.special.ndtr((x - mean) / scale) for norm.cdf; scipy.special works, and staged_ad.random draws"
     ),
     "scipy.integrate.trapezoid": "np.trapezoid",
+    "scipy.integrate.cumulative_trapezoid": "np.cumsum((y[1:] + y[:-1]) / 2 * np.diff(x))",
     "scipy.integrate.simpson": "weights @ y, the weights being h / 3 * np.array([1, 4, 2, 4, ..., 1])",
     "scipy.integrate.quad scipy.integrate.fixed_quad": "weights @ f(nodes), as with np.polynomial.legendre.leggauss",
     "scipy.integrate": "the steps of a Runge-Kutta method in a loop: staged_ad.scan, or staged_ad.while_loop",
+    "scipy.optimize.approx_fprime": "staged_ad.grad(f)(x)",
     "scipy.optimize.rosen scipy.optimize.rosen_der scipy.optimize.rosen_hess": (
         "its formula, np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)"
     ),
@@ -45,6 +47,17 @@ INSTEAD: dict[str, str] = {
     "scipy.linalg.solve_banded scipy.linalg.solveh_banded": (
         "np.linalg.solve of the matrix, or the recurrence in staged_ad.scan"
     ),
+    "scipy.linalg.eig scipy.linalg.eigvals": "np.linalg.eig(a), np.linalg.eigvals(a)",
+    "scipy.linalg.lstsq": "np.linalg.lstsq(a, b)",
+    "scipy.linalg.pinvh": "np.linalg.pinv(a, hermitian=True)",
+    "scipy.linalg.solve_sylvester scipy.linalg.solve_continuous_lyapunov scipy.linalg.solve_discrete_lyapunov": (
+        "np.linalg.solve of the system for the elements, with np.kron, as np.linalg.solve(np.kron(a, np.eye(n)) + "
+        "np.kron(np.eye(n), b.T), q.ravel()).reshape(n, n) for a x + x b = q"
+    ),
+    "scipy.linalg": (
+        "it by functions of np.linalg, or outside of the traced function, or in staged_ad.pure_callback with a rule by "
+        "custom_jvp"
+    ),
     "scipy.sparse.linalg": "staged_ad.scipy.linalg.solve of the dense matrix, or conjugate gradients in a loop",
     "scipy.sparse.diags scipy.sparse.diags_array scipy.sparse.spdiags": (
         "the dense matrix, np.diag(d) + np.diag(e, 1), or its product by slices: y = d * x, then y[:-1] += e * x[1:]"
@@ -52,6 +65,10 @@ INSTEAD: dict[str, str] = {
     "scipy.sparse": (
         "S @ x with a constant S and a traced array x, or S.toarray(); where the entries are traced, a dense matrix, "
         "or its product: y = np.zeros(n), then np.add.at(y, rows, entries * x[columns])"
+    ),
+    "scipy.spatial.transform": (
+        "Rodrigues' formula, np.cos(a) * x + np.sin(a) * np.cross(k, x) + (1 - np.cos(a)) * (k @ x) * k for a rotation "
+        "of x by the angle a about the unit vector k"
     ),
     "scipy.spatial": "distances by broadcasting, as np.linalg.norm(x[:, None] - y[None], axis=-1)",
     "numpy.ma": "np.where(mask, 0, x * y) with the mask as an array: np.asarray of a masked array drops its mask",
@@ -83,6 +100,8 @@ def called_at(code: CodeType, position: int, frame: FrameType | None) -> tuple[s
     if frame is None:
         return ("", "") if last not in _WORDS or not calls else (last, _WORDS[last])
     module = str(frame.f_globals.get("__name__"))
+    if module.startswith(_DECORATORS):
+        module, last = _decorated(frame)
     public = ".".join(part for part in module.split(".") if not part.startswith("_"))
     last = _own_name(frame, public, last) if calls else ""
     name = f"{public}.{last}" if last else public
@@ -95,6 +114,15 @@ def called_at(code: CodeType, position: int, frame: FrameType | None) -> tuple[s
 def takes_none(name: str, instead: str) -> str:
     """What is wrong with a call of that function, instead of which the user is to write something."""
     return f"takes no traced values{' under another name' if instead.startswith(name) else ''}"
+
+
+def _decorated(frame: FrameType) -> tuple[str, str]:
+    """Module and name of the function of SciPy that the decorator in `frame` is around."""
+    for value in frame.f_locals.values():
+        module = str(getattr(value, "__module__", ""))
+        if callable(value) and module.startswith("scipy."):
+            return module, str(getattr(value, "__name__", ""))
+    return "", ""
 
 
 def _own_name(frame: FrameType, module: str, called: str) -> str:
@@ -122,13 +150,16 @@ def _stands_in(frame: FrameType) -> bool:
 def _outermost() -> FrameType | None:
     """The frame of a library, other than this package, that the user's line has called; None without one."""
     frame: FrameType | None = sys._getframe(1)
-    found = None
+    found = decorator = None
     while frame is not None and is_internal(frame.f_code):
         module = str(frame.f_globals.get("__name__"))
-        if module.startswith(("numpy.", "scipy.")) and not module.startswith("scipy._lib"):
+        if module.startswith(_DECORATORS):
+            decorator = frame
+        elif module.startswith(("numpy.", "scipy.")):
             found = frame
         frame = frame.f_back
-    return found
+    return found or decorator
 
 
+_DECORATORS = "scipy._lib"
 _WORDS = {name: advice for names, advice in INSTEAD.items() for name in names.split()}

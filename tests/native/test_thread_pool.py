@@ -59,7 +59,7 @@ define i64 @body(ptr %slots) {
 
 
 def compiled(task: str) -> llvm.NativeCode:
-    return llvm.compile_ir(llvm.header() + COUNTING.replace("@TASK", f"@{task}"), thread_pool.runtime_symbols())
+    return llvm.compile_ir(llvm.header() + COUNTING.replace("@TASK", f"@{task}"), thread_pool.parallel_symbols())
 
 
 def run(code: llvm.NativeCode, counts: npt.NDArray[np.int64], chunks: int) -> None:

@@ -185,6 +185,10 @@ ASKED: list[tuple[Any, str]] = [
         "scipy.signal.convolve asks for numbers: it takes no traced values. Write np",
     ),
     (lambda x: scipy.integrate.trapezoid(x), "Write np.trapezoid"),
+    (lambda x: scipy.linalg.lstsq(np.outer(x, x), x), "scipy.linalg.lstsq asks for numbers: it takes no traced"),
+    (lambda x: scipy.linalg.polar(np.outer(x, x)), "Write it by functions of np.linalg, or outside"),
+    (lambda x: scipy.linalg.hankel(x), "Write it by functions of np.linalg, or outside"),
+    (lambda x: scipy.stats.norm.cdf(x), "scipy.special.ndtr((x - mean) / scale) for norm.cdf"),
     (
         lambda x: TABLED["a"](x),
         "scipy.special.logsumexp asks for numbers: it takes no traced values under another name. W",
