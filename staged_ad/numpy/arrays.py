@@ -16,7 +16,7 @@ import numpy as np
 from staged_ad.errors import ConcretizationError, UnsupportedError
 from staged_ad.ir.types import check_axis
 from staged_ad.numpy.promotion import to_dtype
-from staged_ad.numpy.shaping import array
+from staged_ad.numpy.shaping import array_of
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 
@@ -29,7 +29,7 @@ def asarray(x: Any) -> Any:
     if isinstance(x, Tracer):
         return to_dtype(x, x.dtype)
     if isinstance(x, list | tuple) and is_traced(x):
-        return array(x)
+        return array_of(x)
     return np.asarray(x)
 
 

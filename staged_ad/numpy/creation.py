@@ -18,7 +18,7 @@ from staged_ad.ir.types import DTYPES, canonical_dtype
 from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.flat import plain
 from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
-from staged_ad.numpy.shaping import array, laid_out
+from staged_ad.numpy.shaping import array_of, laid_out
 from staged_ad.tracing import Tracer, literal_of, traced_constant
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.trace import unshared
@@ -70,7 +70,7 @@ def _full(shape: Any, value: Any, dtype: Any) -> Any:
 def full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
     if dtype is not None and np.dtype(dtype) not in DTYPES:
         return original(shape, fill_value, dtype, *args, **kwargs)
-    value = as_value(array(fill_value) if isinstance(fill_value, list | tuple) else fill_value)
+    value = as_value(array_of(fill_value) if isinstance(fill_value, list | tuple) else fill_value)
     filled = _full(shape, value, dtype or value.type.dtype)
     return in_order(filled, _asked_order(filled.shape, args[0] if args else kwargs.get("order")))
 
@@ -100,7 +100,7 @@ def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, n
     if not is_traced(object):
         return made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
     if not isinstance(object, Tracer):
-        return array(object, dtype, ndmin=ndmin)
+        return array_of(object, dtype, ndmin=ndmin)
     found = _taken(object, dtype, kwargs.get("order"), copy)
     missing = (1,) * (ndmin - len(found.shape))
     return found.reshape((*missing, *found.shape)) if missing else found
@@ -115,7 +115,7 @@ def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any
         return _taken(a, dtype, args[0] if args else kwargs.get("order"), kwargs.get("copy"))
     if not is_traced(a):
         return made(original(a, dtype, *args, **kwargs))
-    return array(a, dtype)
+    return array_of(a, dtype)
 
 
 def _contiguous(order: str) -> Callable[..., Any]:

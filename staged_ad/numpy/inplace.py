@@ -16,7 +16,7 @@ from staged_ad.ir.types import check_axis
 from staged_ad.numpy.assignment import fitted, plain, setitem
 from staged_ad.numpy.attributes import parts
 from staged_ad.numpy.promotion import as_value, check_cast, to_dtype, to_elements
-from staged_ad.numpy.shaping import array, ravel, reshape
+from staged_ad.numpy.shaping import array_of, ravel, reshape
 from staged_ad.numpy.shaping import where as choose
 from staged_ad.numpy.taking import within
 from staged_ad.numpy.windows import original as sliding_window_view
@@ -27,7 +27,7 @@ from staged_ad.tracing.source import location, user_source
 
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
-    value = array(src) if isinstance(src, list | tuple) else as_value(src)
+    value = array_of(src) if isinstance(src, list | tuple) else as_value(src)
     check_cast(typeof(value), typeof(as_value(dst)).dtype, casting)
     new = setitem(dst, ..., value)
     return new if where is True else choose(where, new, dst)

@@ -21,7 +21,7 @@ from staged_ad.errors import DTypeError, IndexingError, ShapeError, UnsupportedE
 from staged_ad.numpy import indexing
 from staged_ad.numpy.indexing import where_here
 from staged_ad.numpy.promotion import as_value, to_elements
-from staged_ad.numpy.shaping import array, reshape, where
+from staged_ad.numpy.shaping import array_of, reshape, where
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.operations import OPERATIONS, Deferring
@@ -118,7 +118,7 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
                     "0; x[mask] * y[mask], or write np.where(mask, x * y, 0)"
                 )
             return operand.values
-        value = array(operand) if isinstance(operand, list | tuple) else operand
+        value = array_of(operand) if isinstance(operand, list | tuple) else operand
         shape = np.shape(value)
         if len(shape) > self.rest and shape[-1 - self.rest] != 1:
             raise ShapeError(

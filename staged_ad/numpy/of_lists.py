@@ -20,7 +20,7 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.creation import made
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
-from staged_ad.numpy.shaping import array, concatenate, reshape, transpose
+from staged_ad.numpy.shaping import array_of, concatenate, reshape, transpose
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.source import location, user_source
 
@@ -66,7 +66,7 @@ def taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose arguments may be lists that hold traced values; tuples, as those of cho_factor, stay."""
 
     def listed(value: Any) -> Any:
-        return array(value) if isinstance(value, list) and is_traced(value) else value
+        return array_of(value) if isinstance(value, list) and is_traced(value) else value
 
     return lambda *args, **kwargs: function(*map(listed, args), **kwargs)
 
@@ -106,7 +106,7 @@ def _own(result: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _as_array(value: Any) -> Any:
-    return array(value) if isinstance(value, list | tuple) and is_traced(value) else value
+    return array_of(value) if isinstance(value, list | tuple) and is_traced(value) else value
 
 
 def _joined(original: Any, key: Any) -> Any:
@@ -119,7 +119,7 @@ def _joined(original: Any, key: Any) -> Any:
         numbers = _directive(items.pop(0))
         axis, ndmin, place = numbers + [axis, ndmin, place][len(numbers) :]
     arrays = [np.r_[item] if isinstance(item, slice) else item for item in items]
-    values = [as_value(array(item) if isinstance(item, list | tuple) else item) for item in arrays]
+    values = [as_value(array_of(item) if isinstance(item, list | tuple) else item) for item in arrays]
     dtype, _ = result_dtype([typeof(value) for value in values])
     return concatenate([_raised(to_dtype(value, dtype), ndmin, place) for value in values], axis)
 
@@ -155,7 +155,7 @@ def _fromiter(original: Any, iter: Any, dtype: Any, count: int = -1, **kwargs: A
     items = list(islice(iter, count if count >= 0 else None))
     if len(items) < count:
         raise ValueError(f"iterator too short: Expected {count} but iterator had only {len(items)} items.")
-    return array(items, dtype) if is_traced(items) else _own(original(items, dtype, **kwargs), ())
+    return array_of(items, dtype) if is_traced(items) else _own(original(items, dtype, **kwargs), ())
 
 
 def _grid(original: Any, key: Any) -> Any:

@@ -25,7 +25,7 @@ from staged_ad.ir.types import COMPLEX128, FLOAT64
 from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.python_integers import of_unsigned
-from staged_ad.numpy.shaping import array
+from staged_ad.numpy.shaping import array_of
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer, traced_constant
 from staged_ad.tracing.libraries import scipy_special
@@ -84,7 +84,7 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
         numbers = list(numbers)
         if not is_traced([*numbers, *args, *kwargs.values()]):
             return original(numbers, *args, **kwargs)
-        return as_number(function(array(numbers), *args, **kwargs))
+        return as_number(function(array_of(numbers), *args, **kwargs))
 
     return apply
 

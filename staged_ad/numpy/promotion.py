@@ -37,9 +37,9 @@ def as_value(x: Any, what: str = "an operand") -> Any:
         )
     if isinstance(x, list | tuple):
         if any(isinstance(item, Tracer) for item in _leaves(x)):
-            from staged_ad.numpy.shaping import array  # lists of tracers are stacked, and shaping needs promotion
+            from staged_ad.numpy.shaping import array_of  # lists of tracers are stacked, and shaping needs promotion
 
-            return array(x)
+            return array_of(x)
         try:
             x = np.asarray(x)
         except ValueError as error:
@@ -144,9 +144,9 @@ def to_elements(x: Any, dtype: np.dtype[Any], what: str = "the value") -> Any:
     if not isinstance(x, list | tuple):
         return to_dtype(as_value(x.item() if _must_fit(x, dtype) else x, what), dtype)
     if any(isinstance(item, Tracer) for item in _leaves(x)):
-        from staged_ad.numpy.shaping import array  # lists of tracers are stacked, and shaping needs promotion
+        from staged_ad.numpy.shaping import array_of  # lists of tracers are stacked, and shaping needs promotion
 
-        return as_value(array(x, dtype))
+        return as_value(array_of(x, dtype))
     if dtype.kind in "iu":
         try:
             x = np.array(x, dtype)

@@ -40,6 +40,11 @@ def _plain(x: Any) -> Any:
     return np.array(x.array) if isinstance(x, Literal) else x
 
 
+def array_of(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
+    """An array of nested lists that may hold traced values; a traced array is returned as it is."""
+    return _plain(_array(object, dtype, ndmin))
+
+
 def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
     """np.array for nested lists that may hold traced values.
 
@@ -48,8 +53,8 @@ def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> A
     object : array, number, or nested list of them
     dtype : dtype, optional
         By default that to which NumPy promotes the elements.
-    copy
-        Has no effect: a traced array is returned as it is. Write ``x.copy()`` for one to change in place.
+    copy : bool
+        Whether a traced array is copied; if not, it is returned as it is.
     ndmin : int
         The least number of axes; those that lack come first, with length 1.
 
@@ -69,7 +74,8 @@ def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> A
     >>> sad.jit(lambda x: sad.numpy.array([x, 2 * x]))(1.5)
     array([1.5, 3. ])
     """
-    return _plain(_array(object, dtype, ndmin))
+    found = array_of(object, dtype, ndmin)
+    return found.handle() if copy and found is object and isinstance(found, Tracer) else found
 
 
 def asarray(a: Any, dtype: Any = None) -> Any:
@@ -392,7 +398,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
     Returns
     -------
-    array of shape `shape`; ShapeError is raised where `fill_value` cannot be broadcast to it
+    array of shape `shape`; ShapeError is raised where `fill_value` cannot be broadcast to it, or a length is negative
 
     Examples
     --------
@@ -400,9 +406,12 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     >>> sad.jit(lambda x: sad.numpy.full(3, x))(1.5)
     array([1.5, 1.5, 1.5])
     """
-    value = array(fill_value, dtype=dtype)
+    value = array_of(fill_value, dtype=dtype)
     target = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    return _plain(broadcast_to(value, target))
+    if any(n < 0 for n in target):
+        raise ShapeError(f"negative dimensions are not allowed, got {target} (at {location(user_source())})")
+    found = _plain(broadcast_to(value, target))
+    return found.handle() if found is fill_value and isinstance(found, Tracer) else found
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

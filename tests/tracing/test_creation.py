@@ -19,7 +19,7 @@ import scipy.linalg
 import scipy.special
 
 import staged_ad as sad
-from staged_ad.errors import ArgumentError, MutationError
+from staged_ad.errors import ArgumentError, MutationError, ShapeError
 
 # -- arrays that NumPy makes --------------------------------------------------------------------------------------
 
@@ -287,3 +287,17 @@ def test_functions_of_libraries_are_transformed_themselves(f: Any):
     for gradient in (sad.grad(f)(a), sad.jit(sad.grad(f))(a), sad.jacfwd(f)(a), sad.vjp(f, a)[1](1.0)[0]):
         np.testing.assert_allclose(np.sum(gradient * e), (f(a + e) - f(a - e)) / 2, rtol=1e-7)
     assert sad.hessian(f)(a).shape == (2, 2, 2, 2)
+
+
+@pytest.mark.parametrize("make", [sad.numpy.array, lambda x: sad.numpy.full(x.shape, x)])
+def test_arrays_of_this_package_are_copies_of_traced_ones(make: Any) -> None:
+    def f(x: Any) -> Any:
+        x = x * 1
+        y = make(x)
+        y += 1
+        return x, y
+
+    for found, expected in zip(sad.jit(f)(np.ones(3)), (np.ones(3), 2 * np.ones(3)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ShapeError, match="negative dimensions are not allowed"):
+        sad.jit(lambda x: sad.numpy.full(-1, x))(1.0)
