@@ -38,7 +38,7 @@ from staged_ad.lowering.domains import domain, product_domain
 from staged_ad.lowering.expressions import Expressions
 from staged_ad.lowering.indexing import splits_only
 from staged_ad.lowering.matrices import matrix_product, wants_blas
-from staged_ad.lowering.overwriting import beginning, harmless, overwrites, read_too_late, read_while_written
+from staged_ad.lowering.overwriting import beginning, harmless, is_long, overwrites, read_too_late, read_while_written
 from staged_ad.lowering.regions import Copy, Nest, Opaque, Region
 
 APART = 4096
@@ -160,7 +160,8 @@ class _Fusion:
         for equation in self.program.equations:
             if overwrites(equation):
                 clashing = list(read_while_written(equation, self.definitions, self.stored))
-                if clashing and not harmless(self._overwriting(equation), equation.inputs[0]):
+                long = is_long(equation, self.definitions, self.stored)
+                if clashing and (long or not harmless(self._overwriting(equation), equation.inputs[0])):
                     for atom in clashing:
                         self._store(atom)
         for var in read_too_late(self.program.equations, self.stored):

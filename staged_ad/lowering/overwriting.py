@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from staged_ad.lowering.blocks import Step
 
 
+LONGEST = 200
+"""Operations from which on nobody looks whether an expression may be written where it reads."""
 LARGE = 1 << 19
 """Bytes from which a result goes where an operand lies: then it need not be brought into the cache."""
 
@@ -104,6 +106,18 @@ def read_while_written(equation: Equation, definitions: Mapping[Var, Equation], 
             seen.add(atom)
             if definition is not None and (atom not in stored or atom is operand):
                 pending += definition.inputs
+
+
+def is_long(equation: Equation, definitions: Mapping[Var, Equation], stored: set[Var]) -> bool:
+    """Whether what an overwriting equation writes is an expression of very many operations."""
+    pending, seen = list(equation.inputs[1:]), set[Atom]()
+    while pending and len(seen) <= LONGEST:
+        atom = pending.pop()
+        definition = definitions.get(atom) if isinstance(atom, Var) and atom not in seen else None
+        if definition is not None and (atom not in stored or atom in equation.inputs):
+            seen.add(atom)
+            pending += definition.inputs
+    return len(seen) > LONGEST
 
 
 def harmless(nest: Nest, array: Atom) -> bool:

@@ -7,6 +7,7 @@ Start at ``program``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 import staged_ad as sad
 from staged_ad.errors import IndexingError
-from staged_ad.lowering import overwriting
+from staged_ad.lowering import fusion, overwriting
 from tests.numerics import assert_same
 from tests.strategies import numpy_programs
 
@@ -232,3 +233,22 @@ def test_random_programs_are_the_same_in_shared_memory(all_are_large: None, data
     found, expected = sad.jit(program)(*program.arguments), program(*program.arguments)
     for one, two in zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]:
         np.testing.assert_allclose(one, two, rtol=1e-8, atol=1e-8)
+
+
+def overlapping(n: int, x: Any) -> Any:
+    y = np.zeros((len(x), 4))
+    for i in range(1, n):
+        y[i : i + 2] += y[i - 1 : i + 1] * 0.5 + x[i]
+    return y
+
+
+def test_long_chains_of_overlapping_rows_are_stored_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes: list[int] = []
+    probe = fusion.harmless
+    monkeypatch.setattr(fusion, "harmless", lambda nest, array: nodes.append(len(nest.nodes)) or probe(nest, array))
+    x = np.random.default_rng(0).normal(size=210)
+    f = partial(overlapping, 200)
+    np.testing.assert_allclose(sad.jit(f)(x), f(x), rtol=1e-12)
+    total = lambda x: np.sum(f(x) ** 2)
+    np.testing.assert_allclose(sad.jit(sad.grad(total))(x), sad.grad(total)(x), rtol=1e-10)
+    assert 0 < max(nodes) < 600
