@@ -278,3 +278,12 @@ def test_quotients_of_infinite_numbers_and_of_nan_are_numpys() -> None:
     with np.errstate(all="ignore"):
         expected = a / b
     np.testing.assert_allclose(sad.jit(np.divide)(a, b), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_powers_by_whole_numbers_are_products(dtype: Any) -> None:
+    random = np.random.default_rng(0)
+    z = np.concatenate([[1j, -1, 2 - 1j, 0.5j], np.exp(2j * np.pi * random.uniform(size=196))]).astype(dtype)
+    n = np.concatenate([[7, -2, 3, 4], random.integers(-99, 100, 196)]).astype(dtype)
+    np.testing.assert_allclose(sad.jit(np.power)(z, n), np.power(z, n), rtol=4 * np.finfo(dtype).eps)
+    assert np.all(np.isreal(sad.jit(lambda n: 1j**n)(np.arange(-8, 8, 2))))

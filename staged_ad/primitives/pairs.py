@@ -19,6 +19,7 @@ from staged_ad.primitives.makers import Operation, add, mul, neg, pair_product, 
 
 # declared above this file, where it is needed
 _and, _or, _eq, _ne = Operation("and"), Operation("or"), Operation("eq"), Operation("ne")
+_rint, _floor = Operation("rint"), Operation("floor")
 _lt, _gt, _ge, _abs, _copysign = map(Operation, ("lt", "gt", "ge", "abs", "copysign"))
 _div, _sqrt, _hypot, _max, _min = map(Operation, ("div", "sqrt", "hypot", "maximum", "minimum"))
 _exp, _expm1, _log, _log1p = map(Operation, ("exp", "expm1", "log", "log1p"))
@@ -186,10 +187,27 @@ def sqrt(z: Pair) -> Pair:
 
 
 def power(z: Pair, w: Pair) -> Pair:
-    """exp(w log z), and what NumPy says where the base or the exponent is 0."""
-    found = exp(pair_product(mul, w, log(z)))
+    """exp(w log z), for whole numbers a product, and what NumPy says where the base or the exponent is 0."""
+    n = w.real
+    whole = _and(_and(_eq(w.imag, 0.0), _eq(n, _rint(n))), _lt(_abs(n), 100.0))
+    found = chosen(whole, _whole_power(z, n), exp(pair_product(mul, w, log(z))))
     at_zero = chosen(_gt(w.real, 0.0), constant(z, 0), constant(z, complex(math.nan, math.nan)))
     return chosen(is_zero(w), constant(z, 1), chosen(is_zero(z), at_zero, found))
+
+
+def _whole_power(z: Pair, n: Any) -> Pair:
+    """Repeated squaring for |n| < 100; up to n = 3 without a factor 1, which beside infinity makes NaN."""
+    result, square, left = constant(z, 1), z, _abs(n)
+    few = _and(_gt(n, 0.0), _lt(n, 4.0))
+    for k in range(7):
+        half = _floor(mul(0.5, left))
+        odd = _ne(left, mul(2.0, half))
+        first = _and(few, _eq(_abs(n), mul(float(1 << k), left)))
+        result = chosen(odd, chosen(first, square, pair_product(mul, result, square)), result)
+        left = half
+        if k < 6:
+            square = pair_product(mul, square, square)
+    return chosen(_lt(n, 0.0), quotient(constant(z, 1), result), result)
 
 
 # -- trigonometric and hyperbolic functions -----------------------------------------------------------------------
