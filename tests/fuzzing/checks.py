@@ -228,7 +228,7 @@ def close(one: Any, two: Any, slack: Any, low: bool) -> bool:
 
 
 def nudged(y: Any, rng: np.random.Generator, low: bool, computed: bool = False) -> Any:
-    """`y` with other last digits; of what is `computed`, zeros may be differences of large numbers."""
+    """`y` with other last digits; of what is `computed`, zeros may be differences of large numbers, and such zeros."""
     if isinstance(y, tuple):
         return tuple(nudged(part, rng, low, computed) for part in y)
     if getattr(y, "dtype", np.dtype(int)).kind not in "fc":
@@ -238,7 +238,8 @@ def nudged(y: Any, rng: np.random.Generator, low: bool, computed: bool = False) 
         largest = np.max(np.abs(y[np.isfinite(y)]), initial=1.0) if computed else 0.0
         largest = largest * (1 + 1j) if y.dtype.kind == "c" else largest  # zeros at branch cuts have any sign
         moved = y * (1 + eps * rng.integers(-2, 3, np.shape(y))) + eps / 4 * largest * rng.integers(-1, 2, np.shape(y))
-        return moved.astype(y.dtype)
+        vanishing = (np.abs(moved) <= 2 * eps * np.abs(largest)) & (rng.integers(0, 3, np.shape(y)) == 0)
+        return np.where(vanishing, 0.0, moved).astype(y.dtype)
 
 
 def in_order(y: Any) -> Any:
