@@ -160,8 +160,7 @@ class _Fusion:
         for equation in self.program.equations:
             if overwrites(equation):
                 clashing = list(read_while_written(equation, self.definitions, self.stored))
-                long = is_long(equation, self.definitions, self.stored)
-                if clashing and (long or not harmless(self._overwriting(equation), equation.inputs[0])):
+                if clashing and not self._may_overwrite(equation):
                     for atom in clashing:
                         self._store(atom)
         for var in read_too_late(self.program.equations, self.stored):
@@ -367,6 +366,12 @@ class _Fusion:
             written = [self._overwriting(first.equation)] if first.equation.inputs[1].type.size else []
             return [beginning(first.equation), *written]
         return [self._region(group)]
+
+    def _may_overwrite(self, equation: Equation) -> bool:
+        """Whether what an overwriting equation writes can be computed where it is written, as far as one looks."""
+        if is_long(equation, self.definitions, self.stored):
+            return False
+        return harmless(self._overwriting(equation), equation.inputs[0])
 
     def _overwriting(self, equation: Equation) -> Nest:
         nest = Nest(domain(equation.inputs[1].type.shape, ())[0], frozenset())

@@ -20,6 +20,7 @@ from staged_ad.primitives.makers import mul, neg
 _Divisor = tuple[Atom, ArrayType]
 """A divisor, and the type of the quotients."""
 _LARGEST = 16.0
+"""A power of two up to which, and from whose inverse on, no ratio of two overflows in any dtype."""
 
 
 def quotients(program: Program) -> Program:
