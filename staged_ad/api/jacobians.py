@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.api.arguments import Argnums, argument_positions, as_given, check_differentiable, check_result
-from staged_ad.api.calling import Traced, function_name, own, trace_call
+from staged_ad.api.calling import Traced, check_callable, function_name, own, trace_call
 from staged_ad.api.transformed import transforming
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir import ArrayType, Program
@@ -87,8 +87,10 @@ def _jacobian(
     argnums: Argnums,
     holomorphic: bool,
     choose: Callable[[Traced], Any],
+    what: str = "",
 ) -> Callable[..., Any]:
-    what = make.__name__
+    """What ``make(f, argnums, holomorphic)`` returns; `what` is its name in errors, where that is another one."""
+    what = what or make.__name__
 
     @transforming(make, f, argnums, holomorphic)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
@@ -270,4 +272,6 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = Fal
     [[1330.  480.]
      [ 480.  200.]]
     """
-    return jacfwd(jacrev(f, argnums, holomorphic), argnums, holomorphic)
+    check_callable("hessian", f)
+    rows = _jacobian(jacrev, f, argnums, holomorphic, lambda traced: _jacobian_reverse, "hessian")
+    return _jacobian(jacfwd, rows, argnums, holomorphic, lambda traced: _jacobian_forward, "hessian")

@@ -11,12 +11,12 @@ from staged_ad.numpy.assignment import setitem as setitem
 from staged_ad.numpy.assignment import ufunc_at as ufunc_at
 from staged_ad.numpy.counting import bincount as bincount
 from staged_ad.numpy.counting import unique as unique
+from staged_ad.numpy.creation import array as array
+from staged_ad.numpy.creation import asarray as asarray
+from staged_ad.numpy.creation import full as full
 from staged_ad.numpy.exponentials import log_softmax as log_softmax
 from staged_ad.numpy.exponentials import logsumexp as logsumexp
 from staged_ad.numpy.exponentials import softmax as softmax
 from staged_ad.numpy.ordering import top_k as top_k
-from staged_ad.numpy.shaping import array as array
-from staged_ad.numpy.shaping import asarray as asarray
-from staged_ad.numpy.shaping import full as full
 from staged_ad.numpy.taking import take as take
 from staged_ad.numpy.ufuncs import polygamma as polygamma

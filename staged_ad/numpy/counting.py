@@ -19,7 +19,7 @@ from staged_ad.ir.types import FLOAT64, INT64
 from staged_ad.numpy.ordering import searchsorted
 from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.scanning import cumsum, diff, operand
-from staged_ad.numpy.shaping import concatenate, full, ravel, where
+from staged_ad.numpy.shaping import array_of, broadcast_to, concatenate, ravel, where
 from staged_ad.primitives import ordering as o
 from staged_ad.primitives.indexing import gather, scatter
 from staged_ad.primitives.makers import typeof, zeros
@@ -161,7 +161,7 @@ def unique(x: Any, *, size: int, fill_value: Any = None, return_counts: bool = F
     starts = operand(searchsorted(rank, np.arange(size + 1)))
     exists = starts[:-1] < n
     found = gather(ordered, np.minimum(starts[:-1], n - 1), axes=(0,), batch=0)
-    rest = ordered[0] if fill_value is None else full((), fill_value, dtype=value.dtype)
+    rest = ordered[0] if fill_value is None else broadcast_to(array_of(fill_value, value.dtype), ())
     values = where(exists, found, rest)
     return (values, diff(starts)) if return_counts else values
 

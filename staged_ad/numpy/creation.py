@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.errors import ShapeError
 from staged_ad.ir import Literal
 from staged_ad.ir.types import DTYPES, canonical_dtype
 from staged_ad.numpy.arrays import is_traced
 from staged_ad.numpy.flat import plain
 from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
 from staged_ad.numpy.shaping import array_of, laid_out
-from staged_ad.tracing import Tracer, literal_of, traced_constant
+from staged_ad.tracing import Tracer, lent, literal_of, traced_constant, tracing_here
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.trace import unshared
 from staged_ad.tracing.views import copied_order, memory_order
@@ -62,12 +63,14 @@ def _filled(value: Any) -> Callable[..., Any]:
 
 
 def _full(shape: Any, value: Any, dtype: Any) -> Any:
-    target = np.broadcast_shapes(tuple(shape) if np.iterable(shape) else operator.index(shape))
+    target = tuple(map(operator.index, shape)) if np.iterable(shape) else (operator.index(shape),)
+    if any(n < 0 for n in target):
+        raise ShapeError(f"negative dimensions are not allowed, got {target}")
     found = to_shape(to_dtype(as_value(value), canonical_dtype(dtype)), target)
     return traced_constant(found) if isinstance(found, Literal) else unshared(found)
 
 
-def full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+def _full_of(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
     if dtype is not None and np.dtype(dtype) not in DTYPES:
         return original(shape, fill_value, dtype, *args, **kwargs)
     value = as_value(array_of(fill_value) if isinstance(fill_value, list | tuple) else fill_value)
@@ -87,7 +90,7 @@ def _like(value: Any) -> Callable[..., Any]:
         like = a
         number, rest = (value, args) if value is not None else (args[0], args[1:])
         found = dtype if dtype is not None else rest[0] if rest and rest[0] is not None else a.type.dtype
-        filled = full(original, a.type.shape if shape is None else shape, number, found)
+        filled = _full_of(original, a.type.shape if shape is None else shape, number, found)
         order = rest[1] if len(rest) > 1 else kwargs.get("order")
         same = isinstance(like, Tracer) and like.shape == filled.shape
         return in_order(filled, copied_order(like, order) if same else _asked_order(filled.shape, order))
@@ -107,10 +110,11 @@ def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, n
 
 
 def _asarray(original: Any, a: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """An array stays what it is, also NumPy's own; lists and numbers become arrays of ours."""
+    """An array stays what it is, also NumPy's own; lists, numbers and copies as floats become arrays of ours."""
     a = plain(a)
     if isinstance(a, np.ndarray):
-        return original(a, dtype, *args, **kwargs)
+        found = original(a, dtype, *args, **kwargs)
+        return found if found.dtype.kind not in "fc" or np.may_share_memory(found, a) else made(found)
     if isinstance(a, Tracer):
         return _taken(a, dtype, args[0] if args else kwargs.get("order"), kwargs.get("copy"))
     if not is_traced(a):
@@ -178,7 +182,7 @@ CREATORS: dict[str, Callable[..., Any]] = {
     "zeros": _an_array(_filled(0)),
     "ones": _an_array(_filled(1)),
     "empty": _an_array(_filled(0)),
-    "full": _an_array(full),
+    "full": _an_array(_full_of),
     "zeros_like": _an_array(_like(0)),
     "ones_like": _an_array(_like(1)),
     "empty_like": _an_array(_like(0)),
@@ -210,3 +214,95 @@ ARRAYS: tuple[Callable[..., Any], ...] = (
     *(np.fft.fftn, np.fft.ifftn, np.fft.fft2, np.fft.ifft2),
 )
 """Of other functions NumPy makes numbers, where there are no axes."""
+
+
+def array(object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", ndmin: int = 0) -> Any:
+    """np.array for nested lists that may hold traced values, by a name that can be imported and kept.
+
+    Parameters
+    ----------
+    object : array, number, or nested list of them
+    dtype : dtype, optional
+        By default that to which NumPy promotes the elements.
+    copy : bool or None
+        Whether an array is copied; None copies it only where dtype or order ask for it.
+    order : {'K', 'C', 'F', 'A'}
+        Of the axes in memory.
+    ndmin : int
+        The least number of axes; those that lack come first, with length 1.
+
+    Returns
+    -------
+    array
+        Of shape (length of the list, ...). While a function is traced it can hold traced values, and be written to.
+
+    Raises
+    ------
+    ArgumentError
+        Where rows of the list differ in shape, or an element is neither an array nor a number.
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.jit(lambda x: sad.numpy.array([x, 2 * x]))(1.5)
+    array([1.5, 3. ])
+    """
+    return _made_here("array", object, dtype, copy=copy, order=order, ndmin=ndmin)
+
+
+def asarray(a: Any, dtype: Any = None) -> Any:
+    """np.asarray, whose result takes traced indices while a function is traced: ``asarray(table)[i]``.
+
+    Parameters
+    ----------
+    a, dtype
+        As for `array`.
+
+    Returns
+    -------
+    array
+        A traced array inside of traced functions, else a NumPy array. Where `a` is an array of that dtype, so is the
+        result: writing to it while a function is traced raises MutationError.
+
+    Examples
+    --------
+    >>> import numpy as np, staged_ad as sad
+    >>> print(sad.jit(lambda i: sad.numpy.asarray(np.array([10.0, 20.0, 30.0]))[i])(1))
+    20.0
+    """
+    found = _made_here("asarray", a, dtype)
+    if not tracing_here() or isinstance(found, Tracer):
+        return found
+    mine = in_order(traced_constant(as_value(found, "the argument of asarray")), memory_order(found)).as_array()
+    return lent(mine) if np.may_share_memory(a, found) else mine
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """np.full whose fill value may be traced, by a name that can be imported and kept.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Known while tracing.
+    fill_value : array_like
+        A number, or an array that is broadcast to `shape`.
+    dtype : dtype, optional
+        By default that of `fill_value`.
+
+    Returns
+    -------
+    array of shape `shape`; ShapeError is raised where `fill_value` cannot be broadcast to it, or a length is negative
+
+    Examples
+    --------
+    >>> import staged_ad as sad
+    >>> sad.jit(lambda x: sad.numpy.full(3, x))(1.5)
+    array([1.5, 1.5, 1.5])
+    """
+    return _made_here("full", shape, fill_value, dtype)
+
+
+def _made_here(name: str, *args: Any, **kwargs: Any) -> Any:
+    """What np.<name> makes in the user's own code at this point."""
+    original = getattr(np, name)
+    return CREATORS[name](original, *args, **kwargs) if tracing_here() else original(*args, **kwargs)

@@ -30,7 +30,7 @@ _ORDINARY = [
     *("sort", "argsort", "diff", "dot", "vdot", "inner", "outer", "cross", "kron", "tensordot", "trace"),
     *("clip", "round", "interp", "polyval", "convolve", "trapezoid", "reshape", "ravel", "transpose", "einsum"),
     *("atleast_1d", "atleast_2d", "atleast_3d", "squeeze", "expand_dims", "swapaxes", "moveaxis", "fliplr", "flipud"),
-    *("rot90", "broadcast_to", "array_split", "hsplit", "vsplit", "take", "delete", "partition", "isin", "ix_"),
+    *("rot90", "broadcast_to", "array_split", "hsplit", "vsplit", "delete", "partition", "isin", "ix_"),
     *("cov", "corrcoef", "sinc", "count_nonzero", "ndim", "shape", "size"),
     *("flip", "allclose", "isclose", "real", "imag", "array_equal", "polyfit", "gradient", "searchsorted", "bincount"),
     *("linalg.norm", "linalg.solve", "linalg.inv", "linalg.det", "linalg.slogdet", "linalg.cholesky", "linalg.qr"),
@@ -56,8 +56,8 @@ _MAKING = [
 ]
 """Functions that people make arrays with, to write into them."""
 
-_OF_THE_FIRST = ["pad", "roll", "nan_to_num", "unwrap"]
-"""Functions that NumPy asks their first argument for alone; others may be traced too."""
+_OF_THE_FIRST = {"pad": "array", "roll": "a", "nan_to_num": "x", "unwrap": "p", "take": "a"}
+"""Functions that NumPy asks their first argument for alone, with its name; others may be traced too."""
 
 _JOINING = ["concatenate", "concat", "stack", "vstack", "hstack", "dstack", "column_stack"]
 
@@ -79,10 +79,15 @@ def making(original: Any, *args: Any, **kwargs: Any) -> Any:
     return _own(_of_lists(original, *args, **kwargs), (*args, *kwargs.values()))
 
 
-def _of_the_first(original: Any, *args: Any, **kwargs: Any) -> Any:
-    if args and isinstance(args[0], np.ndarray) and is_traced(*args[1:], *kwargs.values()):
-        args = (made(args[0]), *args[1:])
-    return making(original, *args, **kwargs)
+def _of_the_first(name: str) -> Callable[..., Any]:
+    def apply(original: Any, *args: Any, **kwargs: Any) -> Any:
+        if not args and name in kwargs:
+            args = (kwargs.pop(name),)
+        if args and not is_traced(args[0]) and is_traced(*args[1:], *kwargs.values()):
+            args = (made(np.asarray(args[0])), *args[1:])
+        return making(original, *args, **kwargs)
+
+    return apply
 
 
 def _joining(original: Any, arrays: Any, *args: Any, **kwargs: Any) -> Any:
@@ -166,7 +171,7 @@ def _grid(original: Any, key: Any) -> Any:
 CREATORS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_ORDINARY, _of_lists),
     **dict.fromkeys(_MAKING, making),
-    **dict.fromkeys(_OF_THE_FIRST, _of_the_first),
+    **{function: _of_the_first(first) for function, first in _OF_THE_FIRST.items()},
     **dict.fromkeys(_JOINING, _joining),
     "fromiter": _fromiter,
     "block": _block,

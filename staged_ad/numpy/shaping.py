@@ -1,7 +1,7 @@
-"""Shapes: reshape, transpose, stack, concatenate, where; array and full.
+"""Shapes: reshape, transpose, stack, concatenate, where.
 
 Invariant: signatures are NumPy's.
-Start at ``array``, which holds what np.array cannot: nested lists of traced values.
+Start at ``array_of``, which holds what np.array cannot: nested lists of traced values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from staged_ad.numpy.promotion import (
 from staged_ad.numpy.ufuncs import not_equal
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
-from staged_ad.tracing import Tracer, traced_constant
+from staged_ad.tracing import Tracer
 from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import copied_order, fits_order, layout, order_of
 
@@ -43,62 +43,6 @@ def _plain(x: Any) -> Any:
 def array_of(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
     """An array of nested lists that may hold traced values; a traced array is returned as it is."""
     return _plain(_array(object, dtype, ndmin))
-
-
-def array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Any:
-    """np.array for nested lists that may hold traced values.
-
-    Parameters
-    ----------
-    object : array, number, or nested list of them
-    dtype : dtype, optional
-        By default that to which NumPy promotes the elements.
-    copy : bool
-        Whether a traced array is copied; if not, it is returned as it is.
-    ndmin : int
-        The least number of axes; those that lack come first, with length 1.
-
-    Returns
-    -------
-    array
-        Of shape (length of the list, ...); a traced one where the list holds traced values.
-
-    Raises
-    ------
-    ArgumentError
-        Where rows of the list differ in shape, or an element is neither an array nor a number.
-
-    Examples
-    --------
-    >>> import staged_ad as sad
-    >>> sad.jit(lambda x: sad.numpy.array([x, 2 * x]))(1.5)
-    array([1.5, 3. ])
-    """
-    found = array_of(object, dtype, ndmin)
-    return found.handle() if copy and found is object and isinstance(found, Tracer) else found
-
-
-def asarray(a: Any, dtype: Any = None) -> Any:
-    """np.asarray, whose result takes traced indices while a function is traced: ``asarray(table)[i]``.
-
-    Parameters
-    ----------
-    a, dtype
-        As for `array`.
-
-    Returns
-    -------
-    array
-        A traced array inside of traced functions, else a NumPy array.
-
-    Examples
-    --------
-    >>> import numpy as np, staged_ad as sad
-    >>> print(sad.jit(lambda i: sad.numpy.asarray(np.array([10.0, 20.0, 30.0]))[i])(1))
-    20.0
-    """
-    value = _array(a, dtype)
-    return traced_constant(value) if isinstance(value, Literal) else value
 
 
 def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
@@ -382,36 +326,6 @@ def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
 def shape_of(a_: Any) -> tuple[int, ...]:
     shape: tuple[int, ...] = typeof(as_value(a_)).shape
     return shape
-
-
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """np.full whose fill value may be traced.
-
-    Parameters
-    ----------
-    shape : int or sequence of int
-        Known while tracing.
-    fill_value : array_like
-        A number, or an array that is broadcast to `shape`.
-    dtype : dtype, optional
-        By default that of `fill_value`.
-
-    Returns
-    -------
-    array of shape `shape`; ShapeError is raised where `fill_value` cannot be broadcast to it, or a length is negative
-
-    Examples
-    --------
-    >>> import staged_ad as sad
-    >>> sad.jit(lambda x: sad.numpy.full(3, x))(1.5)
-    array([1.5, 1.5, 1.5])
-    """
-    value = array_of(fill_value, dtype=dtype)
-    target = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    if any(n < 0 for n in target):
-        raise ShapeError(f"negative dimensions are not allowed, got {target} (at {location(user_source())})")
-    found = _plain(broadcast_to(value, target))
-    return found.handle() if found is fill_value and isinstance(found, Tracer) else found
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

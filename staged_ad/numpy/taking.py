@@ -108,7 +108,10 @@ def within(positions: Any, n: int, mode: str) -> Any:
 
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """np.take_along_axis: each slice along the axis is indexed by the slice of `indices` beside it."""
-    value, positions = as_value(arr), _integers("take_along_axis", indices)
+    value, positions = as_value(arr), as_value(indices, "the indices of take_along_axis")
+    if typeof(positions).dtype.kind not in "iu":
+        raise IndexingError(f"`indices` must be an integer array, got {typeof(positions).dtype} {where_here()}")
+    positions = to_dtype(positions, INT64)
     if axis is None:
         value, axis = ravel(value), 0
     ndim = typeof(value).ndim

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from staged_ad.errors import ShapeError, UnsupportedError
+from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
 from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.numpy import linalg as numpy_linalg
 from staged_ad.numpy.arrays import asarray, is_traced
@@ -97,12 +97,14 @@ def _refused(name: str, reason: str) -> Callable[..., Any]:
     return function
 
 
-def _columns(solve: Callable[[Any], Any], b: Any) -> Any:
-    """`solve` of columns, for one vector or for columns."""
-    if typeof(b).ndim != 1:
+def _columns(name: str, solve: Callable[[Any], Any], a: Any, b: Any) -> Any:
+    """`solve` of columns, for one vector or for columns; `a` is the matrix of the system."""
+    shape = typeof(b).shape
+    if shape and shape[-2:][0] != typeof(a).shape[-1]:
+        raise ShapeError(f"{name}: shapes {typeof(a).shape} and {shape} do not fit (at {here()})")
+    if len(shape) != 1:
         return solve(b)
-    n = typeof(b).shape[0]
-    return reshape(solve(reshape(b, shape=(n, 1))), shape=(n,))
+    return reshape(solve(reshape(b, shape=(*shape, 1))), shape=shape)
 
 
 # -- systems ------------------------------------------------------------------------------------------------------
@@ -118,7 +120,7 @@ def solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, t
     a, b = promote_dtypes(as_matrix(a, square=True), to_float(b))
     solve = _definite_columns if assume_a in _DEFINITE else numpy_linalg.solve_columns
     a = _structured(a, assume_a, lower)
-    return _columns(lambda columns: solve(a, columns, trans=transposed), b)
+    return _columns("solve", lambda columns: solve(a, columns, trans=transposed), a, b)
 
 
 def _definite_columns(a: Any, b: Any, trans: bool = False) -> Any:
@@ -129,7 +131,7 @@ def _definite_columns(a: Any, b: Any, trans: bool = False) -> Any:
 
 def _structured(a: Any, structure: str | None, lower: bool) -> Any:
     match structure:
-        case None | "gen" | "general":
+        case None | "gen" | "general" | "banded":
             return a
         case "sym" | "symmetric":
             half = parts.tril(a, -1) if lower else parts.mtranspose(parts.triu(a, 1))
@@ -143,8 +145,10 @@ def _structured(a: Any, structure: str | None, lower: bool) -> Any:
             return parts.triu(a)
         case "diagonal":
             return parts.masked(a, parts.on_diagonal(a))
+        case "tridiagonal":
+            return parts.tril(parts.triu(a, -1), 1)
         case _:
-            raise UnsupportedError(f"assume_a={structure!r} is not supported on traced values (at {here()})")
+            raise ArgumentError(f"assume_a={structure!r} is no structure of matrices that scipy.linalg knows")
 
 
 def _real_diagonal(a: Any) -> Any:
@@ -159,7 +163,8 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
     if not unit_diagonal:
         a = parts.require(a, ne(parts.diagonal(a), 0.0), error="singular")
     turned, a = _turned(trans, a)
-    return _columns(lambda columns: _triangular(a, columns, bool(lower), turned, bool(unit_diagonal)), b)
+    flags = bool(lower), turned, bool(unit_diagonal)
+    return _columns("solve_triangular", lambda columns: _triangular(a, columns, *flags), a, b)
 
 
 def _turned(trans: Any, a: Any) -> tuple[bool, Any]:
@@ -226,7 +231,7 @@ def cho_solve(c_and_lower: Any, b: Any) -> Any:
         first = _triangular(c if lower else adjoint, columns, bool(lower), not lower)
         return _triangular(adjoint if lower else c, first, bool(lower), bool(lower))
 
-    return _columns(both, b)
+    return _columns("cho_solve", both, c, b)
 
 
 @_as_in_scipy
@@ -269,7 +274,7 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0) -> Any:
         first = _triangular(factors, _permuted(columns, order, inverse=False), lower=True, trans=False, unit=True)
         return _triangular(factors, first, lower=False, trans=False)
 
-    return _columns(both, b)
+    return _columns("lu_solve", both, factors, b)
 
 
 def _permuted(x: Any, order: Any, inverse: bool) -> Any:

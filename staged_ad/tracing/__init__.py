@@ -15,6 +15,7 @@ from staged_ad.tracing.trace import on_device as on_device
 from staged_ad.tracing.trace import run as run
 from staged_ad.tracing.trace import trace_flat as trace_flat
 from staged_ad.tracing.trace import traced_constant as traced_constant
+from staged_ad.tracing.trace import tracing_here as tracing_here
 from staged_ad.tracing.trace import unshared as unshared
 from staged_ad.tracing.tracer import Tracer as Tracer
 from staged_ad.tracing.tracer import lent as lent

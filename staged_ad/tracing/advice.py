@@ -17,8 +17,12 @@ from staged_ad.tracing.foreign import asked_by, takes_none
 from staged_ad.tracing.source import called_name, instruction_at, location, user_source
 
 INDEXED = (
-    "A NumPy array cannot be indexed by it: write staged_ad.numpy.asarray(a)[i] or staged_ad.numpy.take(a, i), or in a "
+    "A NumPy array cannot be indexed by it: write np.take(a, i, axis=0) or staged_ad.numpy.asarray(a)[i], or in a "
     "loop scan over the array, scan(f, init, a)"
+)
+_MASKED = (
+    "A NumPy array cannot be indexed by a mask that is not known: write np.where(mask, a, 0), or a[mask] with a an "
+    "argument of the function or staged_ad.numpy.asarray(a)"
 )
 _COMBINED = "A list holds it, as in a * [x, y]: write a * np.array([x, y])"
 _CALLED = (
@@ -93,7 +97,7 @@ def contents_error(tracer: Any) -> ConcretizationError:
     if called is not None and _is_ufunc(called):
         advice = f"A list holds it, as in {called}([x, y]): write {called}(np.array([x, y]))"
     elif is_looking_up():
-        advice = INDEXED
+        advice = _MASKED if tracer.type.dtype.kind == "b" else INDEXED
     else:
         advice = _COMBINED if doing in ("BINARY_OP", "COMPARE_OP") else _CALLED
     return concretization_error("the contents", advice, tracer)

@@ -244,7 +244,8 @@ def traced_constant(literal: Literal) -> Any:
     return opened[-1].constant(literal) if opened else np.array(literal.array)[()]
 
 
-def _tracing() -> bool:
+def tracing_here() -> bool:
+    """Whether this thread is tracing a function."""
     return bool(OPEN.get())
 
 
@@ -399,7 +400,7 @@ def trace_flat(
             if meaning is not None:
                 known = isinstance(meaning, Tracer) or callable(meaning)
                 trace.meanings[var] = meaning if known else np.asarray(meaning, var.type.dtype)
-        with creating(f, _tracing):
+        with creating(f, tracing_here):
             outputs = f(*tracers)
         return trace.finish(outputs, name)
     except AttributeError as error:

@@ -18,6 +18,7 @@ import staged_ad as sad
 from staged_ad.errors import UnsupportedError
 from tests.checks import assert_derivatives, assert_value
 
+TABLE = np.arange(8.0).reshape(2, 4)
 X, M, S = np.array([1.0, 2.5, -0.5]), np.arange(6.0).reshape(2, 3), 2.5
 windows = np.lib.stride_tricks.sliding_window_view
 
@@ -48,6 +49,10 @@ LISTS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "broadcast_to": lambda x, M, s: np.broadcast_to([x[0], s], (3, 2)),
     "array_split": lambda x, M, s: np.array_split([x[0], s, 1, 2], 2)[1],
     "take": lambda x, M, s: np.take([x[0], s, 1], [2, 0]),
+    "take from an array from outside": lambda x, M, s: np.take(TABLE, (x > 0).astype(int), axis=1, mode="clip") * s,
+    "take from a list": lambda x, M, s: np.take([1.0, 2.0, 3.0], (s > 0) * 2) * s,
+    "take by its names": lambda x, M, s: np.take(indices=[(s > 0) * 2, 1], a=TABLE[0]) * x[:2],
+    "pad by its names": lambda x, M, s: np.pad(array=TABLE, pad_width=1, constant_values=s),
     "cov": lambda x, M, s: np.cov([x[0], s, 1, 2]),
     "shape": lambda x, M, s: x * np.shape([[x[0], s]])[1],
     "linalg.norm": lambda x, M, s: np.linalg.norm([x[0], s]),
@@ -70,7 +75,7 @@ def test_derivatives_of_joined_arrays(name: str) -> None:
     assert_derivatives(JOINED[name], X, M, S)
 
 
-@pytest.mark.parametrize("name", ["mean", "linalg.solve", "windows along an axis"])
+@pytest.mark.parametrize("name", ["mean", "linalg.solve", "take by its names", "windows along an axis"])
 def test_derivatives_of_lists(name: str) -> None:
     assert_derivatives(LISTS[name], X, M, S)
 

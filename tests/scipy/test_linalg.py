@@ -6,6 +6,7 @@ Start at ``FUNCTIONS``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import scipy.linalg
 
 import staged_ad as sad
-from staged_ad.errors import UnsupportedError
+from staged_ad.errors import ArgumentError, ShapeError, UnsupportedError
 from staged_ad.scipy import linalg
 from tests.backends import MODES, in_mode, through_program
 from tests.checks import assert_derivatives, flat
@@ -45,6 +46,8 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "solve(pos, transposed)": (lambda s, a, b: s.solve(definite(a), b, assume_a="pos", transposed=True), A, B),
     "inv(pos)": (lambda s, a: s.inv(definite(a), assume_a="pos"), A),
     "solve(sym, lower)": (lambda s, a, b: s.solve(a + a.T, b, assume_a="sym", lower=True), A, B),
+    "solve(tridiagonal)": (lambda s, a, b: s.solve(a, b, assume_a="tridiagonal"), general(4, 4), general(4)),
+    "solve(banded)": (lambda s, a, b: s.solve(np.triu(a, -1), b, assume_a="banded"), general(4, 4), general(4, 2)),
     "solve_triangular": (lambda s, a, b: s.solve_triangular(a, b), A, B),
     "solve_triangular(lower, T)": (lambda s, a, b: s.solve_triangular(a, b, trans="T", lower=True), A, COLUMNS),
     "solve_triangular(unit)": (lambda s, a, b: s.solve_triangular(a, b, trans=1, unit_diagonal=True), A, B),
@@ -178,6 +181,27 @@ def test_what_is_assumed_to_be_positive_definite_must_be_so(mode: str, f: Callab
         in_mode(mode, lambda a: f(a, assume_a="pos"))(np.array([[1.0, 2.0], [2.0, 1.0]]))
 
 
+@pytest.mark.parametrize(
+    ("name", "solve"),
+    [
+        ("solve", linalg.solve),
+        ("solve", lambda a, b: linalg.solve(a, b, assume_a="pos")),
+        ("solve_triangular", linalg.solve_triangular),
+        ("cho_solve", lambda a, b: linalg.cho_solve((a, True), b)),
+        ("lu_solve", lambda a, b: linalg.lu_solve(linalg.lu_factor(a), b)),
+    ],
+)
+@pytest.mark.parametrize("b", [np.ones(3), np.ones((3, 1)), np.ones((1, 2))])
+def test_errors_name_the_function_and_the_shapes_that_were_given(name: str, solve: Callable[..., Any], b: Any):
+    with pytest.raises(ShapeError, match=re.escape(f"{name}: shapes (2, 2) and {b.shape} do not fit")):
+        sad.jit(solve)(np.eye(2), b)
+
+
+def test_an_unknown_structure_is_an_error():
+    with pytest.raises(ArgumentError, match="assume_a='psd' is no structure"):
+        sad.jit(lambda a: linalg.solve(a, a, assume_a="psd"))(np.eye(2))
+
+
 def test_the_factor_of_one_matrix_solves_for_every_call_of_a_batch():
     a, b = definite(general(3, 3)), general(4, 3)
     mapped = sad.vmap(lambda a, b: linalg.solve(a, b, assume_a="pos"), in_axes=(None, 0))
@@ -190,7 +214,6 @@ def test_what_is_not_supported_says_what_to_write():
         (lambda a: linalg.sqrtm(a), "eigh"),
         (lambda a: linalg.null_space(a), "rank"),
         (lambda a: linalg.qr(a, pivoting=True), "pivoting"),
-        (lambda a: linalg.solve(a, a, assume_a="banded"), "banded"),
         (lambda a: linalg.eigh(a, a), "cholesky"),
     ):
         with pytest.raises(UnsupportedError, match=hint):

@@ -289,15 +289,61 @@ def test_functions_of_libraries_are_transformed_themselves(f: Any):
     assert sad.hessian(f)(a).shape == (2, 2, 2, 2)
 
 
-@pytest.mark.parametrize("make", [sad.numpy.array, lambda x: sad.numpy.full(x.shape, x)])
-def test_arrays_of_this_package_are_copies_of_traced_ones(make: Any) -> None:
-    def f(x: Any) -> Any:
-        x = x * 1
-        y = make(x)
-        y += 1
-        return x, y
+MAKERS = {
+    "a traced value": lambda lib, x: lib.array(x),
+    "a traced value and axes": lambda lib, x: lib.array(x, ndmin=2, order="F"),
+    "a traced value as it is": lambda lib, x: lib.asarray(x * 1),
+    "a traced value as integers": lambda lib, x: lib.array(x, dtype=int),
+    "a list of traced values": lambda lib, x: lib.array([x, 2 * x]),
+    "numbers": lambda lib, x: lib.array([[1.0, 2.0], [3.0, 4.0]]),
+    "one number": lambda lib, x: lib.array(2),
+    "numbers as they are": lambda lib, x: lib.asarray([1.0, 2.0]),
+    "an array from outside": lambda lib, x: lib.array(np.arange(3.0)),
+    "an array from outside as another dtype": lambda lib, x: lib.asarray(np.arange(3), np.float32),
+    "one value everywhere": lambda lib, x: lib.full((2, *x.shape), x),
+    "one value without axes": lambda lib, x: lib.full((), 3.0, np.float32),
+}
 
-    for found, expected in zip(sad.jit(f)(np.ones(3)), (np.ones(3), 2 * np.ones(3)), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ShapeError, match="negative dimensions are not allowed"):
-        sad.jit(lambda x: sad.numpy.full(-1, x))(1.0)
+
+@pytest.mark.parametrize("x", [3.0, np.arange(3.0)], ids=["number", "vector"])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+def test_arrays_of_this_package_are_those_of_numpy(make: Any, x: Any) -> None:
+    """They are copies, can hold traced values, share what they are with other names for them, and keep their dtype."""
+
+    def f(lib: Any, x: Any) -> Any:
+        y = make(lib, x)
+        z = y
+        y += 1
+        y[...] = y * x.max()
+        return x, y, z
+
+    expected = f(np, np.asarray(x)[()])
+    for found, value in zip(sad.jit(lambda x: f(sad.numpy, x))(x), expected, strict=True):
+        np.testing.assert_array_equal(found, value)
+        assert found.dtype == value.dtype
+    if value.dtype.kind == "i":
+        return
+    slopes = [sad.jvp(functools.partial(f, lib), (x,), (np.ones_like(x),))[1][2] for lib in (np, sad.numpy)]
+    slopes.append(sad.jit(sad.jacfwd(lambda t: f(sad.numpy, x + t)[2]))(0.0))
+    for slope in slopes[1:]:
+        np.testing.assert_array_equal(slope, slopes[0])
+
+
+def test_arrays_from_outside_as_they_are_belong_to_the_caller() -> None:
+    table = np.arange(3.0)
+
+    def f(x: Any) -> Any:
+        y = sad.numpy.asarray(table)
+        y[0] = x
+        return y
+
+    with pytest.raises(MutationError, match="belongs to the caller"):
+        sad.jit(f)(1.0)
+    np.testing.assert_array_equal(table, np.arange(3.0))
+    assert sad.numpy.asarray(table) is table
+
+
+def test_negative_lengths_are_refused() -> None:
+    for make in (lambda x: sad.numpy.full(-1, x), lambda x: np.full((2, -1), x), lambda x: x + np.zeros(-1)):
+        with pytest.raises(ShapeError, match="negative dimensions are not allowed"):
+            sad.jit(make)(1.0)
