@@ -3,8 +3,11 @@
 The public names; each is documented where it is defined.
 """
 
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from staged_ad import numpy as numpy
-from staged_ad import random as random
 from staged_ad import scipy as scipy
 from staged_ad.api.branches import cond as cond
 from staged_ad.api.branches import switch as switch
@@ -43,4 +46,18 @@ from staged_ad.native.disk import configure_cache as configure_cache
 from staged_ad.native.threads import get_num_threads as get_num_threads
 from staged_ad.native.threads import set_num_threads as set_num_threads
 
+if _TYPE_CHECKING:
+    from staged_ad import random as random
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """Modules that are loaded when they are first asked for."""
+    if name == "random":
+        return _importlib.import_module("staged_ad.random")
+    raise AttributeError(f"module 'staged_ad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "random"})

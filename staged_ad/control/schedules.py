@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from staged_ad.errors import ArgumentError, ShapeError, VerificationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Kind = Literal["states", "residuals"]
 INITIAL = -1  # the slot of state 0; it is never overwritten

@@ -13,10 +13,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from staged_ad.control.layout import groups
 from staged_ad.control.schedules import (
@@ -30,6 +29,9 @@ from staged_ad.control.schedules import (
 )
 from staged_ad.ir import ArrayType, Equation, Literal, Program, Var
 from staged_ad.ir.types import INT64
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ALIGNMENT = 64
 HORIZON = 1 << 40

@@ -6,7 +6,6 @@ Start at ``Program``; ``verify`` (verify.py) checks the invariant, ``render`` (t
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from staged_ad.ir.digests import blake2b
 from staged_ad.ir.ragged import empty_stack
 from staged_ad.ir.types import ArrayType, type_of
 
@@ -155,7 +155,7 @@ class Program:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the content that is the same in every process; names and sources do not count."""
-        digest = hashlib.blake2b(digest_size=16)
+        digest = blake2b(size=16)
         for piece in _content(self):
             digest.update(piece)
             digest.update(b"\0")

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from staged_ad.errors import ArgumentError, CacheWarning
+from staged_ad.ir.digests import blake2b
 
 DEFAULT_LIMIT: Final = 512 << 20
 SUFFIX, LIBRARY, _PARTIAL = ".entry", ".so", ".partial"
@@ -36,7 +35,7 @@ class _Settings:
     """What ``configure_cache`` sets, and what this process knows of the directory."""
 
     def __init__(self) -> None:
-        self.directory: Path | None = None
+        self.directory: str | None = None
         self.limit: int | None = None
         self.enabled: bool | None = None
         self.warned = False
@@ -75,7 +74,7 @@ def configure_cache(
     if limit is not None and not (type(limit) is int and limit > 0):
         raise ArgumentError(f"configure_cache needs a limit of a positive number of bytes, got {limit!r}")
     if directory is not None:
-        _settings.directory = Path(directory).expanduser()
+        _settings.directory = os.path.expanduser(os.fspath(directory))
         _settings.warned = False
         _settings.written = -1
     if limit is not None:
@@ -84,15 +83,15 @@ def configure_cache(
         _settings.enabled = bool(enabled)
 
 
-def cache_directory() -> Path:
+def cache_directory() -> str:
     """Where entries are kept, if anywhere."""
     if _settings.directory is not None:
         return _settings.directory
     chosen = os.environ.get("STAGED_AD_CACHE_DIR")
     if chosen:
-        return Path(chosen).expanduser()
+        return os.path.expanduser(chosen)
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "staged_ad"
+    return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "staged_ad")
 
 
 def cache_limit() -> int:
@@ -201,6 +200,9 @@ def owned(handle: int) -> bool:
 
 def _open_directory(create: bool) -> int | None:
     path = cache_directory()
+    if path.startswith("~"):
+        warn("compiled code is not kept: this user has no home directory. Choose a directory by STAGED_AD_CACHE_DIR")
+        return None
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
         try:
@@ -208,9 +210,9 @@ def _open_directory(create: bool) -> int | None:
         except FileNotFoundError:
             if not create:
                 return None
-            path.parent.mkdir(parents=True, exist_ok=True)
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             with contextlib.suppress(FileExistsError):  # another process was faster
-                path.mkdir(mode=0o700)
+                os.mkdir(path, mode=0o700)
             folder = os.open(path, flags)
     except OSError as error:
         if error.errno != errno.EACCES or create:
@@ -237,7 +239,7 @@ def warn(text: str) -> None:
 
 
 def _digest(key: str, content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST, key=key.encode()[:64]).digest()
+    return blake2b(content, size=_DIGEST, key=key.encode()[:64]).digest()
 
 
 def _content(folder: int, key: str) -> bytes | None:

@@ -15,7 +15,6 @@ import re
 import struct
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -29,7 +28,7 @@ _PROCESSOR: Final = re.compile(
     "CPU revision|Features|isa|uarch"
 )
 """What /proc/cpuinfo says that decides which instructions there are: on x86, AArch64, RISC-V."""
-_PACKAGE: Final = Path(__file__).parent.parent
+_PACKAGE: Final = os.path.dirname(os.path.dirname(__file__))
 
 
 @once
@@ -60,14 +59,15 @@ def _version(package: str, file: str) -> str:
     if spec is None or spec.origin is None:
         return "not installed"
     try:
-        return str((Path(spec.origin).parent / file).read_bytes())
+        with open(os.path.join(os.path.dirname(spec.origin), file), "rb") as found:
+            return str(found.read())
     except OSError:
         return spec.origin + _stamp(os.stat(spec.origin))
 
 
-def _sources(folder: Path) -> Iterator[str]:
+def _sources(folder: str) -> Iterator[str]:
     """The files of this package, so that a change of any of them is another package."""
-    pending = [str(folder)]
+    pending = [folder]
     while pending:
         place = pending.pop()
         with os.scandir(place) as files:

@@ -9,7 +9,6 @@ Start at ``identity``.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.ir import ArrayType, Atom, Equation, Program, Source, Var
+from staged_ad.ir.digests import blake2b
 from staged_ad.ir.lowerings import Inlined
 
 
@@ -52,7 +52,7 @@ def _identity(program: Program) -> Identity:
             text = marshal.dumps(content, 2)
         except ValueError:  # a number or a text of a class of the user's
             raise NotStorableError("a parameter") from None
-        digest = hashlib.blake2b(text, digest_size=20).hexdigest()
+        digest = blake2b(text, size=20).hexdigest()
         known = program.memo[Identity] = Identity(digest, tuple(writer.constants), tuple(writer.sources))
     return known
 
@@ -60,7 +60,7 @@ def _identity(program: Program) -> Identity:
 def content_of(value: Any) -> tuple[str, tuple[int, ...], bytes]:
     """What two arrays have in common if and only if they are equal bit for bit."""
     data = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
-    return value.dtype.str, value.shape, hashlib.blake2b(data, digest_size=20).digest()
+    return value.dtype.str, value.shape, blake2b(data, size=20).digest()
 
 
 class _Writer:

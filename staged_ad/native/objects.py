@@ -6,9 +6,9 @@ are symbols. Start at ``shared_code``.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 
+from staged_ad.ir.digests import blake2b
 from staged_ad.native import disk, llvm
 from staged_ad.native.environment import environment
 from staged_ad.native.linking import NativeCode, load_object
@@ -29,7 +29,7 @@ def disk_key(*parts: str) -> str | None:
     """The name of the entry for something that these texts and the environment determine; None where none are kept."""
     if not disk.enabled():
         return None
-    digest = hashlib.blake2b(digest_size=20)
+    digest = blake2b(size=20)
     for part in (environment(), *parts):
         digest.update(b"%d " % len(part))
         digest.update(part.encode())

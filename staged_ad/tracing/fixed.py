@@ -8,7 +8,7 @@ Start at ``canonical``.
 from __future__ import annotations
 
 import dataclasses
-from decimal import Decimal
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def canonical(value: Any) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return kind, value
-    if kind in (float, complex, Decimal):
+    if kind in (float, complex, getattr(sys.modules.get("decimal"), "Decimal", None)):
         return kind, repr(value)
     if isinstance(value, np.generic):
         return kind, value.dtype, value.tobytes()

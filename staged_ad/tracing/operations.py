@@ -7,7 +7,6 @@ Start at ``Operations``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +17,6 @@ class Deferring:
     __slots__ = ()
 
 
-@dataclass(frozen=True)
 class Operations:
     """What can be done with a tracer.
 
@@ -54,18 +52,19 @@ class Operations:
         'reduce', whose first argument is the ufunc.
     """
 
-    operators: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    properties: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    functions: dict[Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
-    ufunc_methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = field(default_factory=dict)
-    arrays: set[Callable[..., Any]] = field(default_factory=set)
-    same: set[str | Callable[..., Any]] = field(default_factory=set)
-    laid_out: set[str | Callable[..., Any]] = field(default_factory=set)
-    changes: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
-    creators: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    of_masked: dict[str | Callable[..., Any], Callable[..., Any]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.operators: dict[str, Callable[..., Any]] = {}
+        self.methods: dict[str, Callable[..., Any]] = {}
+        self.properties: dict[str, Callable[..., Any]] = {}
+        self.functions: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self.ufunc_methods: dict[str, Callable[..., Any]] = {}
+        self.views: dict[str | Callable[..., Any], bool | Callable[[Any, Any], Any]] = {}
+        self.arrays: set[Callable[..., Any]] = set()
+        self.same: set[str | Callable[..., Any]] = set()
+        self.laid_out: set[str | Callable[..., Any]] = set()
+        self.changes: dict[str | Callable[..., Any], Callable[..., Any]] = {}
+        self.creators: dict[str, Callable[..., Any]] = {}
+        self.of_masked: dict[str | Callable[..., Any], Callable[..., Any]] = {}
 
     def stand_in(self, module: ModuleType, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Let functions be called in the place of those of the same name in a module."""

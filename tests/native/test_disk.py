@@ -56,7 +56,7 @@ def test_without_room_on_disk_there_is_one_warning(
     elif failing == "rename":
         monkeypatch.setattr(os, "rename", refused)
     else:
-        monkeypatch.setattr(Path, "mkdir", refused)
+        monkeypatch.setattr(os, "mkdir", refused)
     with pytest.warns(CacheWarning, match="No space left"):
         assert sad.jit(smooth)(X) == pytest.approx(smooth(X))
     assert sad.jit(smooth)(X[::-1].copy()) == pytest.approx(smooth(X[::-1]))  # a second warning would be an error
@@ -68,6 +68,19 @@ def test_a_file_in_the_place_of_the_directory_is_one_warning(cache: Path) -> Non
     cache.write_text("not a directory")
     with pytest.warns(CacheWarning, match="Not a directory"):
         assert sad.jit(smooth)(X) == pytest.approx(smooth(X))
+
+
+def test_a_user_without_a_home_is_one_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(disk, "_settings", disk._Settings())
+    for name in ("STAGED_AD_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    sad.configure_cache(enabled=True)
+    with pytest.warns(CacheWarning, match="no home directory"):
+        disk.write("key", b"code")
+    assert disk.read("key") is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_kept_where_the_cache_is_off(cache: Path) -> None:
