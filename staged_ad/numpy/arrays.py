@@ -18,7 +18,6 @@ from staged_ad.ir.types import check_axis
 from staged_ad.numpy.promotion import to_dtype
 from staged_ad.numpy.shaping import array_of
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 
 FEW = 16
 """Up to how many slices are better than a table of positions."""
@@ -50,8 +49,8 @@ def static(name: str, argument: str, x: Any) -> Any:
     found = known(x)
     if found is None:
         raise ConcretizationError(
-            f"np.{name}: {argument} is traced, but the shape of the result depends on it (at "
-            f"{location(user_source())}). Pass it as a static argument, or compute it from shapes"
+            f"np.{name}: {argument} is traced, but the shape of the result depends on it"
+            ". Pass it as a static argument, or compute it from shapes"
         )
     return found
 
@@ -60,9 +59,7 @@ def refuse(name: str, **options: Any) -> None:
     """Raise UnsupportedError for the first option that was given."""
     for option, value in options.items():
         if value is not None and value is not np._NoValue:
-            raise UnsupportedError(
-                f"np.{name}(..., {option}=...) is not supported on traced values (at {location(user_source())})"
-            )
+            raise UnsupportedError(f"np.{name}(..., {option}=...) is not supported on traced values")
 
 
 def axis_of(x: Any, axis: Any) -> int:

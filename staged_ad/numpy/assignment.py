@@ -14,7 +14,7 @@ import numpy as np
 from staged_ad.errors import DTypeError, ShapeError, UnsupportedError
 from staged_ad.ir import ArrayType, Literal
 from staged_ad.ir.types import BOOL, INT64, Shape
-from staged_ad.numpy.indexing import Selection, read, read_mask, selection, where_here
+from staged_ad.numpy.indexing import Selection, read, read_mask, selection
 from staged_ad.numpy.masked import Masked, MaskedIndex, getitem, masked_index, refusal
 from staged_ad.numpy.promotion import as_value, to_dtype, to_elements, to_shape
 from staged_ad.numpy.ufuncs import UFUNCS
@@ -59,7 +59,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     if _depth(value) > 1 and _is_mask(index, type.ndim):
         raise DTypeError(
             f"boolean array indexing assignment requires a 0 or 1-dimensional input, the value has {_depth(value)} "
-            f"dimensions {where_here()}; write np.ravel(value)"
+            f"dimensions; write np.ravel(value)"
         )
     masked, index = _masked(x, index, value)
     if masked is not None:
@@ -69,12 +69,12 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):
         raise ShapeError(
             f"setting an array element with a sequence: an element is one number, the value has shape "
-            f"{typeof(new).shape} {where_here()}; write x[index] = value[0], or x[index] = np.sum(value)"
+            f"{typeof(new).shape}; write x[index] = value[0], or x[index] = np.sum(value)"
         )
     if isinstance(value, list | tuple) and typeof(new).ndim > len(chosen.result) and not chosen.arrays:
         raise ShapeError(
             f"setting an array element with a sequence: the value is nested {typeof(new).ndim} deep, what it is "
-            f"assigned to has shape {chosen.result} {where_here()}; write np.array(value)"
+            f"assigned to has shape {chosen.result}; write np.array(value)"
         )
     return plain(_written(x, chosen, fitted(new, chosen.result), "set"))
 
@@ -112,7 +112,7 @@ def fitted(value: Any, shape: Shape) -> Any:
     extra = max(0, len(own) - len(shape))
     trimmed = own[extra:] if own[:extra] == (1,) * extra else own
     if len(trimmed) > len(shape) or any(m not in (1, n) for m, n in zip(trimmed[::-1], shape[::-1], strict=False)):
-        raise ShapeError(f"could not broadcast input array from shape {own} into shape {shape} {where_here()}")
+        raise ShapeError(f"could not broadcast input array from shape {own} into shape {shape}")
     if trimmed != own:
         value = reshape(value.array if isinstance(value, Literal) else value, shape=trimmed)
     return to_shape(value, shape)
@@ -260,7 +260,7 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     if typeof(new).ndim > len(chosen.result):  # assignments take more axes of length 1
         raise ShapeError(
             f"np.{ufunc.__name__}.at: could not broadcast input array from shape {typeof(new).shape} into shape "
-            f"{chosen.result} {where_here()}"
+            f"{chosen.result}"
         )
     if not chosen.arrays or chosen.unique:
         old = read(x, chosen)
@@ -268,8 +268,8 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     mode = (_OF_BOOLEANS if type.dtype == BOOL else _SCATTERED).get(ufunc)
     if mode is None or type.dtype.kind not in MODES[mode][1] or (ufunc is np.divide and type.dtype.kind != "f"):
         raise UnsupportedError(
-            f"np.{ufunc.__name__}.at of {type.dtype} is not supported on traced values where indices may repeat "
-            f"{where_here()}; of those that add up there are np.add and np.subtract, of real numbers np.multiply, "
+            f"np.{ufunc.__name__}.at of {type.dtype} is not supported on traced values where indices may repeat; "
+            f"of those that add up there are np.add and np.subtract, of real numbers np.multiply, "
             "np.maximum and np.minimum, too, and of floats np.divide; staged_ad.fori_loop takes one after another"
         )
     new = to_dtype(new, type.dtype)
@@ -302,8 +302,8 @@ def _check_cast(ufunc: np.ufunc, found: ArrayType, type: ArrayType) -> None:
     number = found.weak and found.dtype.kind == "i" and type.dtype.kind != "b"
     if not number and not np.can_cast(found.dtype, type.dtype, "same_kind"):
         raise DTypeError(
-            f"np.{ufunc.__name__}.at cannot cast {found.dtype} to {type.dtype} by the rule 'same_kind' "
-            f"{where_here()}; write x.astype({found.dtype}) first, or value.astype({type.dtype})"
+            f"np.{ufunc.__name__}.at cannot cast {found.dtype} to {type.dtype} by the rule 'same_kind'; "
+            f"write x.astype({found.dtype}) first, or value.astype({type.dtype})"
         )
 
 

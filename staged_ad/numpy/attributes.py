@@ -41,8 +41,7 @@ def view(x: Any, dtype: Any = None, type: Any = None) -> Any:
     wanted = np.dtype(dtype)
     if (x.dtype, wanted) not in _PARTS and (wanted, x.dtype) not in _PARTS:
         raise UnsupportedError(
-            f"x.view({wanted}) of {x.type}: a traced value has no bytes (at {location(user_source())}); write x.astype "
-            "for its numbers"
+            f"x.view({wanted}) of {x.type}: a traced value has no bytes; write x.astype for its numbers"
         )
     layout(x).view(wanted)  # NumPy checks the shape and the order in memory
     return parts(x) if x.dtype.kind == "c" else complex_(x[..., ::2], x[..., 1::2])

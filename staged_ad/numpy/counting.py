@@ -23,7 +23,6 @@ from staged_ad.numpy.shaping import array_of, broadcast_to, concatenate, ravel, 
 from staged_ad.primitives import ordering as o
 from staged_ad.primitives.indexing import gather, scatter
 from staged_ad.primitives.makers import typeof, zeros
-from staged_ad.tracing.source import location, user_source
 
 
 def tally(places: Any, weights: Any, length: int) -> Any:
@@ -67,7 +66,7 @@ def _extremes(whole: Any, minlength: int) -> tuple[int, int]:
     found = [x.owner.concretize(extreme, int) for extreme in (np.min(x), np.max(x))]
     if within is None or None in found:
         raise UnsupportedError(
-            f"np.bincount of traced integers has a length that depends on them (at {location(user_source())}); "
+            "np.bincount of traced integers has a length that depends on them; "
             "write staged_ad.numpy.bincount(x, weights, length=n)"
         )
     return found[0], found[1]
@@ -151,9 +150,9 @@ def unique(x: Any, *, size: int, fill_value: Any = None, return_counts: bool = F
     value = operand(ravel(x))
     n = value.shape[0]
     if size < 0:
-        raise ShapeError(f"unique: size must not be negative, got {size} (at {location(user_source())})")
+        raise ShapeError(f"unique: size must not be negative, got {size}")
     if n == 0:
-        raise ShapeError(f"unique: of no elements (at {location(user_source())})")
+        raise ShapeError("unique: of no elements")
     ordered = o.sort(value, axis=0)
     before, here = ordered[:-1], ordered[1:]
     new = ~((before == here) | ((before != before) & (here != here)))

@@ -17,7 +17,6 @@ from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.numpy.attributes import item
 from staged_ad.numpy.statistics import apply_along_axis
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 
 
 def vectorized(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -27,8 +26,7 @@ def vectorized(original: Callable[..., Any], self: Any, *args: Any, **kwargs: An
     if self.signature is not None:
         if is_traced(*args, *kwargs.values()):
             raise UnsupportedError(
-                f"np.vectorize(..., signature=...) is not supported on traced values (at {location(user_source())}); "
-                "write staged_ad.vmap"
+                "np.vectorize(..., signature=...) is not supported on traced values; write staged_ad.vmap"
             )
         return original(self, *args, **kwargs)
     given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
@@ -65,10 +63,7 @@ def _gathered(results: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     """One output for all elements."""
     values = [asarray(result) for result in results]
     if any(value.shape for value in values):
-        raise ShapeError(
-            f"np.vectorize: the function returned an array (at {location(user_source())}), not a number; write "
-            "staged_ad.vmap"
-        )
+        raise ShapeError("np.vectorize: the function returned an array, not a number; write staged_ad.vmap")
     return asarray(np.stack([value.astype(np.dtype(dtype)) for value in values]).reshape(shape))
 
 
@@ -88,7 +83,7 @@ def _nditer(original: Any, op: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _refuse_nditer() -> NoReturn:
     raise UnsupportedError(
-        f"np.nditer is not supported on traced values (at {location(user_source())}); write `for index, value in "
+        "np.nditer is not supported on traced values; write `for index, value in "
         "np.ndenumerate(x)`, `for value in x.flat`, or `for index in np.ndindex(x.shape)` to write to x[index]"
     )
 

@@ -22,7 +22,6 @@ from staged_ad.primitives import fourier
 from staged_ad.primitives.complexes import conj
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import pad, slice_
-from staged_ad.tracing.source import location, user_source
 
 _OTHER = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 Norm = str | None
@@ -49,9 +48,7 @@ def _scaled(y: Any, n: int, norm: Norm) -> Any:
 def _length(name: str, n: Any, otherwise: int) -> int:
     length = otherwise if n is None else int(n)
     if length < 1:
-        raise ShapeError(
-            f"Invalid number of FFT data points ({length}) specified (np.fft.{name}, at {location(user_source())})."
-        )
+        raise ShapeError(f"np.fft.{name}: invalid number of FFT data points ({length}) specified")
     return length
 
 
@@ -100,10 +97,7 @@ def rfft(a: Any, n: Any = None, axis: int = -1, norm: Norm = None) -> Any:
     value, k = _along("rfft", a, axis)
     value = to_float(value)
     if typeof(value).is_complex:
-        raise DTypeError(
-            f"np.fft.rfft needs real numbers, got {typeof(value).dtype} (at {location(user_source())}); write "
-            "np.fft.fft"
-        )
+        raise DTypeError(f"np.fft.rfft needs real numbers, got {typeof(value).dtype}; write np.fft.fft")
     length = _length("rfft", n, typeof(value).shape[k])
     y = fourier.rfft(_fitted(to_dtype(value, typeof(value).dtype), k, length))
     return _moved(_scaled(y, length, norm), -1, k)
@@ -192,7 +186,7 @@ def _shift(sign: int) -> Callable[..., Any]:
         chosen = tuple(check_axis(k, len(shape)) for k in listed)
         if not chosen:
             name = "fftshift" if sign > 0 else "ifftshift"
-            raise ShapeError(f"np.fft.{name} needs an axis (at {location(user_source())}): the array has shape {shape}")
+            raise ShapeError(f"np.fft.{name} needs an axis: the array has shape {shape}")
         moves = tuple(shape[k] // 2 if sign > 0 else -(shape[k] // 2) for k in chosen)
         return roll(value, moves, chosen)
 

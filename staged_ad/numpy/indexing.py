@@ -21,7 +21,6 @@ from staged_ad.primitives.indexing import gather
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import reshape, reverse, slice_, transpose
 from staged_ad.tracing import Tracer, compiling
-from staged_ad.tracing.source import location, user_source
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -97,11 +96,6 @@ def read(x: Any, chosen: Selection) -> Any:
     return transpose(found, permutation=tuple(order.index(k) for k in range(len(order))))
 
 
-def where_here() -> str:
-    """Where the user's code is now, in brackets."""
-    return f"(at {location(user_source())})"
-
-
 # -- what an index means ------------------------------------------------------------------------------------------
 
 
@@ -147,7 +141,7 @@ def selection(index: Any, shape: Shape) -> Selection:
             elif part.length not in (None, n):
                 raise IndexingError(
                     f"boolean index did not match indexed array along axis {axis}; size of axis is {n} but size of "
-                    f"corresponding boolean axis is {part.length} {where_here()}"
+                    f"corresponding boolean axis is {part.length}"
                 )
             arrays[len(cut)] = part.value
             limits.append((n, axis))
@@ -181,7 +175,7 @@ def _append(lists: tuple[list[int], ...], values: tuple[int, ...]) -> None:
 def _wrapped(part: Any, n: int, axis: int) -> int:
     k = int(part)
     if not -n <= k < n:
-        raise IndexingError(f"index {k} is out of bounds for axis {axis} with size {n} {where_here()}")
+        raise IndexingError(f"index {k} is out of bounds for axis {axis} with size {n}")
     return k % n
 
 
@@ -193,7 +187,7 @@ def _inside(array: Any, n: int, axis: int) -> Any:
     outside = (positions < -n) | (positions >= n)
     if outside.any():
         k = positions[outside][0]
-        raise IndexingError(f"index {k} is out of bounds for axis {axis} with size {n} {where_here()}")
+        raise IndexingError(f"index {k} is out of bounds for axis {axis} with size {n}")
     return as_value(np.where(positions < 0, positions + n, positions))
 
 
@@ -205,7 +199,7 @@ def _broadcast(arrays: dict[int, Any], limits: list[tuple[int, int]]) -> dict[in
     except ValueError:
         listed = " ".join(map(str, shapes))
         raise IndexingError(
-            f"shape mismatch: indexing arrays could not be broadcast together with shapes {listed} {where_here()}"
+            f"shape mismatch: indexing arrays could not be broadcast together with shapes {listed}"
         ) from None
     if 0 in shape:
         return {axis: as_value(np.zeros(shape, INT64)) for axis in arrays}
@@ -244,11 +238,9 @@ def _expanded(index: Any, ndim: int) -> list[Any]:
             parts.append(found)
             axis += found is not None and found is not Ellipsis and not (isinstance(found, _Array) and found.new_axis)
     if sum(part is Ellipsis for part in parts) > 1:
-        raise IndexingError(f"an index can only have a single ellipsis ('...') {where_here()}")
+        raise IndexingError("an index can only have a single ellipsis ('...')")
     if axis > ndim:
-        raise IndexingError(
-            f"too many indices: the array is {ndim}-dimensional, but {axis} were indexed {where_here()}"
-        )
+        raise IndexingError(f"too many indices: the array is {ndim}-dimensional, but {axis} were indexed")
     gap: list[Any] = [slice(None)] * (ndim - axis)
     place = next((k for k, part in enumerate(parts) if part is Ellipsis), None)
     return [*parts, *gap] if place is None else [*parts[: place + 1], *gap, *parts[place + 1 :]]
@@ -271,7 +263,7 @@ def _parts(part: Any) -> list[Any]:
     if not isinstance(part, Tracer | np.ndarray | list | tuple):
         raise IndexingError(
             f"only integers, slices, None, Ellipsis and arrays of integers or booleans are valid indices, got "
-            f"{describe(part)} {where_here()}"
+            f"{describe(part)}"
         )
     value = as_value(np.asarray(part, INT64) if isinstance(part, list | tuple) and not _holds(part) else part)
     if isinstance(value, Tracer) and isinstance(value.atom, Literal):
@@ -282,9 +274,7 @@ def _parts(part: Any) -> list[Any]:
     if isinstance(value, Literal) and not type.shape and type.dtype.kind in "iu":
         return [int(value.value)]
     if type.dtype.kind not in "iu":
-        raise IndexingError(
-            f"arrays used as indices must be of integer (or boolean) type, got {type.dtype} {where_here()}"
-        )
+        raise IndexingError(f"arrays used as indices must be of integer (or boolean) type, got {type.dtype}")
     return [_Array(value)]
 
 
@@ -297,7 +287,7 @@ def _static(part: slice) -> slice:
     for bound in (part.start, part.stop, part.step):
         if isinstance(bound, Tracer) and bound.owner.concretize(bound, int) is None:
             raise UnsupportedError(
-                f"a slice whose bounds are traced has no static shape {where_here()}: write np.take(x, start + "
+                "a slice whose bounds are traced has no static shape: write np.take(x, start + "
                 "np.arange(length)) for a window, or np.where with a mask of positions"
             )
     return part
@@ -345,7 +335,7 @@ def _positions(mask: Any) -> list[Any]:
         known = read_mask(mask)
         if known is None:
             raise UnsupportedError(
-                f"what a traced mask selects has no static shape {where_here()}: write np.where(mask, x, 0), as in "
+                "what a traced mask selects has no static shape: write np.where(mask, x, 0), as in "
                 "np.sum(np.where(mask, x, 0)) for np.sum(x[mask]); x[mask] = value works"
             )
         mask = as_value(known)

@@ -23,7 +23,6 @@ from staged_ad.numpy.windows import original as sliding_window_view
 from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import location, user_source
 
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
@@ -35,7 +34,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 
 def fill(x: Any, value: Any) -> Any:
     if np.ndim(value):
-        raise ShapeError(f"x.fill needs one number, got shape {np.shape(value)} (at {location(user_source())})")
+        raise ShapeError(f"x.fill needs one number, got shape {np.shape(value)}")
     return setitem(x, ..., value)
 
 
@@ -45,7 +44,7 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
     positions = np.asarray(ind).reshape(-1) if not hasattr(ind, "atom") else ravel(ind)
     size = typeof(value).size
     if not size and np.size(positions):
-        raise IndexingError(f"np.put: cannot replace elements of an empty array (at {location(user_source())})")
+        raise IndexingError("np.put: cannot replace elements of an empty array")
     positions = plain(within(positions, size, mode))
     given = to_elements(v, typeof(value).dtype)
     if not typeof(given).size:
@@ -81,8 +80,7 @@ def _safely(name: str, values: Any, dtype: np.dtype[Any]) -> Any:
     type = typeof(given)
     if (type.ndim or isinstance(values, np.ndarray)) and not np.can_cast(type.dtype, dtype, "safe"):
         raise DTypeError(
-            f"np.{name} cannot cast {type.dtype} to {dtype} by the rule 'safe' (at {location(user_source())}); write "
-            f"values.astype({dtype})"
+            f"np.{name} cannot cast {type.dtype} to {dtype} by the rule 'safe'; write values.astype({dtype})"
         )
     return to_dtype(given, dtype)
 
@@ -120,13 +118,12 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
     value = as_value(arr)
     if axis is None:
         if np.ndim(indices) != 1:
-            raise ShapeError(f"np.put_along_axis without an axis needs indices with one (at {location(user_source())})")
+            raise ShapeError("np.put_along_axis without an axis needs indices with one")
         return reshape(setitem(ravel(value), indices, values), typeof(value).shape)
     places, whole = typeof(as_value(indices)).shape, typeof(value).shape
     if len(places) != len(whole):
         raise ShapeError(
-            f"np.put_along_axis: indices of {len(places)} axes for an array of {len(whole)} (at "
-            f"{location(user_source())}); they need the same number"
+            f"np.put_along_axis: indices of {len(places)} axes for an array of {len(whole)}; they need the same number"
         )
     axis = check_axis(axis, len(whole))
     index: list[Any] = [
@@ -144,7 +141,7 @@ def _sorting(function: Callable[..., Any]) -> Callable[..., Any]:
         place = 0 if function is np.sort else 1
         axis = args[place] if len(args) > place else kwargs.get("axis", -1)
         if axis is None:
-            raise ArgumentError(f"x.{function.__name__} needs an axis, got None (at {location(user_source())})")
+            raise ArgumentError(f"x.{function.__name__} needs an axis, got None")
         return OPERATIONS.functions[function](x, *args, **kwargs)
 
     return change

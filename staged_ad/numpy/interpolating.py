@@ -15,7 +15,6 @@ from staged_ad.errors import ShapeError
 from staged_ad.numpy.arrays import asarray, known
 from staged_ad.numpy.ordering import searchsorted
 from staged_ad.numpy.taking import take
-from staged_ad.tracing.source import location, user_source
 
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
@@ -23,7 +22,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     fp = asarray(fp)
     fp = fp if fp.dtype.kind == "c" else fp.astype(float)
     if xp.ndim != 1 or fp.shape != xp.shape:
-        raise ShapeError(f"fp and xp are not vectors of the same length (at {location(user_source())})")
+        raise ShapeError("fp and xp are not vectors of the same length")
     if len(xp) == 0:
         raise ValueError("array of sample points is empty")
     if period is not None:

@@ -21,7 +21,6 @@ from staged_ad.numpy.promotion import as_value
 from staged_ad.numpy.scanning import along
 from staged_ad.numpy.shaping import concatenate, expand_dims, reshape
 from staged_ad.primitives.makers import typeof
-from staged_ad.tracing.source import location, user_source
 
 
 def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
@@ -67,9 +66,7 @@ def _splitting(name: str, least: int, axis: int) -> Callable[..., Any]:
     def split(ary: Any, indices_or_sections: Any) -> Any:
         x = asarray(ary)
         if x.ndim < least:
-            raise ShapeError(
-                f"{name} only works on arrays of {least} or more dimensions (at {location(user_source())})"
-            )
+            raise ShapeError(f"{name} only works on arrays of {least} or more dimensions")
         return np.split(x, indices_or_sections, min(axis, x.ndim - 1))
 
     return split
@@ -78,7 +75,7 @@ def _splitting(name: str, least: int, axis: int) -> Callable[..., Any]:
 def unstack(x: Any, /, *, axis: int = 0) -> Any:
     x = asarray(x)
     if x.ndim == 0:
-        raise ShapeError(f"Input array must be at least 1-d (at {location(user_source())})")
+        raise ShapeError("Input array must be at least 1-d")
     return tuple(np.moveaxis(x, axis, 0))
 
 
@@ -119,10 +116,10 @@ def _depth(nested: Any) -> int:
     if not isinstance(nested, list):
         return 0
     if not nested:
-        raise ShapeError(f"np.block: lists cannot be empty (at {location(user_source())})")
+        raise ShapeError("np.block: lists cannot be empty")
     depths = {_depth(item) for item in nested}
     if len(depths) > 1:
-        raise ShapeError(f"np.block: list depths are mismatched (at {location(user_source())})")
+        raise ShapeError("np.block: list depths are mismatched")
     return 1 + depths.pop()
 
 

@@ -22,15 +22,12 @@ from staged_ad.numpy.ufuncs import UFUNCS
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives.complexes import complex_, imag, real
 from staged_ad.primitives.makers import select, typeof
-from staged_ad.tracing.source import location, user_source
 
 
 def clip(a_: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """np.clip; at a bound the derivative is that of the array."""
     if out is not None:
-        raise UnsupportedError(
-            f"np.clip(..., out=...) is not supported on traced values (at {location(user_source())})"
-        )
+        raise UnsupportedError("np.clip(..., out=...) is not supported on traced values")
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
     value = as_value(a_)
     value = to_dtype(value, typeof(value).dtype)  # not so its bounds: those may be Python's numbers
@@ -68,7 +65,7 @@ def round_(a_: Any, decimals: int = 0, out: Any = None, dtype: Any = None) -> An
     type: ArrayType = typeof(value)
     rint = UFUNCS[np.rint]
     if type.dtype == bool and decimals:
-        raise DTypeError(f"np.round of booleans to {decimals} decimals is not defined (at {location(user_source())})")
+        raise DTypeError(f"np.round of booleans to {decimals} decimals is not defined")
     if type.is_complex and decimals:  # a quotient of complex numbers would lose the signs of zeros
         return complex_(round_(real(value), decimals), round_(imag(value), decimals))
     if type.dtype.kind in "iu" and decimals >= 0:

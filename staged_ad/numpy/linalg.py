@@ -33,7 +33,6 @@ from staged_ad.primitives.linalg import permute_rows
 from staged_ad.primitives.makers import mul, typeof
 from staged_ad.primitives.shaping import cast, reshape, stop_gradient, transpose
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 
 sign = UFUNCS[np.sign]
 
@@ -51,21 +50,17 @@ def as_matrix(a: Any, square: bool = False, half: bool = False) -> Any:
     value = to_float(a) if half else _not_half(to_float(a))
     shape = typeof(value).shape
     if len(shape) < 2:
-        raise LinAlgError(f"{len(shape)}-dimensional array given. Array must be at least two-dimensional (at {here()})")
+        raise LinAlgError(f"{len(shape)}-dimensional array given. Array must be at least two-dimensional")
     if square and shape[-1] != shape[-2]:
-        raise LinAlgError(f"Last 2 dimensions of the array must be square, the shape is {shape} (at {here()})")
+        raise LinAlgError(f"Last 2 dimensions of the array must be square, the shape is {shape}")
     return value
 
 
 def _not_half(value: Any) -> Any:
     """`value`, which must not be of float16. Raises DTypeError, as NumPy does a TypeError."""
     if typeof(value).dtype == FLOAT16:
-        raise DTypeError(f"array type float16 is unsupported in linalg (at {here()}); write a.astype(np.float32)")
+        raise DTypeError("array type float16 is unsupported in linalg; write a.astype(np.float32)")
     return value
-
-
-def here() -> str:
-    return location(user_source())
 
 
 # -- systems ------------------------------------------------------------------------------------------------------
@@ -78,9 +73,7 @@ def solve(a: Any, b: Any) -> Any:
     if vector:
         b = reshape(b, shape=(*typeof(b).shape, 1))
     if typeof(b).ndim == 0 or typeof(b).shape[-2] != typeof(a).shape[-1]:
-        raise LinAlgError(
-            f"solve: shapes {typeof(a).shape} and {typeof(b).shape[: 1 if vector else None]} do not fit (at {here()})"
-        )
+        raise LinAlgError(f"solve: shapes {typeof(a).shape} and {typeof(b).shape[: 1 if vector else None]} do not fit")
     x = solve_columns(a, b)
     return reshape(x, shape=typeof(x).shape[:-1]) if vector else x
 
@@ -131,7 +124,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
 def static_number(x: Any, name: str) -> float:
     """A tolerance: a number known while tracing."""
     if isinstance(x, Tracer) or np.ndim(x):
-        raise UnsupportedError(f"{name} must be one number that is known while tracing (at {here()})")
+        raise UnsupportedError(f"{name} must be one number that is known while tracing")
     return float(x)
 
 
@@ -144,9 +137,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     rest = typeof(a).shape[typeof(b).ndim :]
     size = int(np.prod(rest, dtype=int))
     if size != typeof(b).size or typeof(a).size != size * size:
-        raise LinAlgError(
-            f"Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim]) (at {here()})"
-        )
+        raise LinAlgError("Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])")
     return reshape(solve(reshape(a, shape=(size, size)), reshape(b, shape=(size,))), shape=rest)
 
 
@@ -170,10 +161,10 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     for operand, ndims in ((a, (2,)), (b, (1, 2))):
         if typeof(operand).ndim not in ndims:
             ndim = typeof(operand).ndim
-            raise LinAlgError(f"{ndim}-dimensional array given. Array must be two-dimensional (at {here()})")
+            raise LinAlgError(f"{ndim}-dimensional array given. Array must be two-dimensional")
     (m, n), vector = typeof(a).shape, typeof(b).ndim == 1
     if typeof(b).shape[0] != m:
-        raise LinAlgError(f"Incompatible dimensions (at {here()})")
+        raise LinAlgError("Incompatible dimensions")
     b = reshape(b, shape=(m, 1)) if vector else b
     rtol = np.finfo(typeof(a).dtype).eps * (max(m, n) if rcond is None else 1)
     if rcond is not None and static_number(rcond, "rcond") >= 0:
@@ -226,7 +217,7 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 
 def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r"):
-        raise UnsupportedError(f"np.linalg.qr(mode={mode!r}) is not supported on traced values (at {here()})")
+        raise UnsupportedError(f"np.linalg.qr(mode={mode!r}) is not supported on traced values")
     q, r = orthogonal.qr(as_matrix(a), complete=mode == "complete")
     return r if mode == "r" else QRResult(q, r)
 
@@ -330,7 +321,7 @@ def matrix_power(a: Any, n: int) -> Any:
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     """A product of several matrices in the cheapest order; the first and the last may be vectors."""
     if out is not None:
-        raise UnsupportedError(f"np.linalg.multi_dot(..., out=...) is not supported on traced values (at {here()})")
+        raise UnsupportedError("np.linalg.multi_dot(..., out=...) is not supported on traced values")
     values = [as_value(x) for x in arrays]
     if len(values) < 2:
         raise ValueError("Expecting at least two arrays.")
@@ -340,7 +331,7 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     if column:
         values[-1] = reshape(values[-1], shape=(typeof(values[-1]).size, 1))
     if any(typeof(v).ndim != 2 for v in values):
-        raise LinAlgError(f"multi_dot: all arrays but the first and the last must be matrices (at {here()})")
+        raise LinAlgError("multi_dot: all arrays but the first and the last must be matrices")
     product = _chain(tuple(values))
     kept = tuple(k for k, vector in zip(typeof(product).shape, (row, column), strict=True) if not vector)
     return reshape(product, shape=kept)

@@ -19,7 +19,6 @@ import numpy as np
 
 from staged_ad.errors import DTypeError, IndexingError, ShapeError, UnsupportedError
 from staged_ad.numpy import indexing
-from staged_ad.numpy.indexing import where_here
 from staged_ad.numpy.promotion import as_value, to_elements
 from staged_ad.numpy.shaping import array_of, reshape, where
 from staged_ad.primitives.makers import typeof
@@ -32,7 +31,7 @@ from staged_ad.tracing.views import is_basic, is_integer
 
 def refusal(what: str, advice: str = "write np.where(mask, x, 0), which has the shape of x") -> UnsupportedError:
     return UnsupportedError(
-        f"{what} cannot be had of x[mask] {where_here()}: the mask is traced, so how many elements it selects is not "
+        f"{what} cannot be had of x[mask]: the mask is traced, so how many elements it selects is not "
         "known. Functions by element, reductions such as np.sum and np.max, and assignments by the same mask work; for "
         f"others {advice}"
     )
@@ -114,7 +113,7 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
         if isinstance(operand, Masked):
             if operand.rest != self.rest or not same(operand.mask, self.mask):
                 raise ShapeError(
-                    f"x[mask] and y[other] fit where both masks are the same {where_here()}: name it, as in mask = x > "
+                    "x[mask] and y[other] fit where both masks are the same: name it, as in mask = x > "
                     "0; x[mask] * y[mask], or write np.where(mask, x * y, 0)"
                 )
             return operand.values
@@ -122,8 +121,8 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
         shape = np.shape(value)
         if len(shape) > self.rest and shape[-1 - self.rest] != 1:
             raise ShapeError(
-                f"x[mask] has as many elements as the traced mask chooses, an operand has shape {shape} {where_here()}"
-                ": select from it by the same mask, y[mask], or write np.where(mask, value, x) with a value of the "
+                f"x[mask] has as many elements as the traced mask chooses, an operand has shape {shape}: "
+                "select from it by the same mask, y[mask], or write np.where(mask, value, x) with a value of the "
                 "shape of x"
             )
         return value
@@ -140,7 +139,6 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
         if any(m not in (1, n) for m, n in zip(trimmed[::-1], shape[::-1], strict=False)):
             raise ShapeError(
                 f"could not broadcast input array from shape {given} into what the mask chooses of shape {shape} "
-                f"{where_here()}"
             )
         if trimmed != given:
             new = reshape(new, trimmed)
@@ -219,8 +217,8 @@ def _into(out: Any, result: Any, name: str) -> Masked:
         raise refusal(f"{name}(..., out=...)")
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):
         raise DTypeError(
-            f"Cannot cast {name} output from {result.dtype!r} to {target.dtype!r} with casting rule 'same_kind' "
-            f"{where_here()}; write y = y + x instead of y += x, or begin with an array of that dtype"
+            f"Cannot cast {name} output from {result.dtype!r} to {target.dtype!r} with casting rule 'same_kind'; "
+            f"write y = y + x instead of y += x, or begin with an array of that dtype"
         )
     target.values = target.assigned(result)
     return target
@@ -258,7 +256,7 @@ class MaskedIndex:
         if shape[lead : len(shape) - rest] != (mask.shape or (1,)):
             raise IndexingError(
                 f"boolean index did not match indexed array: the mask has shape {mask.shape}, what it lies along "
-                f"{shape[lead : len(shape) - rest]} {where_here()}"
+                f"{shape[lead : len(shape) - rest]}"
             )
         flat = (*shape[:lead], mask.size, *shape[len(shape) - rest :])
         found = found.handle() if isinstance(found, Tracer) else found  # x[mask] does not change when x does

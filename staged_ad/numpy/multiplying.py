@@ -21,7 +21,6 @@ from staged_ad.primitives.makers import select, typeof
 from staged_ad.primitives.products import dot_general, free_axes
 from staged_ad.primitives.reductions import reduce_sum
 from staged_ad.primitives.shaping import iota, reshape, transpose
-from staged_ad.tracing.source import location, user_source
 
 
 def _strong(x: Any) -> Any:
@@ -39,9 +38,7 @@ def _product(a: Any, b: Any, contract: Any, batch: Any = ((), ())) -> Any:
 
 
 def _misfit(name: str, a: Any, b: Any) -> ShapeError:
-    return ShapeError(
-        f"{name}: shapes {typeof(a).shape} and {typeof(b).shape} do not fit (at {location(user_source())})"
-    )
+    return ShapeError(f"{name}: shapes {typeof(a).shape} and {typeof(b).shape} do not fit")
 
 
 def matmul(a: Any, b: Any, keep_weak: bool = False) -> Any:
@@ -67,7 +64,7 @@ def matmul(a: Any, b: Any, keep_weak: bool = False) -> Any:
 
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     if out is not None:
-        raise UnsupportedError(f"np.dot(..., out=...) is not supported on traced values (at {location(user_source())})")
+        raise UnsupportedError("np.dot(..., out=...) is not supported on traced values")
     a, b = _strong(a), _strong(b)
     m, n = typeof(a).ndim, typeof(b).ndim
     if m == 0 or n == 0:
@@ -95,9 +92,7 @@ def _ravel(x: Any) -> Any:
 
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     if out is not None:
-        raise UnsupportedError(
-            f"np.outer(..., out=...) is not supported on traced values (at {location(user_source())})"
-        )
+        raise UnsupportedError("np.outer(..., out=...) is not supported on traced values")
     a, b = _ravel(a), _ravel(b)
     return multiply(reshape(a, shape=(typeof(a).size, 1)), b)
 
@@ -126,9 +121,7 @@ def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
     """np.einsum with the subscripts as a string: by pairs of operands, each without the indices that it alone has."""
     options.pop("optimize", None)
     if any(v is not None for v in options.values()):
-        raise UnsupportedError(
-            f"np.einsum on traced values (at {location(user_source())}) does not support {', '.join(options)}"
-        )
+        raise UnsupportedError(f"np.einsum on traced values does not support {', '.join(options)}")
     values = promote_dtypes(*map(_strong, operands))
     if values and typeof(values[0]).dtype == BOOL:  # sums of booleans are `or`
         counts = einsum(subscripts, *(to_dtype(v, INT64) for v in values))

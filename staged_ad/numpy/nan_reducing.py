@@ -19,7 +19,6 @@ from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import as_value
 from staged_ad.numpy.reducing import root_of_variance
 from staged_ad.primitives.linalg import require
-from staged_ad.tracing.source import location, user_source
 
 
 def _replaced(a: Any, value: float) -> Any:
@@ -29,7 +28,7 @@ def _replaced(a: Any, value: float) -> Any:
 
 def _check_dtype(name: str, dtype: Any) -> None:
     if dtype is not None and canonical_dtype(dtype).kind not in "fc":
-        raise DTypeError(f"np.{name}: if a is inexact, then dtype must be inexact (at {location(user_source())})")
+        raise DTypeError(f"np.{name}: if a is inexact, then dtype must be inexact")
 
 
 def _nan_total(name: str, function: Callable[..., Any], nothing: float) -> Callable[..., Any]:

@@ -22,7 +22,6 @@ from staged_ad.numpy.creation import made
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.numpy.shaping import array_of, concatenate, reshape, transpose
 from staged_ad.primitives.makers import typeof
-from staged_ad.tracing.source import location, user_source
 
 _ORDINARY = [
     *("sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin", "ptp", "any", "all", "argmax", "argmin"),
@@ -133,8 +132,7 @@ def _directive(text: str) -> list[int]:
     """The numbers in 'axis,ndmin,place', of which the last ones may be absent."""
     if text in ("r", "c"):
         raise UnsupportedError(
-            f"np.r_[{text!r}, ...] makes a np.matrix, which holds no traced values (at {location(user_source())}); "
-            "write np.atleast_2d(np.r_[...])"
+            f"np.r_[{text!r}, ...] makes a np.matrix, which holds no traced values; write np.atleast_2d(np.r_[...])"
         )
     try:
         return [int(number) for number in text.split(",")]

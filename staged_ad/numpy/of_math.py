@@ -51,9 +51,7 @@ def _traced(value: Any) -> Any:
 def _number(name: str, x: Any, dtype: Any) -> Any:
     """An argument of math as the number that it takes."""
     if isinstance(x, Tracer) and x.shape:
-        raise ConcretizationError(
-            f"{name} takes one number, got {x.type} (at {location(user_source())}); write the function of NumPy"
-        )
+        raise ConcretizationError(f"{name} takes one number, got {x.type}; write the function of NumPy")
     return _traced(to_dtype(as_value(x), dtype, weak=True))
 
 

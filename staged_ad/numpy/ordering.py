@@ -25,14 +25,12 @@ from staged_ad.numpy.ufuncs import subtract
 from staged_ad.primitives import ordering as o
 from staged_ad.primitives.complexes import imag, real
 from staged_ad.primitives.makers import typeof
-from staged_ad.tracing.source import location, user_source
 
 
 def _refuse_fields(name: str, order: Any) -> None:
     if order is not None:
         raise UnsupportedError(
-            f"np.{name}(..., order=...) is for structured arrays, which are not supported on traced values (at "
-            f"{location(user_source())})"
+            f"np.{name}(..., order=...) is for structured arrays, which are not supported on traced values"
         )
 
 
@@ -84,7 +82,7 @@ def _check_places(a: Any, kth: Any, axis: int | None, kind: Any) -> None:
         raise TypeError("Partition index must be integer")
     for place in places:
         if n and not -n <= place < n:
-            raise ShapeError(f"kth(={place}) out of bounds ({n}) (at {location(user_source())})")
+            raise ShapeError(f"kth(={place}) out of bounds ({n})")
 
 
 def lexsort(keys: Any, axis: int = -1) -> Any:
@@ -94,7 +92,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
         raise TypeError("need sequence of keys with len > 0 in lexsort")
     shape = typeof(rows[0]).shape
     if any(typeof(row).shape != shape for row in rows):
-        raise ShapeError(f"lexsort: all keys need to be the same shape (at {location(user_source())})")
+        raise ShapeError("lexsort: all keys need to be the same shape")
     if not shape:
         return np.int64(0)
     k = check_axis(axis, len(shape))
@@ -176,7 +174,7 @@ def top_k(x: Any, k: int, axis: int = -1) -> tuple[Any, Any]:
     value, along_axis = along(x, axis)
     n = typeof(value).shape[along_axis]
     if not 0 <= k <= n:
-        raise ShapeError(f"top_k: k = {k} of {n} elements (at {location(user_source())})")
+        raise ShapeError(f"top_k: k = {k} of {n} elements")
     backwards = flip(value, along_axis)
     indices = o.argsort(backwards, axis=along_axis)
 

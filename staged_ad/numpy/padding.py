@@ -15,7 +15,6 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.numpy.arrays import along, asarray, static, taken
 from staged_ad.primitives.shaping import pad as zero_pad
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 
 _OPTIONS: dict[str, set[str]] = {
     "constant": {"constant_values"},
@@ -35,7 +34,7 @@ _OPTIONS: dict[str, set[str]] = {
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     if callable(mode):
         raise UnsupportedError(
-            f"np.pad with a function as its mode writes into an array (at {location(user_source())}); pad with zeros "
+            "np.pad with a function as its mode writes into an array; pad with zeros "
             "and add what the function would write"
         )
     if mode not in _OPTIONS:

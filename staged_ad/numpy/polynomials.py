@@ -14,7 +14,6 @@ import numpy as np
 from staged_ad.errors import ShapeError
 from staged_ad.numpy.arrays import asarray, is_traced, refuse
 from staged_ad.primitives.shearing import windows
-from staged_ad.tracing.source import location, user_source
 
 
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
@@ -27,7 +26,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     a, v = asarray(a), asarray(v).conj()
     if not (a.ndim and v.ndim):
-        raise ShapeError(f"object of too small depth for desired array: correlate (at {location(user_source())})")
+        raise ShapeError("object of too small depth for desired array: correlate")
     if len(v) > len(a):
         return np.flip(_slid(v, a, mode))
     return _slid(a, v, mode)
@@ -36,7 +35,7 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 def _slid(a: Any, v: Any, mode: str) -> Any:
     """c[k] = sum_j a[k + j] v[j], where v is not longer than a; `mode` says how far v may stick out."""
     if a.ndim != 1 or v.ndim != 1:
-        raise ShapeError(f"object too deep for desired array: convolve takes vectors (at {location(user_source())})")
+        raise ShapeError("object too deep for desired array: convolve takes vectors")
     m = len(v)
     if m == 0:
         raise ValueError("v cannot be empty" if len(a) else "a cannot be empty")
@@ -86,7 +85,7 @@ def _coefficients(a: Any) -> Any:
     """A vector of at least one coefficient."""
     a = np.atleast_1d(asarray(a))
     if a.ndim > 1:
-        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {a.shape})")
+        raise ShapeError(f"Polynomial must be 1d only (shape {a.shape})")
     return a if len(a) else np.zeros(1, a.dtype)
 
 
@@ -106,7 +105,7 @@ def polymul(a1: Any, a2: Any) -> Any:
 def polyder(p: Any, m: int = 1) -> Any:
     p = asarray(p)
     if p.ndim != 1:
-        raise ShapeError(f"Polynomial must be 1d only (at {location(user_source())}, shape {p.shape})")
+        raise ShapeError(f"Polynomial must be 1d only (shape {p.shape})")
     if m < 0:
         raise ValueError("Order of derivative must be positive (see polyint)")
     for _ in range(int(m)):
@@ -148,9 +147,9 @@ def polyfit(
     refuse("polyfit", full=full or None, cov=cov or None)
     x, y = asarray(x) + 0.0, asarray(y) + 0.0
     if x.ndim != 1 or y.ndim not in (1, 2) or x.shape[0] != y.shape[0]:
-        raise ShapeError(f"polyfit: expected vectors x and y of one length (at {location(user_source())})")
+        raise ShapeError("polyfit: expected vectors x and y of one length")
     if not x.size:
-        raise ShapeError(f"polyfit: expected non-empty vector for x (at {location(user_source())})")
+        raise ShapeError("polyfit: expected non-empty vector for x")
     if int(deg) < 0:
         raise ValueError("expected deg >= 0")
     columns, right = np.vander(x, int(deg) + 1), y

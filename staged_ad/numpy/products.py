@@ -14,7 +14,6 @@ import numpy as np
 from staged_ad.errors import ArgumentError, ShapeError
 from staged_ad.numpy.arrays import asarray, axis_of, refuse
 from staged_ad.numpy.multiplying import einsum as einsum_of_text
-from staged_ad.tracing.source import location, user_source
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -42,7 +41,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     if not {a.shape[-1], b.shape[-1]} <= CROSSED:
         raise ShapeError(
             f"np.cross of vectors of {a.shape[-1]} and {b.shape[-1]} components: there must be "
-            f"{' or '.join(map(str, sorted(CROSSED)))} (at {location(user_source())}); write a[..., 0] * b[..., 1] - "
+            f"{' or '.join(map(str, sorted(CROSSED)))}; write a[..., 0] * b[..., 1] - "
             "a[..., 1] * b[..., 0] for vectors of 2"
         )
     x, y = ([v[..., k] for k in range(v.shape[-1])] for v in (a, b))
@@ -66,7 +65,7 @@ def vecdot(x1: Any, x2: Any, /, out: Any = None, *, axis: int = -1, keepdims: bo
     refuse("vecdot", out=out, **options)
     x1, x2 = _along(asarray(x1), axis), _along(asarray(x2), axis)
     if x1.shape[-1] != x2.shape[-1]:
-        raise ShapeError(f"vecdot: vectors of lengths {x1.shape[-1]} and {x2.shape[-1]} (at {location(user_source())})")
+        raise ShapeError(f"vecdot: vectors of lengths {x1.shape[-1]} and {x2.shape[-1]}")
     product = np.matmul(x1.conj()[..., None, :], x2[..., :, None])[..., 0, 0]
     return np.expand_dims(product, axis) if keepdims else product
 

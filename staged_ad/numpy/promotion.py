@@ -23,7 +23,6 @@ from staged_ad.primitives.makers import Operation, typeof
 from staged_ad.primitives.shaping import broadcast, cast
 from staged_ad.tracing import Tracer, literal_of
 from staged_ad.tracing.refusals import called
-from staged_ad.tracing.source import location, user_source
 
 
 def as_value(x: Any, what: str = "an operand") -> Any:
@@ -32,8 +31,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
         return x
     if is_other_kind(x):
         raise ArgumentError(
-            f"{what} is a {type(x).__name__}, whose operations are not those of arrays (at {location(user_source())}); "
-            f"write {as_plain(x)}"
+            f"{what} is a {type(x).__name__}, whose operations are not those of arrays; write {as_plain(x)}"
         )
     if isinstance(x, list | tuple):
         if any(isinstance(item, Tracer) for item in _leaves(x)):
@@ -43,9 +41,7 @@ def as_value(x: Any, what: str = "an operand") -> Any:
         try:
             x = np.asarray(x)
         except ValueError as error:
-            raise ArgumentError(
-                f"{what} is a ragged nested list (at {location(user_source())}): all rows must have one length"
-            ) from error
+            raise ArgumentError(f"{what} is a ragged nested list: all rows must have one length") from error
     try:
         return literal_of(x)
     except DTypeError as error:
@@ -82,12 +78,12 @@ def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any],
     try:
         found = _resolve(ufunc, tuple(t.dtype if weak else _spec(t) for t in types))
     except TypeError as error:
-        raise DTypeError(f"{called(ufunc)}: {error} (at {location(user_source())})") from None
+        raise DTypeError(f"{called(ufunc)}: {error}") from None
     for dtype in found:
         if dtype not in DTYPES:
             raise DTypeError(
                 f"{called(ufunc)} of {' and '.join(str(t.dtype) for t in types)} computes in {dtype}, which is not "
-                f"supported (at {location(user_source())}); cast first, as in x.astype(np.float64)"
+                f"supported; cast first, as in x.astype(np.float64)"
             )
     return found
 
@@ -105,10 +101,7 @@ def to_dtype(x: Any, dtype: np.dtype[Any], weak: bool = False) -> Any:
     if type.dtype == dtype and type.weak == weak:
         return x
     if type.is_complex and dtype.kind not in "bc":
-        raise DTypeError(
-            f"casting {type.dtype} to {dtype} drops the imaginary part (at {location(user_source())}); write z.real, "
-            "and cast that"
-        )
+        raise DTypeError(f"casting {type.dtype} to {dtype} drops the imaginary part; write z.real, and cast that")
     if isinstance(x, Literal):
         return _cast_literal(x, ArrayType(type.shape, dtype, weak))
     return cast(x, dtype=dtype, weak=weak)
@@ -125,7 +118,7 @@ def _cast_literal(x: Literal, type: ArrayType) -> Literal:
         if not bounds.min <= x.value.item() <= bounds.max:  # NaN is not between them
             if x.type.dtype.kind == "f":
                 raise DTypeError(
-                    f"the number {x.value} does not fit into {type.dtype} (at {location(user_source())}); an array of "
+                    f"the number {x.value} does not fit into {type.dtype}; an array of "
                     "floats holds it, as np.zeros(n) or x.astype(float)"
                 )
             raise OutOfRangeError(
@@ -193,9 +186,7 @@ def common_shape(types: Sequence[ArrayType]) -> tuple[int, ...]:
         return np.broadcast_shapes(*(t.shape for t in types))
     except ValueError:
         shapes = " ".join(str(t.shape) for t in types)
-        raise ShapeError(
-            f"operands could not be broadcast together with shapes {shapes} (at {location(user_source())})"
-        ) from None
+        raise ShapeError(f"operands could not be broadcast together with shapes {shapes}") from None
 
 
 def promote(*xs: Any) -> list[Any]:
@@ -219,8 +210,8 @@ def check_cast(found: ArrayType, dtype: np.dtype[Any], casting: str) -> None:
     fits = found.weak and found.dtype.kind == "i" and dtype != BOOL  # as Python integers do
     if not np.can_cast(dtype if fits else found.dtype, dtype, casting):  # type: ignore[arg-type]  # the user's
         raise DTypeError(
-            f"Cannot cast array data from {found.dtype!r} to {dtype!r} according to the rule {casting!r} (at "
-            f"{location(user_source())}); cast it with astype, or pass casting='unsafe' where that is an option"
+            f"Cannot cast array data from {found.dtype!r} to {dtype!r} according to the rule {casting!r}; "
+            f"cast it with astype, or pass casting='unsafe' where that is an option"
         )
 
 
@@ -242,8 +233,8 @@ def apply_ufunc(ufunc: np.ufunc, operation: Operation, xs: Sequence[Any], keep_w
     dtypes = resolve(ufunc, types)
     if len(types) == 2 and dtypes[0] != dtypes[1]:
         raise DTypeError(
-            f"np.{ufunc.__name__} of {types[0].dtype} and {types[1].dtype} is not supported "
-            f"(at {location(user_source())}); cast one of them with astype"
+            f"np.{ufunc.__name__} of {types[0].dtype} and {types[1].dtype} is not supported ; "
+            f"cast one of them with astype"
         )
     shape = common_shape(types)
     operands = [to_shape(to_dtype(_in_range(v, d), d, weak), shape) for v, d in zip(values, dtypes, strict=False)]

@@ -26,7 +26,6 @@ from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import reshape, transpose
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 
 FEW = 4
 """Up to so many known places are slices."""
@@ -87,9 +86,7 @@ def _rows(value: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     shape = typeof(value).shape
     axes = normalize_axes(axis, len(shape))
     if not axes and shape and 0 in shape:
-        raise ShapeError(
-            f"cannot take quantiles along no axes of an array without elements (at {location(user_source())})"
-        )
+        raise ShapeError("cannot take quantiles along no axes of an array without elements")
     kept = [k for k in range(len(shape)) if k not in axes]
     moved = transpose(value, permutation=(*kept, *axes))
     count = int(np.prod([shape[k] for k in axes], dtype=int))
@@ -125,7 +122,7 @@ def _quantile(
         raise ValueError(f"{method!r} is not a valid method. Use one of: {list(INTERPOLATIONS)}")
     if weights is not None:
         raise UnsupportedError(
-            f"np.{name}(..., weights=...) is not supported on traced values (at {location(user_source())}); repeat the "
+            f"np.{name}(..., weights=...) is not supported on traced values; repeat the "
             "elements, or write np.argsort, np.cumsum of the weights, and np.searchsorted"
         )
     q = operand(q)
@@ -137,7 +134,7 @@ def _quantile(
     if np.ndim(place) > 2:
         raise ShapeError("q must be a scalar or 1d")
     if np.ndim(place) > 1 and not np.size(place):
-        raise ShapeError(f"np.{name}: a table of quantiles without elements (at {location(user_source())})")
+        raise ShapeError(f"np.{name}: a table of quantiles without elements")
     allowed = (place >= 0) & (place <= 1)
     if isinstance(place, Tracer):
         place = require(place, allowed, error="quantiles")
@@ -148,7 +145,7 @@ def _quantile(
     value = as_value(a)
     if typeof(value).dtype.kind == "c":
         raise DTypeError(
-            f"np.{name} of {typeof(value).dtype} (at {location(user_source())}): complex numbers have no order; "
+            f"np.{name} of {typeof(value).dtype}: complex numbers have no order; "
             "use the real and imaginary parts, or np.abs"
         )
     if skip and not typeof(value).size:
@@ -156,7 +153,7 @@ def _quantile(
     rows, kept = _rows(to_dtype(value, typeof(value).dtype), axis)
     last = typeof(rows).ndim - 1
     if typeof(rows).shape[last] == 0:
-        raise IndexingError(f"np.{name} of no elements (at {location(user_source())})")
+        raise IndexingError(f"np.{name} of no elements")
     result = _between_elements(operand(o.sort(rows, axis=last)), place, method, given.weak, whole, skip)
     return result.reshape(np.shape(place) + kept) if flag(keepdims) else result
 

@@ -25,7 +25,6 @@ from staged_ad.primitives.arithmetic import maximum, minimum
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import Operation, add, mul, select, typeof
 from staged_ad.primitives.shaping import broadcast, reshape
-from staged_ad.tracing.source import location, user_source
 
 Axis = int | Sequence[int] | None
 
@@ -69,9 +68,7 @@ def flag(keepdims: Any) -> bool:
 def _refuse(name: str, **options: Any) -> None:
     for option, value in options.items():
         if _given(value):
-            raise UnsupportedError(
-                f"np.{name}(..., {option}=...) is not supported on traced values (at {location(user_source())})"
-            )
+            raise UnsupportedError(f"np.{name}(..., {option}=...) is not supported on traced values")
 
 
 def _given(option: Any) -> bool:
@@ -88,12 +85,12 @@ def masked(value: Any, where: Any, identity: Any) -> Any:
     if typeof(mask).ndim > type.ndim:
         raise ShapeError(
             f"input operand has more dimensions than allowed by the axis remapping: where= has shape "
-            f"{typeof(mask).shape}, the array {type.shape} (at {location(user_source())})"
+            f"{typeof(mask).shape}, the array {type.shape}"
         )
     if common_shape([type, typeof(mask)]) != type.shape:
         raise ShapeError(
             f"a reduction cannot repeat its array for a mask: where= has shape {typeof(mask).shape}, the array "
-            f"{type.shape} (at {location(user_source())}); write np.broadcast_to for the array"
+            f"{type.shape}; write np.broadcast_to for the array"
         )
     if isinstance(identity, int | float):
         identity = filled(identity, type)
@@ -279,7 +276,7 @@ def root_of_variance(name: str, found: Any) -> Any:
     """In the dtype of the variance. NumPy rounds to integers what is one number, and refuses to round arrays."""
     type = typeof(found)
     if type.shape and type.dtype.kind not in "fc":
-        raise DTypeError(f"np.{name}: roots are no {type.dtype} (at {location(user_source())})")
+        raise DTypeError(f"np.{name}: roots are no {type.dtype}")
     return to_dtype(UFUNCS[np.sqrt](to_float(found)), type.dtype)
 
 

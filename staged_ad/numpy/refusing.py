@@ -14,7 +14,6 @@ import numpy as np
 from staged_ad.errors import UnsupportedError
 from staged_ad.numpy.of_lists import making
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 
 REFUSED: dict[str, str] = {
     "asarray_chkfinite": "which numbers are finite is not known; write np.asarray",
@@ -46,7 +45,7 @@ DYNAMIC: dict[str, str] = {
 
 def _refusing(name: str, reason: str) -> Callable[..., Any]:
     def refuse(*args: Any, **kwargs: Any) -> NoReturn:
-        raise UnsupportedError(f"np.{name} is not supported on traced values (at {location(user_source())}): {reason}")
+        raise UnsupportedError(f"np.{name} is not supported on traced values: {reason}")
 
     return refuse
 

@@ -25,7 +25,6 @@ from staged_ad.primitives import exponential as e
 from staged_ad.primitives import scans
 from staged_ad.primitives.makers import Operation, scale, typeof
 from staged_ad.primitives.shaping import stop_gradient
-from staged_ad.tracing.source import location, user_source
 
 LONGEST = 1000
 """Up to how many elements are folded or accumulated one by one; each step is recorded."""
@@ -33,10 +32,7 @@ LONGEST = 1000
 
 def refuse_out(name: str, out: Any) -> None:
     if out is not None:
-        raise UnsupportedError(
-            f"np.{name}(..., out=...) is not supported on traced values (at {location(user_source())}); write "
-            f"y = np.{name}(...)"
-        )
+        raise UnsupportedError(f"np.{name}(..., out=...) is not supported on traced values; write y = np.{name}(...)")
 
 
 def along(a_: Any, axis: int | None) -> tuple[Any, int]:
@@ -103,9 +99,7 @@ def _array_api(name: str, scan: Callable[..., Any], neutral: int) -> Callable[..
     ) -> Any:
         value = as_value(x)
         if axis is None and typeof(value).ndim > 1:
-            raise ShapeError(
-                f"np.{name}: for arrays of more than one dimension the axis is required (at {location(user_source())})"
-            )
+            raise ShapeError(f"np.{name}: for arrays of more than one dimension the axis is required")
         y = scan(value, axis, dtype, out)
         if not include_initial:
             return y
@@ -170,7 +164,7 @@ def check_loop(ufunc: np.ufunc, dtype: Any) -> None:
         try:
             ufunc.resolve_dtypes((wanted, wanted, None), signature=(wanted, wanted, wanted))
         except TypeError as error:
-            raise DTypeError(f"{error} (at {location(user_source())})") from None
+            raise DTypeError(f"{error}") from None
 
 
 def _step_by_step(ufunc: np.ufunc, value: Any, axis: int) -> Any:
@@ -178,8 +172,7 @@ def _step_by_step(ufunc: np.ufunc, value: Any, axis: int) -> Any:
     count, dtypes = type.shape[axis], resolve(ufunc, [type, type]) if ufunc.nin == 2 and ufunc.nout == 1 else ()
     if len(set(dtypes)) != 1 or count > LONGEST:
         raise UnsupportedError(
-            f"np.{ufunc.__name__}.accumulate of {type} is not supported on traced values (at "
-            f"{location(user_source())}); write staged_ad.scan"
+            f"np.{ufunc.__name__}.accumulate of {type} is not supported on traced values; write staged_ad.scan"
         )
     value = to_dtype(value, dtypes[0])
     found = [part(value, axis, 0, 1)] if count else []
@@ -233,7 +226,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """np.gradient; the spacings may be traced too."""
     if typeof(as_value(f)).dtype == BOOL:
-        raise DTypeError(f"np.gradient of booleans is not defined (at {location(user_source())}); cast first")
+        raise DTypeError("np.gradient of booleans is not defined; cast first")
     value = operand(to_float(f))
     if edge_order not in (1, 2):
         raise ValueError("'edge_order' greater than 2 not supported")
@@ -243,7 +236,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         if value.shape[k] < edge_order + 1:
             raise ShapeError(
                 "Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) elements are "
-                f"required (at {location(user_source())})"
+                "required"
             )
         slopes = moveaxis(_slopes(operand(moveaxis(value, k, -1)), h, edge_order), -1, k)
         results.append(to_dtype(slopes, value.dtype))

@@ -23,7 +23,6 @@ from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import typeof
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.libraries import scipy_special
-from staged_ad.tracing.source import location, user_source
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
@@ -34,7 +33,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     conditions = [asarray(c) for c in condlist]
     for k, condition in enumerate(conditions):
         if condition.dtype != bool:
-            raise DTypeError(f"invalid entry {k} in condlist: should be boolean ndarray (at {location(user_source())})")
+            raise DTypeError(f"invalid entry {k} in condlist: should be boolean ndarray")
     kind, _ = result_dtype([typeof(as_value(x)) for x in (*choicelist, default)])
     *choices, result = map(asarray, (*choicelist, default))
     result = result.astype(kind)
@@ -101,7 +100,7 @@ def _substitute(value: Any, x: Any) -> Any:
     """What stands in the place of real numbers; as in assignments, it may have more axes if these have length 1."""
     found = asarray(value)
     if found.dtype.kind == "c":
-        raise DTypeError(f"nan_to_num: {found.dtype} cannot be cast to {x.dtype} (at {location(user_source())})")
+        raise DTypeError(f"nan_to_num: {found.dtype} cannot be cast to {x.dtype}")
     found = found.astype(x.dtype)
     return plain(fitted(as_value(found), x.shape)) if found.ndim else found
 
@@ -154,10 +153,7 @@ def isin(
 def _real(x: Any, name: str) -> Any:
     x = asarray(x)
     if x.dtype.kind == "c":
-        raise DTypeError(
-            f"np.{name} of complex numbers, which have no sign (at {location(user_source())}); ask for z.real, or use "
-            "np.isinf"
-        )
+        raise DTypeError(f"np.{name} of complex numbers, which have no sign; ask for z.real, or use np.isinf")
     return x
 
 
@@ -240,7 +236,7 @@ def _within(indices: Any, n: int, error: str) -> Any:
     """Indices from 0 to n - 1; others raise."""
     places = asarray(indices)
     if places.dtype.kind not in "iub":
-        raise DTypeError(f"only int indices permitted, got {places.dtype} (at {location(user_source())})")
+        raise DTypeError(f"only int indices permitted, got {places.dtype}")
     places = places.astype(np.intp)
     return require(places, (places >= 0) & (places < n), error=error)
 

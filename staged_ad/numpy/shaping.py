@@ -28,7 +28,6 @@ from staged_ad.numpy.ufuncs import not_equal
 from staged_ad.primitives import shaping as p
 from staged_ad.primitives.makers import select, typeof
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import copied_order, fits_order, layout, order_of
 
 WRAPS_AROUND = np.lib.NumpyVersion(np.__version__) < "2.5.0"
@@ -52,9 +51,7 @@ def _array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
         rows = [_array(item, dtype) for item in object]
         if len({typeof(row).shape for row in rows}) > 1:
             shapes = ", ".join(str(typeof(row).shape) for row in rows)
-            raise ArgumentError(
-                f"array: the rows of a nested list have different shapes {shapes} (at {location(user_source())})"
-            )
+            raise ArgumentError(f"array: the rows of a nested list have different shapes {shapes}")
         value = stack(rows)
     elif dtype is not None:
         value = to_elements(object, canonical_dtype(dtype), "the argument of array")
@@ -223,7 +220,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     target = (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
     found = typeof(value).shape
     if len(found) > len(target) or any(m not in (1, n) for m, n in zip(found[::-1], target[::-1], strict=False)):
-        raise ShapeError(f"cannot broadcast shape {found} to {target} (at {location(user_source())})")
+        raise ShapeError(f"cannot broadcast shape {found} to {target}")
     return to_shape(value, target)
 
 
@@ -237,9 +234,7 @@ def concatenate(
     arrays: Any, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Any:
     if out is not None:
-        raise UnsupportedError(
-            f"np.concatenate(..., out=...) is not supported on traced values (at {location(user_source())})"
-        )
+        raise UnsupportedError("np.concatenate(..., out=...) is not supported on traced values")
     if axis is not None and np.ndim(axis):
         raise ArgumentError("concatenate takes its arrays in one list: np.concatenate([x, y])")
     values = [as_value(x) for x in arrays]
@@ -279,9 +274,7 @@ def _moves(shift: Any, axes: Any) -> Any:
     try:
         return list(zip(*np.broadcast_arrays(amounts, axes), strict=True))
     except ValueError:
-        raise ShapeError(
-            f"np.roll cannot broadcast shifts {shift} and axes {tuple(axes)} (at {location(user_source())})"
-        ) from None
+        raise ShapeError(f"np.roll cannot broadcast shifts {shift} and axes {tuple(axes)}") from None
 
 
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
@@ -302,10 +295,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
-        raise UnsupportedError(
-            f"np.where with one argument has a result of unknown shape (at {location(user_source())}); "
-            "give all three arguments"
-        )
+        raise UnsupportedError("np.where with one argument has a result of unknown shape; give all three arguments")
     truth = as_value(condition)
     if typeof(truth).dtype != bool:
         truth = not_equal(truth, 0)

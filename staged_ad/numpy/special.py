@@ -78,7 +78,7 @@ def _operands(ufunc: np.ufunc, xs: tuple[Any, ...]) -> list[Any]:
     if dtype.kind != "f" and not (dtype.kind == "c" and ufunc in COMPLEX):
         raise DTypeError(
             f"scipy.special.{ufunc.__name__} of {' and '.join(str(t.dtype) for t in types)} is not supported on traced "
-            f"values (at {location(user_source())}): real numbers only"
+            f"values: real numbers only"
         )
     shape = common_shape(types)
     return [to_shape(to_dtype(v, dtype), shape) for v in values]
@@ -125,7 +125,7 @@ def _number(x: Any, what: str) -> float:
     value = as_value(x, what)
     if isinstance(value, Literal) and value.is_splat and np.ndim(value.value) == 0:
         return float(value.value)
-    raise ConcretizationError(f"{what} must be one number known while tracing (at {location(user_source())})")
+    raise ConcretizationError(f"{what} must be one number known while tracing")
 
 
 def _polynomial(
@@ -139,8 +139,7 @@ def _polynomial(
         n, *parameters = (_number(p, f"argument {k} of scipy.special.{ufunc.__name__}") for k, p in enumerate(xs[:-1]))
         if n != int(n) or n < 0:
             raise ConcretizationError(
-                f"scipy.special.{ufunc.__name__} on traced values needs a whole degree n >= 0, got {n} (at "
-                f"{location(user_source())})"
+                f"scipy.special.{ufunc.__name__} on traced values needs a whole degree n >= 0, got {n}"
             )
         if inner != (1.0, 0.0):
             x = UFUNCS[np.add](multiply(x, inner[0]), inner[1])

@@ -17,7 +17,7 @@ from staged_ad.errors import DTypeError, IndexingError, ShapeError, UnsupportedE
 from staged_ad.ir import Literal
 from staged_ad.ir.types import INT64, check_axis
 from staged_ad.numpy.assignment import At, plain
-from staged_ad.numpy.indexing import getitem, read_array, where_here
+from staged_ad.numpy.indexing import getitem, read_array
 from staged_ad.numpy.promotion import as_value, common_shape, promote_dtypes, to_dtype, to_elements, to_shape
 from staged_ad.numpy.scanning import along, operand
 from staged_ad.numpy.shaping import broadcast_to, concatenate, ravel, reshape, stack, where
@@ -35,16 +35,16 @@ _less = UFUNCS[np.less]
 
 def _refuse_out(name: str, out: Any) -> None:
     if out is not None:
-        raise UnsupportedError(f"np.{name}(..., out=...) is not supported on traced values {where_here()}")
+        raise UnsupportedError(f"np.{name}(..., out=...) is not supported on traced values")
 
 
 def _integers(name: str, indices: Any) -> Any:
     value = as_value(indices, f"the indices of {name}")
     kind = typeof(value).dtype.kind
     if kind not in "biu":
-        raise DTypeError(f"np.{name}: indices must be integers, got {typeof(value).dtype} {where_here()}")
+        raise DTypeError(f"np.{name}: indices must be integers, got {typeof(value).dtype}")
     if name == "choose" and typeof(value).dtype == np.uint64:
-        raise DTypeError(f"np.{name}: uint64 is not cast to int64 by the rule 'safe' {where_here()}; cast the indices")
+        raise DTypeError(f"np.{name}: uint64 is not cast to int64 by the rule 'safe'; cast the indices")
     return to_dtype(value, INT64)
 
 
@@ -89,7 +89,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
     n = typeof(value).shape[axis]
     index = plain(within(positions, n, mode))
     if n == 0 and mode != "raise" and typeof(positions).size:
-        raise IndexingError(f"cannot do a non-empty take from an empty axes. {where_here()}")
+        raise IndexingError("cannot do a non-empty take from an empty axes.")
     return plain(getitem(value, (*(slice(None),) * axis, index)))
 
 
@@ -110,13 +110,13 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """np.take_along_axis: each slice along the axis is indexed by the slice of `indices` beside it."""
     value, positions = as_value(arr), as_value(indices, "the indices of take_along_axis")
     if typeof(positions).dtype.kind not in "iu":
-        raise IndexingError(f"`indices` must be an integer array, got {typeof(positions).dtype} {where_here()}")
+        raise IndexingError(f"`indices` must be an integer array, got {typeof(positions).dtype}")
     positions = to_dtype(positions, INT64)
     if axis is None:
         value, axis = ravel(value), 0
     ndim = typeof(value).ndim
     if typeof(positions).ndim != ndim:
-        raise ShapeError(f"`indices` and `arr` must have the same number of dimensions {where_here()}")
+        raise ShapeError("`indices` and `arr` must have the same number of dimensions")
     axis = check_axis(axis, ndim)
     beside = [k for k in range(ndim) if k != axis]
     shape, own = typeof(value).shape, typeof(positions).shape
@@ -149,9 +149,7 @@ def _known(name: str, value: Any, advice: str) -> np.ndarray[Any, Any]:
     """The numbers of an argument on which the shape of the result depends, read as ``if`` reads one."""
     known = read_array(value) if isinstance(value, Tracer) else value
     if known is None:
-        raise UnsupportedError(
-            f"np.{name} with a traced argument has a result of unknown shape {where_here()}; {advice}"
-        )
+        raise UnsupportedError(f"np.{name} with a traced argument has a result of unknown shape; {advice}")
     return np.asarray(known)
 
 
@@ -222,7 +220,7 @@ def resize(a: Any, new_shape: Any) -> Any:
     value = ravel(a)
     shape = (new_shape,) if isinstance(new_shape, int | np.integer) else tuple(int(n) for n in new_shape)
     if any(n < 0 for n in shape):
-        raise ShapeError(f"all elements of `new_shape` must be non-negative {where_here()}")
+        raise ShapeError("all elements of `new_shape` must be non-negative")
     size, n = math.prod(shape), typeof(value).size
     if not n:
         return plain(broadcast_to(np.zeros((), typeof(value).dtype), shape))

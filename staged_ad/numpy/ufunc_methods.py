@@ -21,7 +21,6 @@ from staged_ad.numpy.exponentials import logsumexp
 from staged_ad.numpy.promotion import as_value, to_elements
 from staged_ad.numpy.scanning import LONGEST, accumulate, check_loop
 from staged_ad.primitives.makers import typeof
-from staged_ad.tracing.source import location, user_source
 
 _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: reducing.sum,
@@ -59,7 +58,7 @@ def reduce(
         _check_without_identity(ufunc, x, axis, where)
     if ufunc in (np.logical_and, np.logical_or):
         if dtype is not None and np.dtype(dtype) != bool:
-            raise DTypeError(f"np.{name} gives booleans, no dtype {dtype} (at {location(user_source())})")
+            raise DTypeError(f"np.{name} gives booleans, no dtype {dtype}")
         found = _REDUCTIONS[ufunc](x, axis=axis, **options)
         return found if initial is np._NoValue or initial is None else ufunc(found, initial)
     if initial is not np._NoValue and initial is not None:
@@ -82,14 +81,11 @@ def _check_without_identity(ufunc: np.ufunc, x: Any, axis: Any, where: Any) -> N
     if where is not True:
         raise ShapeError(
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
-            f"specify 'initial' (at {location(user_source())})"
+            f"specify 'initial'"
         )
     axes = reducing.reduced_axes(axis, x.ndim)
     if any(x.shape[k] == 0 for k in axes) and all(n for k, n in enumerate(x.shape) if k not in axes):
-        raise ShapeError(
-            f"zero-size array to reduction operation {ufunc.__name__} which has no identity (at "
-            f"{location(user_source())})"
-        )
+        raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
 
 
 def _chosen(ufunc: np.ufunc, x: Any, where: Any, initial: Any) -> Any:
@@ -100,7 +96,7 @@ def _chosen(ufunc: np.ufunc, x: Any, where: Any, initial: Any) -> Any:
     if neutral is None:
         raise ShapeError(
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
-            f"specify 'initial' (at {location(user_source())})"
+            f"specify 'initial'"
         )
     taken = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[0]
     return reducing.masked(x.astype(taken), where, as_value(asarray(neutral).astype(taken)))
@@ -109,7 +105,7 @@ def _chosen(ufunc: np.ufunc, x: Any, where: Any, initial: Any) -> Any:
 def _check_binary(ufunc: np.ufunc, method: str) -> None:
     if ufunc.nin != 2 or ufunc.nout != 1 or ufunc.signature is not None:
         raise UnsupportedError(
-            f"np.{ufunc.__name__}.{method} is not supported on traced values (at {location(user_source())}): only "
+            f"np.{ufunc.__name__}.{method} is not supported on traced values: only "
             "functions of two operands with one result have it"
         )
 
@@ -129,8 +125,8 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
         x = np.absolute(x)  # NumPy begins with 0
     if len(x) > LONGEST and ufunc not in _ASSOCIATIVE:
         raise UnsupportedError(
-            f"np.{ufunc.__name__}.reduce of {len(x)} elements is not supported on traced values (at "
-            f"{location(user_source())}); write it as a loop: staged_ad.scan"
+            f"np.{ufunc.__name__}.reduce of {len(x)} elements is not supported on traced values; "
+            f"write it as a loop: staged_ad.scan"
         )
     taken, _, given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))
     if initial is not None:
@@ -141,7 +137,7 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
     elif len(x) == 0:
         raise ShapeError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
     if given != taken and ufunc is not np.logical_xor:
-        raise DTypeError(f"np.{ufunc.__name__}.reduce: {taken} and {given} differ (at {location(user_source())})")
+        raise DTypeError(f"np.{ufunc.__name__}.reduce: {taken} and {given} differ")
     found = _in_pairs(ufunc, x) if ufunc in _ASSOCIATIVE else _in_order(ufunc, list(x))
     if len(x) == 1:
         found = found.astype(given)
@@ -205,7 +201,7 @@ def cast_operands(ufunc: np.ufunc, inputs: Sequence[Any], dtype: Any, casting: A
     try:
         dtypes = ufunc.resolve_dtypes((*specs, *[None] * ufunc.nout), casting=casting, **options)
     except TypeError as error:
-        raise DTypeError(f"{error} (at {location(user_source())})") from None
+        raise DTypeError(f"{error}") from None
     if dtype is None:
         return list(inputs)
     return [asarray(x).astype(d) for x, d in zip(inputs, dtypes, strict=False)]

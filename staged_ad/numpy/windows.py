@@ -13,7 +13,6 @@ import numpy as np
 
 from staged_ad.errors import MutationError
 from staged_ad.numpy.arrays import asarray
-from staged_ad.tracing.source import location, user_source
 
 original = np.lib.stride_tricks.sliding_window_view
 
@@ -23,7 +22,7 @@ def sliding_window_view(
 ) -> Any:
     if writeable:
         raise MutationError(
-            f"sliding_window_view(..., writeable=True) of a traced array (at {location(user_source())}): windows that "
+            "sliding_window_view(..., writeable=True) of a traced array: windows that "
             "overlap cannot be written to; write to the array itself"
         )
     value = asarray(x)

@@ -17,7 +17,6 @@ from staged_ad.ir.lowerings import Map
 from staged_ad.ir.primitive import Pair, not_linear
 from staged_ad.ir.types import BOOL
 from staged_ad.tracing import Tracer, bind
-from staged_ad.tracing.source import location, user_source
 
 Partial = Callable[..., Any] | float | None
 """A partial derivative: ``(y, *operands, **params) -> array``, the number 1 or -1, or None for zero."""
@@ -32,7 +31,7 @@ def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
     known = [word for letter, word in _KINDS.items() if letter in kinds.replace("iu", "i")]
     advice = ""
     if dtype.kind == "c":
-        advice = f" (at {location(user_source())}); write z.real, z.imag, abs(z) or np.angle(z)"
+        advice = "; write z.real, z.imag, abs(z) or np.angle(z)"
         if name in _ORDERING:
             advice = f": complex numbers have no order{advice}"
     raise DTypeError(f"{name} needs {' or '.join(known)} operands, got {dtype}{advice}")

@@ -18,7 +18,6 @@ from staged_ad.ir.lowerings import Alias, Index, Map, Pieces, View
 from staged_ad.ir.primitive import Pair, not_linear
 from staged_ad.ir.types import Shape, real_dtype_of
 from staged_ad.primitives.makers import Operation, by_parts, instantiate, structural, typeof, with_batch, zeros
-from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.trace import bind, innermost
 
 Axes = tuple[int, ...]
@@ -35,9 +34,7 @@ def _jvp_cast(primals: Sequence[Any], tangents: Sequence[Any], *, dtype: Any, we
 
 def _abstract_cast(x: ArrayType, *, dtype: Any, weak: bool) -> ArrayType:
     if x.is_complex and dtype.kind not in "bc":
-        raise DTypeError(
-            f"a cast from {x.dtype} to {dtype} drops the imaginary part (at {location(user_source())}); write x.real"
-        )
+        raise DTypeError(f"a cast from {x.dtype} to {dtype} drops the imaginary part; write x.real")
     return x.with_dtype(dtype, weak)
 
 

@@ -18,7 +18,6 @@ from staged_ad.primitives.arithmetic import abs_, div, lt
 from staged_ad.primitives.exponential import exp
 from staged_ad.primitives.makers import Operation, Partial, add, elementwise, mul, neg, select, sub
 from staged_ad.tracing.libraries import scipy_special
-from staged_ad.tracing.source import location, user_source
 
 
 def named(ufunc: str) -> Callable[..., Any]:
@@ -48,8 +47,8 @@ def refused(ufunc: str, operand: str) -> Callable[..., NoReturn]:
 
     def partial(*values: Any, **params: Any) -> NoReturn:
         raise NotDifferentiableError(
-            f"the derivative of scipy.special.{ufunc} with respect to {operand} is not supported (at "
-            f"{location(user_source())}): only arguments that are held fixed may stand there"
+            f"the derivative of scipy.special.{ufunc} with respect to {operand} is not supported: "
+            f"only arguments that are held fixed may stand there"
         )
 
     return partial

@@ -18,27 +18,22 @@ from staged_ad.numpy.promotion import to_shape
 from staged_ad.primitives.makers import typeof
 from staged_ad.primitives.shaping import broadcast, cast
 from staged_ad.tracing import Tracer
-from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.trace import innermost
 
 UINT32 = np.dtype("uint32")
 _ADVICE = "make keys by random.key(seed), random.split(key) or random.fold_in(key, number)"
 
 
-def here() -> str:
-    return f"(at {location(user_source())})"
-
-
 def check_key(what: str, key: Any) -> Any:
     """A key: a uint32 array of shape (2,)."""
     if type(key).__module__.startswith("numpy.random"):  # a module that NumPy imports when it is first asked for
-        raise ArgumentError(f"{what}: key is a {type(key).__name__} of NumPy {here()}; {_ADVICE}")
+        raise ArgumentError(f"{what}: key is a {type(key).__name__} of NumPy; {_ADVICE}")
     if not isinstance(key, Tracer | np.ndarray) or key.dtype != UINT32:
         found = key.type if isinstance(key, Tracer) else describe(key)
-        raise ArgumentError(f"{what}: key must be a uint32 array of shape (2,), got {found} {here()}; {_ADVICE}")
+        raise ArgumentError(f"{what}: key must be a uint32 array of shape (2,), got {found}; {_ADVICE}")
     if key.shape != (2,):
         advice = "for a stack of keys write vmap, or take one of them" if key.shape[-1:] == (2,) else _ADVICE
-        raise ShapeError(f"{what}: key must have shape (2,), got {key.shape} {here()}; {advice}")
+        raise ShapeError(f"{what}: key must have shape (2,), got {key.shape}; {advice}")
     return key
 
 
@@ -51,11 +46,11 @@ def check_shape(what: str, shape: Any) -> tuple[int, ...]:
         raise
     except TypeError:
         raise ArgumentError(
-            f"{what}: shape must be an integer or a tuple of integers, got {describe(shape)} {here()}; the key comes "
+            f"{what}: shape must be an integer or a tuple of integers, got {describe(shape)}; the key comes "
             "first, then shape or the parameters"
         ) from None
     if any(n < 0 for n in checked):
-        raise ShapeError(f"{what}: shape must not be negative, got {checked} {here()}")
+        raise ShapeError(f"{what}: shape must not be negative, got {checked}")
     return checked
 
 
@@ -67,7 +62,7 @@ def check_dtype(what: str, dtype: Any, kinds: str) -> np.dtype[Any]:
         found = None
     if found is None or found.kind not in kinds or found == FLOAT16:
         wanted = {"f": "float32 or float64", "u": "an unsigned integer dtype", "iu": "an integer dtype"}[kinds]
-        raise DTypeError(f"{what}: dtype must be {wanted}, got {dtype} {here()}")
+        raise DTypeError(f"{what}: dtype must be {wanted}, got {dtype}")
     return found
 
 
@@ -91,7 +86,7 @@ def check_batch(what: str, shape: Any, **named: tuple[int, ...]) -> tuple[int, .
     if not fits:
         found = ", ".join(f"{name} {shape}" for name, shape in named.items())
         target = "to one shape" if result is None else f"to shape={result}"
-        raise ShapeError(f"{what}: parameters of shapes {found} do not broadcast {target} {here()}")
+        raise ShapeError(f"{what}: parameters of shapes {found} do not broadcast {target}")
     return own if result is None else result
 
 
@@ -103,7 +98,7 @@ def _parameter(what: str, name: str, value: Any, dtype: np.dtype[Any]) -> Any:
         fits = False
     if not fits:
         found = describe(value)
-        raise ArgumentError(f"{what}: {name} must be a real number or an array of them, got {found} {here()}")
+        raise ArgumentError(f"{what}: {name} must be a real number or an array of them, got {found}")
     return array if array.dtype == dtype else cast(array, dtype=dtype, weak=False)
 
 
@@ -121,5 +116,5 @@ def spread(x: Any, shape: tuple[int, ...], *near: Any) -> Any:
 def check_axis_of(what: str, shape: Sequence[int], axis: Any) -> int:
     """`axis` counted from the front."""
     if not isinstance(axis, int | np.integer) or not -len(shape) <= axis < len(shape):
-        raise ShapeError(f"{what}: axis {axis} is out of bounds for shape {tuple(shape)} {here()}")
+        raise ShapeError(f"{what}: axis {axis} is out of bounds for shape {tuple(shape)}")
     return int(axis) % len(shape)

@@ -18,7 +18,7 @@ from staged_ad.ir.types import FLOAT64
 from staged_ad.primitives import exact
 from staged_ad.primitives.random_bits import philox
 from staged_ad.primitives.shaping import cast, stop_gradient
-from staged_ad.random.arguments import check_axis_of, check_batch, check_dtype, check_key, here, parameters, spread
+from staged_ad.random.arguments import check_axis_of, check_batch, check_dtype, check_key, parameters, spread
 from staged_ad.random.elementary import gumbel, open_unit
 from staged_ad.random.keys import REJECTION, joined, places
 from staged_ad.tracing import Tracer
@@ -67,7 +67,7 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = np.int64) -> Any
     dtype = check_dtype("poisson", dtype, "iu")
     shape, (lam,) = parameters("poisson", FLOAT64, shape, lam=lam)
     if not isinstance(lam, Tracer) and not np.all((lam >= 0) & (lam <= 2.0**53)):
-        raise ArgumentError(f"poisson: lam must be from 0 to 2**53, got {lam} {here()}")
+        raise ArgumentError(f"poisson: lam must be from 0 to 2**53, got {lam}")
     size = math.prod(shape)
     means = np.reshape(spread(lam, shape, key), (size,))
     if size:
@@ -165,6 +165,6 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Any
     logits = np.moveaxis(logits, check_axis_of("categorical", logits.shape, axis), -1)
     *batch, classes = logits.shape
     if classes == 0:
-        raise ShapeError(f"categorical: the axis of the classes has length 0 {here()}")
+        raise ShapeError("categorical: the axis of the classes has length 0")
     noise = gumbel(key, (*check_batch("categorical", shape, logits=tuple(batch)), classes))
     return np.argmax(logits + noise, axis=-1)

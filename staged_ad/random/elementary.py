@@ -18,7 +18,7 @@ from staged_ad.primitives.exact import UINT64
 from staged_ad.primitives.makers import add, sub
 from staged_ad.primitives.random_bits import normal_quantile, scaled_bits
 from staged_ad.primitives.shaping import cast
-from staged_ad.random.arguments import check_dtype, check_key, check_shape, here, parameters, spread
+from staged_ad.random.arguments import check_dtype, check_key, check_shape, parameters, spread
 from staged_ad.random.keys import words
 from staged_ad.tracing import Tracer
 
@@ -121,7 +121,7 @@ def integers(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = np.int
     else:
         empty = np.less(last, low)
     if not isinstance(empty, Tracer) and np.any(empty):
-        raise ArgumentError(f"integers: maxval must be above minval, got {minval} and {maxval} {here()}")
+        raise ArgumentError(f"integers: maxval must be above minval, got {minval} and {maxval}")
     _, (low, last) = parameters("integers", dtype, shape, minval=low, maxval=last)
     start = _cast(low, UINT64)
     span = add(sub(_cast(last, UINT64), start), 1)  # modulo 2^64, as machine integers are
@@ -136,20 +136,20 @@ def _bound(name: str, value: Any, offset: int, dtype: np.dtype[Any]) -> Any:
     array = value if isinstance(value, Tracer) else np.asarray(value)
     if array.dtype.kind not in "iuO":
         found = value.type if isinstance(value, Tracer) else describe(value)
-        raise ArgumentError(f"integers: {name} must be an integer, got {found} {here()}")
+        raise ArgumentError(f"integers: {name} must be an integer, got {found}")
     if isinstance(value, Tracer):
         if not np.can_cast(value.dtype, dtype):
             raise DTypeError(
-                f"integers: {name} has dtype {value.dtype}, which does not fit into {dtype} {here()}; pass "
+                f"integers: {name} has dtype {value.dtype}, which does not fit into {dtype}; pass "
                 f"dtype=np.{value.dtype}, or write {name}.astype(np.{dtype})"
             )
         return sub(cast(value, dtype=dtype, weak=False), offset)
     numbers = array.ravel().tolist()
     if any(type(n) is not int for n in numbers):
-        raise ArgumentError(f"integers: {name} must be an integer, got {describe(value)} {here()}")
+        raise ArgumentError(f"integers: {name} must be an integer, got {describe(value)}")
     limits = np.iinfo(dtype)
     if any(not limits.min <= n - offset <= limits.max for n in numbers):
-        raise ArgumentError(f"integers: {name} = {value} does not fit into {dtype} {here()}; pass another dtype")
+        raise ArgumentError(f"integers: {name} = {value} does not fit into {dtype}; pass another dtype")
     return np.array([n - offset for n in numbers], dtype).reshape(array.shape)
 
 

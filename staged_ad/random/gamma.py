@@ -21,7 +21,7 @@ from staged_ad.ir.types import FLOAT64
 from staged_ad.primitives import exact
 from staged_ad.primitives.random_bits import normal_quantile, philox
 from staged_ad.primitives.shaping import cast, stop_gradient
-from staged_ad.random.arguments import check_dtype, check_key, here, parameters, spread
+from staged_ad.random.arguments import check_dtype, check_key, parameters, spread
 from staged_ad.random.elementary import normal, open_unit
 from staged_ad.random.gamma_slope import moved_by_shape
 from staged_ad.random.keys import REJECTION, joined, places, split
@@ -147,7 +147,7 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = np.float64) 
     dtype = check_dtype("dirichlet", dtype, "f")
     _, (alpha,) = parameters("dirichlet", FLOAT64, None, alpha=alpha)
     if not alpha.shape:
-        raise ShapeError(f"dirichlet: alpha must have at least one axis, got a scalar {here()}")
+        raise ShapeError("dirichlet: alpha must have at least one axis, got a scalar")
     batch, _ = parameters("dirichlet", FLOAT64, shape, alpha=alpha[..., 0])
     drawn = loggamma(key, alpha, (*batch, alpha.shape[-1]))
     weights = exact.exp(drawn - stop_gradient(np.max(drawn, axis=-1, keepdims=True)))

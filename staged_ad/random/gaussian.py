@@ -14,7 +14,7 @@ from staged_ad.errors import ShapeError
 from staged_ad.ir.types import FLOAT64
 from staged_ad.primitives import exact
 from staged_ad.primitives.shaping import cast
-from staged_ad.random.arguments import check_batch, check_dtype, check_key, here, parameters
+from staged_ad.random.arguments import check_batch, check_dtype, check_key, parameters
 from staged_ad.random.elementary import normal, open_unit
 from staged_ad.random.keys import words
 from staged_ad.tracing.libraries import scipy_special
@@ -95,7 +95,7 @@ def multivariate_normal(key: Any, mean: Any, cov: Any, shape: Any = None, dtype:
     _, (mean,) = parameters(what, FLOAT64, None, mean=mean)
     _, (cov,) = parameters(what, FLOAT64, None, cov=cov)
     if not mean.shape or cov.shape[-2:] != (mean.shape[-1],) * 2:
-        found = f"got {mean.shape} and {cov.shape} {here()}"
+        found = f"got {mean.shape} and {cov.shape}"
         raise ShapeError(f"{what}: mean must have shape (..., n) and cov (..., n, n), {found}")
     result = check_batch(what, shape, mean=mean.shape[:-1], cov=cov.shape[:-2])
     z = np.expand_dims(normal(key, (*result, mean.shape[-1])), -1)

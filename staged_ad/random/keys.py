@@ -21,7 +21,7 @@ from staged_ad.primitives.arithmetic import or_, shift_left
 from staged_ad.primitives.exact import UINT64
 from staged_ad.primitives.random_bits import philox
 from staged_ad.primitives.shaping import cast, iota, reshape
-from staged_ad.random.arguments import UINT32, check_key, check_shape, here, spread
+from staged_ad.random.arguments import UINT32, check_key, check_shape, spread
 from staged_ad.tracing import Tracer
 
 DRAW, SPLIT, FOLD, REJECTION = range(4)
@@ -62,11 +62,11 @@ def key(seed: Any) -> Any:
     """
     if isinstance(seed, Tracer):
         if seed.shape or seed.dtype.kind not in "iu":
-            raise ArgumentError(f"key: seed must be an integer scalar, got {seed.type} {here()}")
+            raise ArgumentError(f"key: seed must be an integer scalar, got {seed.type}")
         return _halves(cast(seed, dtype=UINT64, weak=False))
     number = seed.item() if isinstance(seed, np.ndarray | np.generic) and seed.shape == () else seed
     if type(number) is not int or not -(2**63) <= number < 2**64:
-        raise ArgumentError(f"key: seed must be an integer from -2**63 to 2**64 - 1, got {describe(seed)} {here()}")
+        raise ArgumentError(f"key: seed must be an integer from -2**63 to 2**64 - 1, got {describe(seed)}")
     return _halves(np.uint64(number % 2**64))
 
 
@@ -129,7 +129,7 @@ def fold_in(key: Any, data: Any) -> Any:
     fits = not data.shape and data.dtype.kind in "iu" if traced else type(data) is int and -(2**63) <= data < 2**64
     if not fits:
         found = data.type if traced else describe(data)
-        raise ArgumentError(f"fold_in: data must be an integer scalar of 64 bits, got {found} {here()}")
+        raise ArgumentError(f"fold_in: data must be an integer scalar of 64 bits, got {found}")
     number = cast(data, dtype=UINT64, weak=False) if traced else np.uint64(data % 2**64)
     return _halves(philox(number, np.uint64(FOLD << 32), joined(key), half=0))
 

@@ -16,7 +16,7 @@ from staged_ad.ir.types import FLOAT64, describe
 from staged_ad.numpy.promotion import as_value
 from staged_ad.primitives import exact
 from staged_ad.primitives.shaping import stop_gradient
-from staged_ad.random.arguments import check_axis_of, check_key, check_shape, here, parameters
+from staged_ad.random.arguments import check_axis_of, check_key, check_shape, parameters
 from staged_ad.random.elementary import gumbel, integers, uniform
 from staged_ad.random.keys import words
 from staged_ad.tracing import Tracer, literal_of
@@ -104,9 +104,9 @@ def choice(key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = Non
     size = math.prod(shape)
     weights = None if p is None else _weights(p, n, 0 if replace else size)
     if n == 0 and size:
-        raise ArgumentError(f"choice: a has no elements along axis {axis} {here()}")
+        raise ArgumentError(f"choice: a has no elements along axis {axis}")
     if not replace and size > n:
-        raise ArgumentError(f"choice: {size} of {n} cannot be chosen without replacement {here()}")
+        raise ArgumentError(f"choice: {size} of {n} cannot be chosen without replacement")
     if not size:
         index = np.zeros(shape, np.int64)
     elif replace:
@@ -136,25 +136,23 @@ def _by_distribution(key: Any, weights: Any, shape: tuple[int, ...]) -> Any:
 def _weights(p: Any, n: int, needed: int) -> Any:
     _, (weights,) = parameters("choice", FLOAT64, None, p=p)
     if weights.shape != (n,):
-        raise ShapeError(f"choice: p must have shape ({n},), got {weights.shape} {here()}")
+        raise ShapeError(f"choice: p must have shape ({n},), got {weights.shape}")
     if isinstance(weights, Tracer):
         return stop_gradient(weights)
     if not np.all(weights >= 0) or not abs(np.sum(weights) - 1) < 1e-8:
-        raise ArgumentError(
-            f"choice: p must hold probabilities of sum 1, got {describe(p)} {here()}; write p / p.sum()"
-        )
+        raise ArgumentError(f"choice: p must hold probabilities of sum 1, got {describe(p)}; write p / p.sum()")
     if np.count_nonzero(weights) < needed:
-        raise ArgumentError(f"choice: p has fewer than {needed} nonzero probabilities {here()}")
+        raise ArgumentError(f"choice: p has fewer than {needed} nonzero probabilities")
     return weights
 
 
 def _population(what: str, x: Any) -> Any:
     """The array that is selected from."""
     if isinstance(x, bool | float) or x is None:
-        raise ArgumentError(f"{what}: expected an array or an integer, got {describe(x)} {here()}")
+        raise ArgumentError(f"{what}: expected an array or an integer, got {describe(x)}")
     if isinstance(x, int | np.integer):
         if x < 0:
-            raise ArgumentError(f"{what}: the number of elements must not be negative, got {x} {here()}")
+            raise ArgumentError(f"{what}: the number of elements must not be negative, got {x}")
         return np.arange(int(x))
     array = x if isinstance(x, Tracer) else np.asarray(x)
     as_value(array, f"{what}: its argument")

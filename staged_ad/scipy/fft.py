@@ -16,7 +16,6 @@ from staged_ad.errors import UnsupportedError
 from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import location, user_source
 
 _OF_VECTORS = ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
 _OF_ARRAYS = ("fft2", "ifft2", "fftn", "ifftn", "rfft2", "irfft2", "rfftn", "irfftn")
@@ -40,7 +39,7 @@ def transformed(
     if not is_traced(x):
         return original(x, overwrite_x=overwrite_x, workers=workers, plan=plan, **given)
     if plan is not None:
-        raise UnsupportedError(f"scipy.fft.{name}(..., plan=...) of traced values (at {location(user_source())})")
+        raise UnsupportedError(f"scipy.fft.{name}(..., plan=...) of traced values")
     x = asarray(x)
     x = x.astype(FLOAT32) if x.dtype == FLOAT16 else x
     if given.get("s") is not None and given.get("axes") is None:

@@ -20,7 +20,7 @@ from staged_ad.ir.types import FLOAT16, FLOAT32
 from staged_ad.numpy import linalg as numpy_linalg
 from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.numpy.assignment import plain
-from staged_ad.numpy.linalg import as_matrix, here, static_number, with_columns
+from staged_ad.numpy.linalg import as_matrix, static_number, with_columns
 from staged_ad.numpy.linalg_norms import norm as numpy_norm
 from staged_ad.numpy.of_lists import taking_lists
 from staged_ad.numpy.promotion import as_value, promote_dtypes, to_dtype, to_float
@@ -37,7 +37,6 @@ from staged_ad.primitives.makers import add, typeof
 from staged_ad.primitives.shaping import iota, pad, reshape, stop_gradient
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import location, user_source
 
 BATCHED = np.lib.NumpyVersion(scipy.__version__) >= "1.17.0"
 _OF_HALVES = {"norm", "block_diag", "toeplitz"}
@@ -91,7 +90,7 @@ def _refused(name: str, reason: str) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
         if not is_traced(*args, *kwargs.values()):
             return original(*args, **kwargs)
-        raise UnsupportedError(f"scipy.linalg.{name} is not supported on traced values (at {here()}): {reason}")
+        raise UnsupportedError(f"scipy.linalg.{name} is not supported on traced values: {reason}")
 
     FUNCTIONS[name] = function
     return function
@@ -101,7 +100,7 @@ def _columns(name: str, solve: Callable[[Any], Any], a: Any, b: Any) -> Any:
     """`solve` of columns, for one vector or for columns; `a` is the matrix of the system."""
     shape = typeof(b).shape
     if shape and shape[-2:][0] != typeof(a).shape[-1]:
-        raise ShapeError(f"{name}: shapes {typeof(a).shape} and {shape} do not fit (at {here()})")
+        raise ShapeError(f"{name}: shapes {typeof(a).shape} and {shape} do not fit")
     if len(shape) != 1:
         return solve(b)
     return reshape(solve(reshape(b, shape=(*shape, 1))), shape=shape)
@@ -199,7 +198,7 @@ def det(a: Any) -> Any:
 def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: bool = False) -> Any:
     """The Moore-Penrose inverse of matrices of constant rank; `atol` must be left out."""
     if atol is not None or return_rank:
-        raise UnsupportedError(f"pinv(atol=..., return_rank=True) is not supported on traced values (at {here()})")
+        raise UnsupportedError("pinv(atol=..., return_rank=True) is not supported on traced values")
     value = as_matrix(a)
     if rtol is None:
         rtol = max(typeof(value).shape[-2:]) * float(np.finfo(typeof(value).dtype).eps)
@@ -290,9 +289,7 @@ def _permuted(x: Any, order: Any, inverse: bool) -> Any:
 @_as_in_scipy
 def qr(a: Any, *, mode: str = "full", pivoting: bool = False) -> Any:
     if pivoting or mode not in ("full", "r", "economic"):
-        raise UnsupportedError(
-            f"qr(mode={mode!r}, pivoting={pivoting}) is not supported on traced values (at {here()})"
-        )
+        raise UnsupportedError(f"qr(mode={mode!r}, pivoting={pivoting}) is not supported on traced values")
     value = as_matrix(a)
     if mode == "r":
         m, n = typeof(value).shape[-2:]
@@ -320,12 +317,12 @@ def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = Fals
     """Eigenvalues and vectors; the signs of vectors are those of np.linalg.eigh."""
     if b is not None:
         raise UnsupportedError(
-            f"eigh(b=...) is not supported on traced values (at {here()}); with c = cholesky(b) the problem is that of "
+            "eigh(b=...) is not supported on traced values; with c = cholesky(b) the problem is that of "
             "solve(c, solve(c, a).T)"
         )
     if given := [name for name, value in options.items() if value is not None and name != "type"]:
         raise UnsupportedError(
-            f"eigh({given[0]}=...) is not supported on traced values (at {here()}); take those of all: w[:k], v[:, :k]"
+            f"eigh({given[0]}=...) is not supported on traced values; take those of all: w[:k], v[:, :k]"
         )
     found = spectral.eigh(as_matrix(a, square=True), vectors=not eigvals_only, lower=bool(lower))
     return found[0] if eigvals_only else tuple(found)
@@ -356,7 +353,7 @@ def block_diag(*arrs: Any) -> Any:
     blocks = promote_dtypes(*arrs)
     blocks = [reshape(b, shape=(1,) * (2 - typeof(b).ndim) + typeof(b).shape) for b in blocks]
     if any(typeof(b).ndim > 2 for b in blocks):
-        raise UnsupportedError(f"block_diag of stacks is not supported on traced values (at {here()}); write vmap")
+        raise UnsupportedError("block_diag of stacks is not supported on traced values; write vmap")
     width, before = sum(typeof(b).shape[1] for b in blocks), 0
     rows = []
     for block in blocks:
@@ -373,7 +370,7 @@ def toeplitz(c: Any, r: Any = None) -> Any:
     m, n = column.shape[-1], row.shape[-1]
     lead = np.broadcast_shapes(column.shape[:-1], row.shape[:-1])
     if 0 in lead:
-        raise ShapeError(f"toeplitz: there are no rows to make matrices of (at {location(user_source())})")
+        raise ShapeError("toeplitz: there are no rows to make matrices of")
     if not m:
         return np.zeros((*lead, 0, n), column.dtype)
     column, row = plain(broadcast_to(column, (*lead, m))), plain(broadcast_to(row, (*lead, n)))

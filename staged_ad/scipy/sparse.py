@@ -15,7 +15,6 @@ from staged_ad.errors import ShapeError, UnsupportedError
 from staged_ad.numpy.arrays import asarray, is_traced
 from staged_ad.numpy.creation import made
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import location, user_source
 
 
 def product(matrix: Any, x: Any) -> Any:
@@ -23,14 +22,11 @@ def product(matrix: Any, x: Any) -> Any:
     x = asarray(x)
     if x.ndim == 0:
         raise UnsupportedError(
-            f"a sparse matrix holds no traced values, so it cannot be multiplied by a traced number (at "
-            f"{location(user_source())}); multiply what comes out: a * (S @ x)"
+            "a sparse matrix holds no traced values, so it cannot be multiplied by a traced number; "
+            "multiply what comes out: a * (S @ x)"
         )
     if x.ndim not in (1, 2) or matrix.shape[-1] != x.shape[0]:
-        raise ShapeError(
-            f"a sparse matrix of shape {matrix.shape} cannot be multiplied by an array of shape {x.shape} (at "
-            f"{location(user_source())})"
-        )
+        raise ShapeError(f"a sparse matrix of shape {matrix.shape} cannot be multiplied by an array of shape {x.shape}")
     entries = matrix.tocoo()
     rows, columns = (np.asarray(places, np.int64) for places in entries.coords)
     numbers = entries.data.reshape(-1, *(1,) * (x.ndim - 1))

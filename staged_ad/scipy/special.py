@@ -27,7 +27,6 @@ from staged_ad.primitives.makers import add, select, sub, typeof, zeros
 from staged_ad.primitives.special import lgamma
 from staged_ad.tracing import Tracer
 from staged_ad.tracing.operations import OPERATIONS
-from staged_ad.tracing.source import location, user_source
 
 
 def __getattr__(name: str) -> Any:
@@ -67,7 +66,7 @@ log_softmax = _for_traced(exponentials.log_softmax)
 def _exactly(name: str, exact: bool) -> None:
     if exact:
         raise UnsupportedError(
-            f"scipy.special.{name}(..., exact=True) of a traced value is not supported (at {location(user_source())}): "
+            f"scipy.special.{name}(..., exact=True) of a traced value is not supported: "
             "Python integers have no derivative; leave exact=True away"
         )
 
@@ -87,7 +86,7 @@ def polygamma(n: int, x: Any) -> Any:
 def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
     """Riemann's zeta function, or Hurwitz's with `q`; differentiable in both arguments."""
     if out is not None:
-        raise UnsupportedError(f"zeta(..., out=...) is not supported on traced values (at {location(user_source())})")
+        raise UnsupportedError("zeta(..., out=...) is not supported on traced values")
     return sp._ufuncs._riemann_zeta(x) if q is None else sp._ufuncs._zeta(x, q)
 
 
@@ -132,8 +131,7 @@ def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
     _exactly("factorial", exact)
     if extend != "zero":
         raise UnsupportedError(
-            f"factorial(..., extend={extend!r}) is not supported on traced values (at {location(user_source())}); "
-            "write gamma(n + 1)"
+            f"factorial(..., extend={extend!r}) is not supported on traced values; write gamma(n + 1)"
         )
     value = to_float(n)
     if typeof(value).ndim:

@@ -67,9 +67,7 @@ class NumberProtocol:
 
     def __round__(self: Any, digits: int | None = None) -> Any:
         if self.shape:
-            raise ConcretizationError(
-                f"round() takes one number, got {self.type} (at {location(user_source())}); write np.round(x, decimals)"
-            )
+            raise ConcretizationError(f"round() takes one number, got {self.type}; write np.round(x, decimals)")
         if digits is not None:
             return OPERATIONS.methods["round"](self, digits)
         return OPERATIONS.functions[np.rint](self)._integer("round()", "Write np.round(x) for a traced number")
@@ -103,5 +101,5 @@ class NumberProtocol:
         if known is None:
             raise contents_error(self)
         if self.dtype == bool and not self.size and self.ndim > 1:  # NumPy would take it for an index of integers
-            raise ShapeError(f"a mask without elements (at {location(user_source())}); write np.asarray(a)[mask]")
+            raise ShapeError("a mask without elements; write np.asarray(a)[mask]")
         return np.array(known, dtype)

@@ -24,7 +24,6 @@ from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
 from staged_ad.tracing.refusals import PLAIN, called, not_ours, raise_located
 from staged_ad.tracing.sharing import apart, ordered_as, ordered_by, ordered_by_index, view_of, views_of
-from staged_ad.tracing.source import location, user_source
 from staged_ad.tracing.views import is_basic, same_index, without_tracers, write
 
 
@@ -80,9 +79,7 @@ def _attribute(name: str) -> property:
         if view is None or view.base is not self or view.index != name:  # else z.real += x ends so
             found = get(self)
             if isinstance(found, np.ndarray | np.generic | int | float):  # the imaginary parts of real numbers
-                raise DTypeError(
-                    f"{self.type} has no parts to set (at {location(user_source())}); write y = y + 0j before"
-                )
+                raise DTypeError(f"{self.type} has no parts to set; write y = y + 0j before")
             found[...] = value
 
     return property(get, assign)
@@ -220,15 +217,13 @@ class ArrayProtocol(NumberProtocol):
         if method != "__call__":
             found = OPERATIONS.ufunc_methods.get(method)
             if found is None:
-                raise UnsupportedError(
-                    f"{called(ufunc)}.{method} is not supported on traced values (at {location(user_source())})"
-                )
+                raise UnsupportedError(f"{called(ufunc)}.{method} is not supported on traced values")
             if ufunc in (np.add, np.subtract, np.multiply):
                 kwargs = _computed_in(out, kwargs, inputs[0])
             if out is not None and inputs[0] is not self and sys._getframe(2).f_code.co_name in ("_mean", "_var"):
                 raise UnsupportedError(
-                    f"x.mean(out=...) and its like of a NumPy array cannot write into a traced one (at "
-                    f"{location(user_source())}); write y[...] = x.mean(...), or np.mean(x, out=y)"
+                    "x.mean(out=...) and its like of a NumPy array cannot write into a traced one; "
+                    "write y[...] = x.mean(...), or np.mean(x, out=y)"
                 )
             results = numbers(apart(found(ufunc, *inputs, **kwargs), inputs))
             if method in OPERATIONS.laid_out:
@@ -237,13 +232,13 @@ class ArrayProtocol(NumberProtocol):
         where = kwargs.pop("where", True)
         if where is not True and out is None:
             raise UnsupportedError(
-                f"{called(ufunc)}(..., where=...) without out= leaves elements that nobody has set (at "
-                f"{location(user_source())}); write np.where for a mask"
+                f"{called(ufunc)}(..., where=...) without out= leaves elements that nobody has set; "
+                f"write np.where for a mask"
             )
         if other := [option for option in ("order", "subok", "signature") if option in kwargs]:
             raise UnsupportedError(
-                f"{called(ufunc)}(..., {other[0]}=...) is not supported on traced values (at "
-                f"{location(user_source())}); write dtype= to compute in a dtype, np.asfortranarray for an order"
+                f"{called(ufunc)}(..., {other[0]}=...) is not supported on traced values; "
+                f"write dtype= to compute in a dtype, np.asfortranarray for an order"
             )
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
@@ -343,7 +338,7 @@ def _lookup(function: Callable[..., Any]) -> Callable[..., Any]:
                 "; write a function that calls it by staged_ad.pure_callback, and give it a derivative by "
                 "staged_ad.custom_jvp"
             )
-        raise UnsupportedError(f"{name} is not supported on traced values (at {location(user_source())}){advice}")
+        raise UnsupportedError(f"{name} is not supported on traced values{advice}")
     return found
 
 
@@ -400,13 +395,13 @@ def _into(out: Any, value: Any, name: str, where: Any = True, casting: Any = "sa
     target.check_writable()
     if not np.can_cast(value.dtype, target.dtype, casting):
         raise DTypeError(
-            f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule {casting!r} (at "
-            f"{location(user_source())}); write y = y + x instead of y += x, or out= an array of {value.dtype}"
+            f"Cannot cast {name} output from {value.dtype!r} to {target.dtype!r} with casting rule {casting!r}; "
+            f"write y = y + x instead of y += x, or out= an array of {value.dtype}"
         )
     if np.broadcast_shapes(value.shape, target.shape) != target.shape:
         raise ShapeError(
             f"non-broadcastable output operand with shape {target.shape} doesn't match the broadcast shape "
-            f"{value.shape} (at {location(user_source())})"
+            f"{value.shape}"
         )
     if where is not True:
         value = np.where(where, value.astype(target.dtype), target)

@@ -14,7 +14,6 @@ import numpy as np
 
 from staged_ad.errors import ArgumentError, IndexingError, InvalidValueError, MutationError, StagedADError
 from staged_ad.frames import is_internal
-from staged_ad.tracing.source import location, user_source
 
 _OURS: dict[type[Exception], type[StagedADError]] = {
     ValueError: InvalidValueError,
@@ -46,7 +45,7 @@ def raise_located(error: Exception, name: str) -> None:
 
 def not_ours(name: str) -> MutationError:
     return MutationError(
-        f"{name} cannot write a traced value into this NumPy array (at {location(user_source())}): it was made outside "
+        f"{name} cannot write a traced value into this NumPy array: it was made outside "
         "of the traced function, or computed from such arrays alone. Write y = y + x instead of y += x, or make the "
         "array inside the function, as in y = np.array(y)"
     )

@@ -26,7 +26,7 @@ from staged_ad.tracing.halves import in_single, read
 from staged_ad.tracing.hidden import hidden_in
 from staged_ad.tracing.records import missing_attribute
 from staged_ad.tracing.snapshots import literal_of
-from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.source import user_source
 from staged_ad.tracing.tracer import OPEN, Tracer, check_open
 
 _tags = count(1)
@@ -136,9 +136,7 @@ class Trace:
         position = len(guards)
         number = self._forced[position] if position < len(self._forced) else _number(meaning, kind)
         if not -(2**63) <= number < 2**63:
-            raise ConcretizationError(
-                f"int() of a traced value: {number} does not fit into int64 (at {location(user_source())})"
-            )
+            raise ConcretizationError(f"int() of a traced value: {number} does not fit into int64")
         within = OPEN.get()
         opened = OPEN.set(within[: within.index(self) + 1])  # else the body of a loop that asks would record it
         try:

@@ -16,7 +16,7 @@ from staged_ad.ir import ArrayType, Atom, Literal, Source
 from staged_ad.tracing.axisless import is_number
 from staged_ad.tracing.protocol import ArrayProtocol
 from staged_ad.tracing.snapshots import literal_of
-from staged_ad.tracing.source import location, user_source
+from staged_ad.tracing.source import location
 from staged_ad.tracing.views import View, root_of
 
 if TYPE_CHECKING:
@@ -130,24 +130,23 @@ class Tracer(ArrayProtocol):
         """Raises MutationError unless the function that is being traced made the array, and NumPy could write to it."""
         if is_number(self):
             raise MutationError(
-                f"a number cannot be written to (at {location(user_source())}); write x = np.array(x) before, which is "
-                "an array, or x = ... for a new number"
+                "a number cannot be written to; write x = np.array(x) before, which is an array, or x = ... for a new "
+                "number"
             )
         view, root = self.window, root_of(self)
-        where = f"(at {location(user_source())})"
         while view is not None:
             if view.put is None:
-                raise MutationError(f"assignment destination is read-only {where}; write x = x.copy() before")
+                raise MutationError("assignment destination is read-only; write x = x.copy() before")
             view = view.base.window
         check_open(root)
         if root.home is None:
             raise MutationError(
-                f"an argument of a traced function cannot be changed in place {where}: the array belongs to the "
+                "an argument of a traced function cannot be changed in place: the array belongs to the "
                 "caller. Change a copy: x = x.copy() before, and return it"
             )
         if root.home not in OPEN.get()[-1:]:
             raise MutationError(
-                f"an array made outside of the function that is being traced cannot be changed in place {where}: pass "
+                "an array made outside of the function that is being traced cannot be changed in place: pass "
                 "it as an argument, change a copy, x = x.copy(), and return it; in a loop it belongs into the carry"
             )
 

@@ -389,7 +389,7 @@ def test_unique_takes_what_is_known():
 
 @pytest.mark.parametrize("function", REFUSED, ids=lambda f: f.__name__)
 def test_what_has_a_length_of_its_own_says_what_to_write(function: Any):
-    with pytest.raises(NotImplementedError, match=rf"{function.__name__} .*test_ordering.*unique\(x, size=n\)"):
+    with pytest.raises(NotImplementedError, match=rf"{function.__name__} .*unique\(x, size=n\).*test_ordering"):
         sad.jit(function)(np.ones(3))
 
 

@@ -68,7 +68,7 @@ def test_accumulations_are_those_of_the_ufunc(mode: str, ufunc: Any, case: Any):
 
 
 def test_an_accumulation_that_is_not_there_is_refused():
-    with pytest.raises(NotImplementedError, match=r"arctan2\.accumulate.*test_scanning.*staged_ad\.scan"):
+    with pytest.raises(NotImplementedError, match=r"arctan2\.accumulate.*staged_ad\.scan.*test_scanning"):
         sad.grad(lambda x: accumulate(np.arctan2, x)[-1])(np.ones(2000))
     with pytest.raises(ValueError, match="scalar"):
         sad.grad(lambda x: accumulate(np.add, x))(1.0)
