@@ -32,6 +32,7 @@ WRONG: list[tuple[Any, type[StagedADError], str]] = [
     (lambda: sad.jit(X), ArgumentError, "jit needs a function, got ndarray"),
     (lambda: sad.vmap(X), ArgumentError, "write vmap(f)(x), not vmap(f(x))"),
     (lambda: sad.jacobian(X), ArgumentError, "jacobian needs a function"),
+    (lambda: sad.check_derivatives(total, X), ArgumentError, "got ndarray; write (x,) for one"),
     (lambda: sad.hessian(X), ArgumentError, "hessian needs a function"),
     (lambda: sad.hessian(np.square)(3), NotDifferentiableError, "hessian needs floating-point inputs"),
     (lambda: sad.hessian(np.square)(3j), NotDifferentiableError, "hessian needs a real result"),
@@ -63,7 +64,7 @@ WRONG: list[tuple[Any, type[StagedADError], str]] = [
     (lambda: sad.jit(total)(X, "sum"), ArgumentError, "argument 1 (y) of total must be an array"),
     (lambda: sad.jit(lambda x: (t for t in x))(X), ArgumentError, "the result of <lambda> must be an array"),
     (lambda: sad.grad(lambda x: total(x.__iadd__(1.0)))(X), MutationError, "x = x.copy() before"),
-    (lambda: sad.jit(lambda x: np.add(x, 1, out=X))(X), MutationError, "y = np.array(y)"),
+    (lambda: sad.jit(lambda x: np.add(x, 1, out=X))(X), MutationError, "u = np.array(np.sin(grid))"),
 ]
 
 

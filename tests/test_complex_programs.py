@@ -267,3 +267,14 @@ def test_a_kernel_gets_complex_numbers_as_numpy_has_them(declared: Any, dtype: s
     z = A.astype(dtype)
     assert_same(sad.jit(lambda z: 1j * twice(z * 3))(z), 6j * z)
     assert set(seen) == {ArrayType((3, 3), np.dtype(dtype))}
+
+
+@by_mode
+@pytest.mark.parametrize("n", [*range(1, 10), 17, 4.0, -2, -3, -5])
+def test_whole_powers_have_numpys_signs_of_zeros(n: Any, mode: str):
+    parts = (0.0, -0.0, 1.0, -1.0, 2.5, -2.5)
+    z = np.array([complex(a, b) for a in parts for b in parts if a or b or n > 0])
+    found, expected = in_mode(mode, lambda z: z**n)(z), z**n
+    np.testing.assert_array_equal(found, expected)
+    for part in ("real", "imag"):
+        np.testing.assert_array_equal(np.signbit(getattr(found, part)), np.signbit(getattr(expected, part)))

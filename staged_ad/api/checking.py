@@ -65,6 +65,8 @@ def check_derivatives(
     >>> import numpy as np, staged_ad as sad
     >>> sad.check_derivatives(lambda x: np.sin(x) * x, (np.array([0.3, 1.2]),))
     """
+    if not isinstance(args, tuple | list):
+        raise ArgumentError(f"args must be a tuple of arguments, got {type(args).__name__}; write (x,) for one")
     if not modes or not set(modes) <= set(_MODES):
         raise ArgumentError(f"modes must be among {_MODES}, got {modes!r}")
     if (tolerance is not None and not tolerance >= 0) or (step is not None and not step > 0):

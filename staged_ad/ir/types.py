@@ -203,14 +203,22 @@ def moving(value: Any) -> str:
 
 
 def is_other_kind(value: Any) -> bool:
-    """Whether a value is an array whose operations are not those of arrays: masked, or a matrix."""
-    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())  # NumPy loads it when somebody asks for it
-    return isinstance(value, (np.matrix, masked))
+    """Whether a value is an array whose operations are not those of arrays: masked, a matrix, one with units."""
+    kind = type(value)
+    if kind is np.ndarray or not isinstance(value, np.ndarray):
+        return False
+    return isinstance(value, (np.matrix, _masked())) or not (
+        kind.__array_ufunc__ is np.ndarray.__array_ufunc__ and kind.__array_function__ is np.ndarray.__array_function__
+    )
+
+
+def _masked() -> Any:
+    return getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())  # NumPy loads it when somebody asks for it
 
 
 def as_plain(value: Any) -> str:
     """What to write for an array of another kind: np.asarray of a masked one drops its mask."""
-    return "np.asarray(x)" if isinstance(value, np.matrix) else "x.filled(value), or np.where(x.mask, value, x.data)"
+    return "x.filled(value), or np.where(x.mask, value, x.data)" if isinstance(value, _masked()) else "np.asarray(x)"
 
 
 def describe(value: Any) -> str:
@@ -218,7 +226,9 @@ def describe(value: Any) -> str:
     if is_on_device(value):
         return f"{type(value).__module__}.{type(value).__name__} of shape {getattr(value, 'shape', '?')}"
     text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+    text = text if len(text) <= 60 else text[:57] + "..."
+    name = type(value).__name__
+    return text if text.startswith(name) else f"{name} {text}"
 
 
 def check_axis(axis: Any, ndim: int) -> int:

@@ -22,7 +22,7 @@ from staged_ad.lowering.memory import Memory
 from staged_ad.lowering.rarely import RareCode, skipping
 from staged_ad.lowering.regions import Apply, Constant, Guarded, Load, Node, OfIndex, Reduce, Store, Times
 from staged_ad.lowering.schedule import Schedule, depending
-from staged_ad.lowering.stages import staged
+from staged_ad.lowering.stages import MEMORY, Cut, staged
 from staged_ad.lowering.storage import Place, Places
 from staged_ad.lowering.values import Externals, Instruction, Value
 
@@ -78,16 +78,19 @@ class NestWriter:
     def text(self) -> str:
         """The function, called ``@REGION``, preceded by those that it is split into."""
         self._write()
-        functions: list[str] = []
+        cut = Cut([], [], [], [])
         if not self.plain:
-            functions, self.code.blocks[self.depth] = staged(REGION, self.code.blocks, self.depth, self.allocas)
-            self.skipping = [] if functions else self._without_zeros()
+            cut = staged(REGION, self.code.blocks, self.depth, self.allocas)
+            self.code.blocks[self.depth] = cut.calls
+            self.skipping = [] if cut.functions else self._without_zeros()
+        if cut.after:
+            self.code.externals.declarations.update(MEMORY)
         lines = [f"define internal void @{REGION}(i64 %chunk, ptr %arrays) nounwind {{", "entry:"]
-        lines += self.allocas
+        lines += [*self.allocas, *cut.before]
         lines += self._block(0)
         lines += self._loops(0, "entry")
-        lines += ["  ret void", "}"]
-        return "\n".join([*functions, *lines])
+        lines += [*cut.after, "  ret void", "}"]
+        return "\n".join([*cut.functions, *lines])
 
     # -- loops --------------------------------------------------------------------------------------------------
 

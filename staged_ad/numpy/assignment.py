@@ -222,7 +222,7 @@ _OF_BOOLEANS: dict[np.ufunc, str] = {np.add: "max", np.multiply: "min", np.maxim
 """What becomes of elements at indices that repeat: the modes of scatter."""
 
 
-def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
+def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any = None) -> Any:
     """The array that ``ufunc.at(x, index, value)`` makes of `x`: repeated indices count as often as they occur.
 
     Parameters
@@ -248,6 +248,13 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
     >>> ufunc_at(np.add, np.zeros(3), [0, 0, 2], 1.0)
     array([2., 0., 1.])
     """
+    if (value is None) != (ufunc.nin == 1) or ufunc.nout != 1:
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.at takes {ufunc.nin - 1} operands beside the index; write x[index] = "
+            f"np.{ufunc.__name__}(x[index]) for functions of one"
+        )
+    if ufunc.nin == 1:
+        return _unary_at(ufunc, x, index)
     x = as_value(x)
     type: ArrayType = typeof(x)
     masked, index = _masked(x, index, value)
@@ -279,6 +286,18 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any) -> Any:
         ones = Literal(type.dtype.type(1), type.strong())
         return plain(UFUNCS[np.divide](x, _written(ones, chosen, fitted(as_value(new), chosen.result), mode)))
     return plain(_written(x, chosen, fitted(as_value(new), chosen.result), mode))
+
+
+def _unary_at(ufunc: np.ufunc, x: Any, index: Any) -> Any:
+    """``ufunc.at(x, index)`` where no element is chosen twice, which would apply the function twice."""
+    if not isinstance(index, Tracer) or index.dtype != BOOL:
+        chosen = selection(index, typeof(as_value(x)).shape)
+        if chosen.arrays and not chosen.unique:
+            raise UnsupportedError(
+                f"np.{ufunc.__name__}.at is not supported on traced values where indices may repeat; where none does, "
+                f"write x[index] = np.{ufunc.__name__}(x[index])"
+            )
+    return setitem(x, index, UFUNCS[ufunc](plain(getitem(as_value(x), index))))
 
 
 def _operand(ufunc: np.ufunc, value: Any, type: ArrayType) -> Any:

@@ -17,8 +17,9 @@ from staged_ad.errors import ShapeError
 from staged_ad.ir import Literal
 from staged_ad.ir.types import DTYPES, canonical_dtype
 from staged_ad.numpy.arrays import is_traced
+from staged_ad.numpy.assignment import fitted
 from staged_ad.numpy.flat import plain
-from staged_ad.numpy.promotion import as_value, to_dtype, to_shape
+from staged_ad.numpy.promotion import as_value, to_dtype
 from staged_ad.numpy.shaping import array_of, laid_out
 from staged_ad.tracing import Tracer, lent, literal_of, traced_constant, tracing_here
 from staged_ad.tracing.source import location, user_source
@@ -66,7 +67,9 @@ def _full(shape: Any, value: Any, dtype: Any) -> Any:
     target = tuple(map(operator.index, shape)) if np.iterable(shape) else (operator.index(shape),)
     if any(n < 0 for n in target):
         raise ShapeError(f"negative dimensions are not allowed, got {target}")
-    found = to_shape(to_dtype(as_value(value), canonical_dtype(dtype)), target)
+    found = fitted(to_dtype(as_value(value), canonical_dtype(dtype)), target)
+    if isinstance(found, np.ndarray):
+        found = literal_of(np.array(found))
     return traced_constant(found) if isinstance(found, Literal) else unshared(found)
 
 
@@ -82,6 +85,7 @@ def _like(value: Any) -> Callable[..., Any]:
     """zeros_like, ones_like, empty_like; full_like has its value second."""
 
     def make(original: Any, a: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
+        a = array_of(a) if isinstance(a, list | tuple) and is_traced(a) else a
         if not isinstance(a, Tracer):
             given = {} if shape is None else {"shape": shape}
             if not is_traced(*args):
@@ -101,7 +105,8 @@ def _like(value: Any) -> Callable[..., Any]:
 def _array(original: Any, object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **kwargs: Any) -> Any:
     object = plain(object)
     if not is_traced(object):
-        return made(original(object, dtype, copy=copy, ndmin=ndmin, **kwargs))
+        found = original(object, dtype, copy=copy, ndmin=ndmin, **kwargs)
+        return found if isinstance(object, np.ndarray) and np.may_share_memory(found, object) else made(found)
     if not isinstance(object, Tracer):
         return array_of(object, dtype, ndmin=ndmin)
     found = _taken(object, dtype, kwargs.get("order"), copy)
@@ -153,6 +158,7 @@ def _taken(a: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
 
 
 def _copy(original: Any, a: Any, order: Any = "K", *args: Any, **kwargs: Any) -> Any:
+    a = array_of(a) if isinstance(a, list | tuple) and is_traced(a) else a
     return (
         laid_out(_strong(a), None, order, True) if isinstance(a, Tracer) else made(original(a, order, *args, **kwargs))
     )

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.tracing import Tracer, literal_of, traced_constant
+
 
 class Flat:
     """np.flatiter of a traced array."""
@@ -52,7 +54,13 @@ class Flat:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Values repeat as often as needed."""
-        np.put(self.base, np.arange(len(self))[index], value)
+        if isinstance(index, Tracer) and index.dtype == bool:
+            self.base[index.reshape(self.base.shape)] = value
+            return
+        positions = np.arange(len(self))
+        if isinstance(index, Tracer):
+            positions = traced_constant(literal_of(positions))
+        np.put(self.base, positions[index], value)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         return function(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})

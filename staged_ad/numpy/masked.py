@@ -154,7 +154,7 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
             raise refusal(f"{called(ufunc)}{'' if method == '__call__' else '.' + method}")
         else:
             result = found(*inputs, **kwargs) if method == "__call__" else found(ufunc, *inputs, **kwargs)
-        return result if out is None else _into(out, result, called(ufunc))
+        return result if out is None else _into_all(out, result, called(ufunc))
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         found = OPERATIONS.of_masked.get(function)
@@ -171,6 +171,11 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
         if not callable(getattr(np.ndarray, name)):
             return found(self)
         return lambda *args, **kwargs: found(self, *args, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in Masked.__slots__:
+            raise refusal(f"an assignment to the attribute {name}", "write c = a + 1j * b for the parts a and b")
+        super().__setattr__(name, value)
 
     def __getitem__(self, index: Any) -> Masked:
         if isinstance(index, Masked):
@@ -210,9 +215,15 @@ def by_element(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return tuple(map(first.of, found)) if isinstance(found, tuple) else first.of(found)
 
 
-def _into(out: Any, result: Any, name: str) -> Masked:
+def _into_all(out: Any, results: Any, name: str) -> Any:
+    """Results of a function written into those of the arrays in `out` that are not None."""
+    if not isinstance(results, tuple):
+        return _into(out[0], results, name)
+    return tuple(y if to is None else _into(to, y, name) for to, y in zip(out, results, strict=True))
+
+
+def _into(target: Any, result: Any, name: str) -> Masked:
     """``y = x[mask]; y += 1``: the selection is an array of its own, which changes."""
-    (target,) = out
     if not isinstance(target, Masked) or not isinstance(result, Masked):
         raise refusal(f"{name}(..., out=...)")
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):

@@ -18,7 +18,7 @@ from staged_ad.ir import filled
 from staged_ad.ir.types import BOOL, FLOAT64, INT64, canonical_dtype, check_axis, real_dtype_of
 from staged_ad.numpy.halves import in_single
 from staged_ad.numpy.promotion import as_value, common_shape, to_dtype, to_float, to_shape
-from staged_ad.numpy.shaping import broadcast_to
+from staged_ad.numpy.shaping import array_of, broadcast_to
 from staged_ad.numpy.ufuncs import UFUNCS, imag, multiply, not_equal, real, square, subtract, true_divide
 from staged_ad.primitives import reductions as r
 from staged_ad.primitives.arithmetic import maximum, minimum
@@ -153,7 +153,7 @@ def _extremum(name: str, operation: Operation, combine: Operation) -> Callable[.
         start = to_dtype(as_value(initial), typeof(value).dtype)
         value = masked(value, where, start)
         if not typeof(value).size:
-            return broadcast_to(start, typeof(sum(value, axis=axis, keepdims=keepdims)).shape)
+            return array_of(broadcast_to(start, typeof(sum(value, axis=axis, keepdims=keepdims)).shape))
         return _from_initial(combine, _reduce(operation, value, axis, flag(keepdims)), start)
 
     return reduce

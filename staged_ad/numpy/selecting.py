@@ -21,7 +21,7 @@ from staged_ad.numpy.promotion import as_value, check_cast, result_dtype, to_dty
 from staged_ad.primitives.complexes import complex_
 from staged_ad.primitives.linalg import require
 from staged_ad.primitives.makers import typeof
-from staged_ad.tracing import Tracer
+from staged_ad.tracing import Tracer, unshared
 from staged_ad.tracing.libraries import scipy_special
 
 
@@ -77,7 +77,10 @@ def _any_of(conditions: list[Any]) -> Any:
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    found = _numbers(asarray(x), nan, posinf, neginf)
+    value = asarray(x)
+    found = _numbers(value, nan, posinf, neginf)
+    if copy and found is value:  # integers
+        return unshared(found) if isinstance(found, Tracer) else found.copy()
     if not copy and isinstance(x, Tracer) and (x.shape or not x.number):
         x[...] = found
         return x

@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from staged_ad.ir import filled
-from staged_ad.primitives.arithmetic import div, sign, trunc
-from staged_ad.primitives.makers import Operation, Partial, add, mul, neg, sub, typeof
+from staged_ad.primitives.arithmetic import abs_, div, gt, sign, trunc
+from staged_ad.primitives.makers import Operation, Partial, add, mul, neg, select, sub, typeof, zeros
 from staged_ad.primitives.special import counted, refused, special
+
+_FAR = 1e3
+"""From here on the recurrence of orders loses no digits."""
 
 
 def _order(name: str) -> Any:
@@ -58,7 +61,7 @@ yve: Operation = special("yve", _order("yve"), _neighbours("yv", -1, 0.5), cost=
 i0: Operation = special("i0", lambda y, x: i1(x))
 i1: Operation = special("i1", lambda y, x: mul(0.5, add(i0(x), _at(iv, 2.0, x))))
 i0e: Operation = special("i0e", lambda y, x: sub(i1e(x), mul(sign(x), y)))  # 0 at its corner at 0
-i1e: Operation = special("i1e", lambda y, x: sub(mul(0.5, add(i0e(x), _at(ive, 2.0, x))), mul(sign(x), y)))
+i1e: Operation = special("i1e", lambda y, x: sub(mul(0.5, add(i0e(x), _i2e(x, y))), mul(sign(x), y)))
 k0: Operation = special("k0", lambda y, x: neg(k1(x)))
 k1: Operation = special("k1", lambda y, x: neg(add(k0(x), div(y, x))))
 k0e: Operation = special("k0e", lambda y, x: sub(y, k1e(x)))
@@ -67,6 +70,13 @@ j0: Operation = special("j0", lambda y, x: neg(j1(x)))
 j1: Operation = special("j1", lambda y, x: mul(0.5, sub(j0(x), _at(jv, 2.0, x))))
 y0: Operation = special("y0", lambda y, x: neg(y1(x)))
 y1: Operation = special("y1", lambda y, x: sub(y0(x), div(y, x)))
+
+
+def _i2e(x: Any, y: Any) -> Any:
+    """The function of order 2, given that of order 1; SciPy has none of large arguments."""
+    far = gt(abs_(x), _FAR)
+    recurrence = sub(i0e(x), mul(2.0, div(y, select(far, x, filled(_FAR, typeof(x).strong())))))
+    return select(far, recurrence, _at(ive, 2.0, select(far, zeros(typeof(x)), x)))
 
 
 def _at(function: Operation, order: float, x: Any) -> Any:

@@ -208,6 +208,12 @@ def hermitian_part(x: Any) -> Any:
     return mul(0.5, add(x, ctranspose(x)))
 
 
+def from_lower(x: Any) -> Any:
+    """The hermitian matrix of which `x` has the lower triangle."""
+    half, diagonal = tril(x, -1), masked(x, on_diagonal(x))
+    return add(add(half, ctranspose(half)), hermitian_part(diagonal) if typeof(x).is_complex else diagonal)
+
+
 def skew_part(x: Any) -> Any:
     return mul(0.5, sub(x, ctranspose(x)))
 

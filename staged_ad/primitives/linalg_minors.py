@@ -23,6 +23,7 @@ from staged_ad.primitives.linalg import (
     conjugate,
     ctranspose,
     diagonal,
+    from_lower,
     hermitian_part,
     identity_like,
     masked,
@@ -256,7 +257,7 @@ def _jvp_pinv(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) ->
     """``-p a_dot p + p p^H a_dot^H (1 - a p) + (1 - p a) a_dot^H p^H p``."""
     (a,), (a_dot,) = primals, tangents
     if params["hermitian"]:
-        a, a_dot = hermitian_part(a), hermitian_part(a_dot)
+        a, a_dot = from_lower(a), hermitian_part(a_dot)
     p = pinv(primals[0], **params)
     ph, moved = ctranspose(p), ctranspose(a_dot)
     left = matmul(matmul(p, ph), sub(moved, matmul(matmul(moved, a), p)))

@@ -81,17 +81,26 @@ def quotient(a: Pair, b: Pair) -> Pair:
 
 
 def integer_power(z: Pair, *, n: int) -> Pair:
-    """Repeated squaring."""
+    """Repeated squaring; zeros have NumPy's signs, whose powers but 1, 2 and 3 begin with a product with 1."""
     result, square, left = None, z, abs(n)
     while left:
         if left & 1:
-            result = square if result is None else pair_product(mul, result, square)
+            first = square if n in (1, 2, 3) else _times_one(square)
+            result = first if result is None else pair_product(mul, result, square)
         left >>= 1
         if left:
             square = pair_product(mul, square, square)
     if result is None:
         return constant(z, 1)
+    if n in (1, 3):
+        nothing, zero = is_zero(z), zeros(typeof(z.real))
+        return Pair(*(select(nothing, zero, part) for part in result))
     return quotient(constant(z, 1), result) if n < 0 else result
+
+
+def _times_one(z: Pair) -> Pair:
+    """``(1 + 0j) * z`` with every product."""
+    return Pair(sub(z.real, mul(z.imag, 0.0)), add(z.imag, mul(z.real, 0.0)))
 
 
 def modulus(z: Pair) -> Any:

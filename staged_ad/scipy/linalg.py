@@ -103,7 +103,8 @@ def _columns(name: str, solve: Callable[[Any], Any], a: Any, b: Any) -> Any:
         raise ShapeError(f"{name}: shapes {typeof(a).shape} and {shape} do not fit")
     if len(shape) != 1:
         return solve(b)
-    return reshape(solve(reshape(b, shape=(*shape, 1))), shape=shape)
+    found = solve(reshape(b, shape=(*shape, 1)))
+    return reshape(found, shape=typeof(found).shape[:-1])
 
 
 # -- systems ------------------------------------------------------------------------------------------------------
@@ -136,8 +137,7 @@ def _structured(a: Any, structure: str | None, lower: bool) -> Any:
             half = parts.tril(a, -1) if lower else parts.mtranspose(parts.triu(a, 1))
             return add(add(half, parts.mtranspose(half)), parts.masked(a, parts.on_diagonal(a)))
         case "pos" | "her" | "positive definite" | "hermitian":
-            half = parts.tril(a, -1) if lower else parts.ctranspose(parts.triu(a, 1))
-            return add(add(half, parts.ctranspose(half)), _real_diagonal(a))
+            return parts.from_lower(a if lower else parts.ctranspose(a))
         case "lower triangular":
             return parts.tril(a)
         case "upper triangular":
@@ -148,11 +148,6 @@ def _structured(a: Any, structure: str | None, lower: bool) -> Any:
             return parts.tril(parts.triu(a, -1), 1)
         case _:
             raise ArgumentError(f"assume_a={structure!r} is no structure of matrices that scipy.linalg knows")
-
-
-def _real_diagonal(a: Any) -> Any:
-    diagonal = parts.masked(a, parts.on_diagonal(a))
-    return parts.hermitian_part(diagonal) if typeof(a).is_complex else diagonal
 
 
 @_as_in_scipy
@@ -262,7 +257,7 @@ def lu_factor(a: Any) -> tuple[Any, Any]:
 def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0) -> Any:
     factors, pivots = lu_and_piv
     factors, b = promote_dtypes(as_matrix(factors, square=True), to_float(b))
-    order = solving.row_order(as_value(pivots))
+    order = solving.row_order(to_dtype(as_value(pivots), np.dtype("int32")))
     turned, factors = _turned(trans, factors)
 
     def both(columns: Any) -> Any:

@@ -77,8 +77,8 @@ def stored_error(where: str) -> ConcretizationError:
     """What to raise where a traced value is written into an array of NumPy's own."""
     return ConcretizationError(
         f"a traced value cannot be written into this NumPy array (at {where}): it was made outside of the traced "
-        "function, or computed from such arrays alone. Make the array that is written to inside the function, as in "
-        "y = np.array(y) or y = np.zeros(n), or pass it as an argument"
+        "function, or computed from such arrays or numbers alone. Wrap what makes it in np.array, as in "
+        "u = np.array(np.sin(grid)), whose result can be written to, or pass it as an argument"
     )
 
 

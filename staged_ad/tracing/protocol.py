@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
+from staged_ad.ir.types import is_other_kind
 from staged_ad.tracing.advice import concretization_error, missing_attribute, refuse_shuffling
 from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers
 from staged_ad.tracing.numbers import NumberProtocol
@@ -50,6 +51,8 @@ def _is_left_to(other: Any, reflected: str = "") -> bool:
         return False
     if isinstance(other, Deferring) or getattr(kind, "__array_ufunc__", True) is None or hasattr(kind, "tocsr"):
         return True
+    if isinstance(other, np.ndarray):
+        return not is_other_kind(other) and getattr(kind, reflected, None) is not getattr(np.ndarray, reflected, None)
     return hasattr(kind, reflected) and not hasattr(kind, "__array__") and not isinstance(other, _OPERANDS)
 
 

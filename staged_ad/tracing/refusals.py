@@ -45,7 +45,7 @@ def raise_located(error: Exception, name: str) -> None:
 
 def not_ours(name: str) -> MutationError:
     return MutationError(
-        f"{name} cannot write a traced value into this NumPy array: it was made outside "
-        "of the traced function, or computed from such arrays alone. Write y = y + x instead of y += x, or make the "
-        "array inside the function, as in y = np.array(y)"
+        f"{name} cannot write a traced value into this NumPy array: it was made outside of the traced function, or "
+        "computed from such arrays or numbers alone. Wrap what makes it in np.array, as in u = np.array(np.sin(grid)), "
+        "whose result can be written to; or write y = y + x instead of y += x"
     )

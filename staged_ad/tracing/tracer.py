@@ -141,8 +141,8 @@ class Tracer(ArrayProtocol):
         check_open(root)
         if root.home is None:
             raise MutationError(
-                "an argument of a traced function cannot be changed in place: the array belongs to the "
-                "caller. Change a copy: x = x.copy() before, and return it"
+                "an argument of a traced function, or an array from outside of it, cannot be changed in place: the "
+                "array belongs to the caller. Change a copy: x = x.copy() before, and return it"
             )
         if root.home not in OPEN.get()[-1:]:
             raise MutationError(

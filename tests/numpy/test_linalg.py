@@ -324,3 +324,13 @@ def test_a_function_asks_whether_a_matrix_is_positive_definite_before_it_is_fact
     for k in (np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[3.0, 1.0], [1.0, 2.0]])):
         shifted = k + 3 * np.eye(2) * (k[0, 0] < 2)
         np.testing.assert_allclose(sad.jit(sad.grad(f))(k), np.linalg.inv(shifted) / 2)
+
+
+@pytest.mark.parametrize("other", [99.0, np.nan])
+def test_pinv_of_hermitian_matrices_reads_the_lower_triangle_alone(other: float):
+    f = lambda a: np.sum(np.linalg.pinv(a, hermitian=True) * np.arange(9.0).reshape(3, 3))
+    whole = general(3, 3)
+    whole = whole + whole.T
+    half = np.tril(whole) + np.triu(np.full((3, 3), other), 1)
+    for g in (sad.grad(f), sad.jit(sad.grad(f)), lambda a: sad.hvp(f, (a,), (np.eye(3),))):
+        assert_close(g(half), g(whole))

@@ -101,6 +101,13 @@ def table(x: Any, y: Any) -> Any:
     return np.sum((2 * x)[k[mask]] * x[mask]) + np.sum(np.interp(x[mask], [-1.0, 0.0, 1.0], [0.0, 2.0, 1.0]))
 
 
+def remainders(c: Any) -> Any:
+    whole = c.copy()
+    np.divmod(c, 2.0, out=(whole, c))
+    np.modf(c, out=(c, None))
+    return whole + c
+
+
 SELECTING: list[tuple[Any, Any]] = [
     *((f, X) for f in (add_selected, assign_by_equal_masks, outside_of_the_domain, change_the_selection)),
     *((f, X) for f in (selections_are_copies, both_halves, counts, table)),
@@ -117,6 +124,7 @@ SELECTING: list[tuple[Any, Any]] = [
     (lambda x, y: divmod(x[y > 0], 2.0)[1].sum() + np.modf(x[y > 0])[0].sum(), X),
     (lambda x, y: (1.0 / x[y > 0] - 2.0 * x[y > 0] + x[1] * x[y > 0] ** 2).sum(), X),
     (lambda x, y: np.where(y > 0, x, 0)[x > 0].sum(), X),
+    (lambda x, y: remainders(x[y > 0]).sum(), X),
 ]
 
 
@@ -230,3 +238,13 @@ def test_comparisons_with_what_a_mask_selects_are_those_of_its_elements(compare:
         return result
 
     np.testing.assert_array_equal(sad.jit(sad.vmap(f))(X), np.stack([f(x) for x in X]))
+
+
+def test_parts_of_a_selection_are_not_assigned():
+    def f(z: Any) -> Any:
+        selected = z[abs(z) > 1]
+        selected.real = 1.0
+        return selected.sum()
+
+    with pytest.raises(UnsupportedError, match=r"an assignment to the attribute real .*write c = a \+ 1j"):
+        sad.vmap(f)(np.array([[3 + 1j, 0.1j], [0.1, 2j]]))

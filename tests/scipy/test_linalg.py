@@ -48,6 +48,9 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "solve(sym, lower)": (lambda s, a, b: s.solve(a + a.T, b, assume_a="sym", lower=True), A, B),
     "solve(tridiagonal)": (lambda s, a, b: s.solve(a, b, assume_a="tridiagonal"), general(4, 4), general(4)),
     "solve(banded)": (lambda s, a, b: s.solve(np.triu(a, -1), b, assume_a="banded"), general(4, 4), general(4, 2)),
+    "solve(stack, vector)": (lambda s, a, b: s.solve(a, b), general(2, 3, 3), B),
+    "lu_solve(stack, vector)": (lambda s, a, b: s.lu_solve(s.lu_factor(a), b), general(2, 3, 3), B),
+    "solve_triangular(stack, vector)": (lambda s, a, b: s.solve_triangular(a, b), general(2, 3, 3), B),
     "solve_triangular": (lambda s, a, b: s.solve_triangular(a, b), A, B),
     "solve_triangular(lower, T)": (lambda s, a, b: s.solve_triangular(a, b, trans="T", lower=True), A, COLUMNS),
     "solve_triangular(unit)": (lambda s, a, b: s.solve_triangular(a, b, trans=1, unit_diagonal=True), A, B),
@@ -219,3 +222,22 @@ def test_what_is_not_supported_says_what_to_write():
         with pytest.raises(UnsupportedError, match=hint):
             sad.jit(f)(np.eye(2))
     assert_close(linalg.sqrtm(4 * np.eye(2)), 2 * np.eye(2))
+
+
+def test_pivots_of_any_integers_are_taken():
+    lu, pivots = scipy.linalg.lu_factor(A[::-1])
+    assert_close(
+        sad.jit(lambda lu, p, b: linalg.lu_solve((lu, p), b))(lu, pivots.astype(np.int64), B),
+        linalg.lu_solve((lu, pivots), B),
+    )
+
+
+@every_mode
+def test_norms_and_ranks_of_no_elements_are_arrays(mode: str):
+    nothing = np.zeros((0, 3))
+    for f in (
+        lambda a: np.linalg.matrix_rank(a) + 1,
+        lambda a: linalg.norm(a, np.inf, axis=1) + 1,
+        lambda a: np.max(a, initial=2) + 1,
+    ):
+        assert_same(in_mode(mode, f)(nothing), np.asarray(f(nothing)))

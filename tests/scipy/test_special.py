@@ -126,7 +126,7 @@ MPMATH: dict[str, Reference] = {
     "i0": (lambda x: mp.besseli(0, x), at(-3.0, 0.0, 1e-6, 30.0), (0,)),
     "i1": (lambda x: mp.besseli(1, x), at(-3.0, 0.0, 1e-6, 30.0), (0,)),
     "i0e": (lambda x: mp.besseli(0, x) * mp.exp(-abs(x)), at(-3.0, 1e-6, 300.0), (0,)),
-    "i1e": (lambda x: mp.besseli(1, x) * mp.exp(-abs(x)), at(-3.0, 1e-6, 300.0), (0,)),
+    "i1e": (lambda x: mp.besseli(1, x) * mp.exp(-abs(x)), at(-3.0, 1e-6, 300.0, 990.0, 1010.0), (0,)),
     "k0": (lambda x: mp.besselk(0, x), at(1e-6, 3.0), (0,)),
     "k1": (lambda x: mp.besselk(1, x), at(1e-6, 3.0), (0,)),
     "k0e": (lambda x: mp.besselk(0, x) * mp.exp(x), at(1e-6, 300.0), (0,)),
@@ -382,3 +382,8 @@ def test_poch_has_slopes_where_the_gamma_function_has_poles(mode: str):
         np.testing.assert_allclose(found, polynomial.deriv()(a), rtol=1e-13)
         found = in_mode(mode, sad.grad(sad.grad(sp.poch)))(a, float(m))
         np.testing.assert_allclose(found, polynomial.deriv(2)(a), rtol=1e-12, atol=1e-12)
+
+
+def test_the_slope_of_i1e_has_no_end() -> None:
+    for x in (1e9, 1e10, 1e12):
+        assert abs(sad.jit(sad.grad(sp.i1e))(x) + 0.5 / np.sqrt(2 * np.pi) * x**-1.5) < 1e-20

@@ -19,7 +19,7 @@ import scipy.linalg
 import scipy.special
 
 import staged_ad as sad
-from staged_ad.errors import ArgumentError, MutationError, ShapeError
+from staged_ad.errors import ArgumentError, ConcretizationError, MutationError, ShapeError, UnsupportedError
 
 # -- arrays that NumPy makes --------------------------------------------------------------------------------------
 
@@ -347,3 +347,88 @@ def test_negative_lengths_are_refused() -> None:
     for make in (lambda x: sad.numpy.full(-1, x), lambda x: np.full((2, -1), x), lambda x: x + np.zeros(-1)):
         with pytest.raises(ShapeError, match="negative dimensions are not allowed"):
             sad.jit(make)(1.0)
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        lambda x: [x[:2], x[2:]],
+        lambda x: [[x[0]], [x[1]]],
+        lambda x: np.array([[x[0], x[1]], [1, 2]]),
+        lambda x: [[[1.0, 2.0], [3.0, 4.0]]] * 2,
+    ],
+)
+def test_fills_of_more_axes_than_the_array_are_refused(fill: Any) -> None:
+    for f in (lambda x: np.full((2,), fill(x)), lambda x: np.full_like(np.zeros(2), fill(x)) * x[0]):
+        with pytest.raises(ValueError, match="could not broadcast input array"):
+            sad.jit(f)(np.arange(4.0))
+        with pytest.raises(ValueError, match="could not broadcast input array"):
+            f(np.arange(4.0))
+
+
+def filled_and_written(x: Any) -> Any:
+    a, b, c = np.full((2, 2), [1.0, 2.0]), np.full(3, [0.0]), np.full((), [x[0]])
+    d, e = np.full((1, 3), np.arange(3)), np.zeros_like([x[0], 1.0])
+    a[0, 0], b[:], d[0, 1] = x[0], x, 7
+    a[1] = 5.0
+    e += x[1]
+    return a, b, c, d, e, np.copy([x[0], 1.0])
+
+
+def nothing_shared(x: Any) -> Any:
+    n, k = np.ones(3, int), x.astype(int)
+    first, second = np.nan_to_num(n), np.nan_to_num(k)
+    first += 1
+    second[0] = 7
+    return n * x, k * x, first, second
+
+
+def by_flat_positions(x: Any) -> Any:
+    y, p = x.copy(), np.argsort(-x)
+    y.flat[p[:2]] = 2.0
+    y.flat[p[2]] = x[0]
+    y.flat[y > 1.5] = 0.5
+    return y
+
+
+def functions_of_one(x: Any) -> Any:
+    y = x.copy()
+    np.negative.at(y, [0, 2])
+    np.exp.at(y, x > 1)
+    np.sqrt.at(y, slice(1, 2))
+    return y
+
+
+@pytest.mark.parametrize("f", [filled_and_written, nothing_shared, by_flat_positions, functions_of_one])
+def test_what_is_written_is_what_numpy_writes(f: Any) -> None:
+    x = np.array([1.0, 2.0, 3.0])
+    found = sad.jit(f)(x)
+    for y, expected in zip(found, f(x), strict=True) if isinstance(found, tuple) else [(found, f(x))]:
+        np.testing.assert_allclose(y, expected, rtol=1e-15)
+        assert np.asarray(y).dtype == np.asarray(expected).dtype
+
+
+@pytest.mark.parametrize(
+    "make", [lambda a: np.array(a, copy=False), lambda a: sad.numpy.array(a, copy=None, ndmin=2)[0]]
+)
+def test_arrays_that_are_not_copied_stay_numpys(make: Any) -> None:
+    table = np.zeros(3)
+
+    def f(x: Any) -> Any:
+        y = make(table)
+        y[0] = x
+        return table + x
+
+    with pytest.raises(ConcretizationError, match="cannot be written into this NumPy array"):
+        sad.jit(f)(1.0)
+    np.testing.assert_array_equal(table, np.zeros(3))
+
+
+def test_functions_of_one_are_not_applied_twice() -> None:
+    def f(x: Any) -> Any:
+        y = x.copy()
+        np.negative.at(y, [0, 0])
+        return y
+
+    with pytest.raises(UnsupportedError, match=r"write x\[index\] = np.negative\(x\[index\]\)"):
+        sad.jit(f)(np.ones(3))

@@ -221,7 +221,7 @@ def _change_from_inner(x: Any) -> Any:
         (_add_to_argument, 1, "x.copy()"),
         (_out_is_argument, 1, "x.copy()"),
         (_sort_argument, 1, "x.copy()"),
-        (_change_outside, 1, "np.array(y)"),
+        (_change_outside, 1, "u = np.array("),
         (_change_read_only, 2, "x.copy()"),
         (_change_from_inner, 4, "carry"),
     ],

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import staged_ad as sad
-from staged_ad.errors import DTypeError
+from staged_ad.errors import ArgumentError, DTypeError
 from staged_ad.ir.types import DTYPES
 from tests.backends import through_program
 from tests.numerics import assert_close, assert_same
@@ -176,3 +176,39 @@ def test_classes_of_the_users_have_their_own_operators_on_the_right():
         sad.jit(lambda x: x - Vector(1.0))(3.0)
     pair = namedtuple("pair", "a b")(1.0, 2.0)
     assert_close(sad.jit(lambda x: x * pair)(np.array([3.0, 4.0])), np.array([3.0, 8.0]))
+
+
+class WithUnits(np.ndarray):
+    """An array that decides itself what is done with it."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        raise TypeError("units differ")
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        raise TypeError("units differ")
+
+
+class Percent(np.ndarray):
+    """An array with an operator of its own."""
+
+    def __rmul__(self, other: Any) -> Any:
+        return other * np.asarray(self) / 100
+
+
+def test_arrays_of_classes_with_operations_of_their_own_are_not_stripped():
+    x = np.array([1.0, 2.0])
+    units, percent, records = x.view(WithUnits), x.view(Percent), x.view(np.recarray)
+    for f in (
+        lambda x: x + units,
+        lambda x: np.add(x, units),
+        lambda x: np.where(x > 1, x, units),
+        lambda x: x[0] * units,
+    ):
+        with pytest.raises(ArgumentError, match="WithUnits, whose operations are not those of arrays"):
+            sad.jit(f)(x)
+    with pytest.raises(TypeError, match="units differ"):
+        sad.jit(lambda x: units + x)(x)
+    with pytest.raises(ArgumentError, match="WithUnits; pass a plain array"):
+        sad.jit(np.sum)(units)
+    assert_close(sad.jit(lambda x: x * percent)(x), x * x / 100)
+    assert_close(sad.jit(lambda x: x * records)(x), x * x)
