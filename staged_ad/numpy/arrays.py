@@ -49,8 +49,8 @@ def static(name: str, argument: str, x: Any) -> Any:
     found = known(x)
     if found is None:
         raise ConcretizationError(
-            f"np.{name}: {argument} is traced, but the shape of the result depends on it"
-            ". Pass it as a static argument, or compute it from shapes"
+            f"np.{name}: {argument} is traced, but the shape of the result depends on it. Pass it as a static "
+            "argument, or compute it from shapes"
         )
     return found
 

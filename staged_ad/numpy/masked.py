@@ -138,7 +138,7 @@ class Masked(Deferring, np.lib.mixins.NDArrayOperatorsMixin):
         trimmed = given[max(0, len(given) - len(shape)) :]
         if any(m not in (1, n) for m, n in zip(trimmed[::-1], shape[::-1], strict=False)):
             raise ShapeError(
-                f"could not broadcast input array from shape {given} into what the mask chooses of shape {shape} "
+                f"could not broadcast input array from shape {given} into what the mask chooses of shape {shape}"
             )
         if trimmed != given:
             new = reshape(new, trimmed)

@@ -233,7 +233,7 @@ def apply_ufunc(ufunc: np.ufunc, operation: Operation, xs: Sequence[Any], keep_w
     dtypes = resolve(ufunc, types)
     if len(types) == 2 and dtypes[0] != dtypes[1]:
         raise DTypeError(
-            f"np.{ufunc.__name__} of {types[0].dtype} and {types[1].dtype} is not supported ; "
+            f"np.{ufunc.__name__} of {types[0].dtype} and {types[1].dtype} is not supported; "
             f"cast one of them with astype"
         )
     shape = common_shape(types)
