@@ -23,9 +23,15 @@ from staged_ad.tracing.libraries import scipy_special
 def _slope_of_rgamma(x: Any, y: Any) -> Any:
     """The derivative of ``y = 1 / gamma(x)``; left of 1/2 by reflection, NIST DLMF 5.5.3, which has no poles."""
     z = sub(1.0, x)
-    angle = mul(math.pi, sub(x, mul(2.0, rint(mul(0.5, x)))))
-    reflected = mul(gamma(z), sub(cos(angle), mul(div(sin(angle), math.pi), digamma(z))))
+    sine, cosine = _of_half_turns(x)
+    reflected = mul(gamma(z), sub(cosine, mul(sine, digamma(z))))
     return select(lt(x, 0.5), reflected, neg(mul(y, digamma(x))))
+
+
+def _of_half_turns(x: Any) -> tuple[Any, Any]:
+    """sin(pi x) / pi and cos(pi x)."""
+    angle = mul(math.pi, sub(x, mul(2.0, rint(mul(0.5, x)))))
+    return div(sin(angle), math.pi), cos(angle)
 
 
 def _slope_of_beta(y: Any, a: Any, b: Any) -> Any:
@@ -54,20 +60,28 @@ def _excess(a: Any, b: Any) -> Any:
     return sub(digamma(a), digamma(add(a, b)))
 
 
+# binom(n, k) = gamma(n + 1) / gamma(k + 1) / gamma(gap), gap = n - k + 1. The last two have zeros for whole k < 0 and
+# whole n < k: there 1 / gamma(x) = gamma(1 - x) sin(pi x) / pi, NIST DLMF 5.5.3, and the three functions make one beta.
+
+
 def _slope_in_n(y: Any, n: Any, k: Any) -> Any:
-    """binom(n, k) = gamma(n + 1) / gamma(k + 1) / gamma(n - k + 1); the last has zeros for whole n < k."""
-    n1, k1, gap = add(n, 1.0), add(k, 1.0), add(sub(n, k), 1.0)
-    through_zero = add(mul(mul(gamma(n1), rgamma(k1)), _slope_of_rgamma(gap, rgamma(gap))), mul(y, digamma(n1)))
+    n1, gap = add(n, 1.0), add(sub(n, k), 1.0)
+    through_zero = _through_zero(n1, gap, sub(digamma(n1), digamma(sub(1.0, gap))), 1.0)
     return select(lt(gap, 0.5), through_zero, mul(y, sub(digamma(n1), digamma(gap))))
 
 
 def _slope_in_k(y: Any, n: Any, k: Any) -> Any:
     n1, k1, gap = add(n, 1.0), add(k, 1.0), add(sub(n, k), 1.0)
-    above = neg(mul(mul(gamma(n1), rgamma(k1)), _slope_of_rgamma(gap, rgamma(gap))))
-    below = mul(mul(gamma(n1), rgamma(gap)), _slope_of_rgamma(k1, rgamma(k1)))
+    above = _through_zero(n1, gap, sub(digamma(sub(1.0, gap)), digamma(k1)), -1.0)
+    below = _through_zero(n1, k1, sub(digamma(gap), digamma(sub(1.0, k1))), 1.0)
     inside = mul(y, sub(digamma(gap), digamma(k1)))
-    above, below = sub(above, mul(y, digamma(k1))), add(below, mul(y, digamma(gap)))
     return select(lt(gap, 0.5), above, select(lt(k1, 0.5), below, inside))
+
+
+def _through_zero(n1: Any, x: Any, slope: Any, sign: float) -> Any:
+    """Of ``beta(n1, 1 - x) sin(pi x) / pi``, given the slope of the logarithm of beta, and that of x, 1 or -1."""
+    sine, cosine = _of_half_turns(x)
+    return mul(beta(n1, sub(1.0, x)), add(mul(sine, slope), mul(sign, cosine)))
 
 
 def _slope_of_poch(y: Any, a: Any, m: Any) -> Any:

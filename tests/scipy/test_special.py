@@ -80,6 +80,8 @@ def unbox(y: Any, power: Any) -> Any:
     return mp.exp(y) if power == 0 else mp.exp(mp.log1p(power * y) / power)
 
 
+FAR_APART = [(3.0, 171.5), (170.0, -3.5), (170.0, -2.0), (300.0, -1.5), (-170.5, 2.0), (3.0, 200.0), (3.0, 200.5)]
+"""Where gamma of one argument is beyond the largest number, or its inverse below the least."""
 MPMATH: dict[str, Reference] = {
     "erf": (mp.erf, at(-3.0, 0.0, 0.7), (0,)),
     "erfc": (mp.erfc, at(-3.0, 0.0, 9.0), (0,)),
@@ -102,7 +104,7 @@ MPMATH: dict[str, Reference] = {
     "rgamma": (mp.rgamma, at(-3.0, -2.5, 0.0, 0.3, 1.0, 20.0), (0,)),
     "beta": (mp.beta, [(0.3, 2.0), (20.0, 1.5)], (0, 1)),
     "betaln": (lambda a, b: mp.log(mp.beta(a, b)), [(0.3, 2.0), (200.0, 1.5)], (0, 1)),
-    "binom": (mp.binomial, [(5.5, 2.25), (2.0, 3.0), (3.5, -2.0), (300.0, 20.5)], (0, 1)),
+    "binom": (mp.binomial, [(5.5, 2.25), (2.0, 3.0), (3.5, -2.0), (300.0, 20.5), *FAR_APART], (0, 1)),
     "poch": (mp.rf, [(5.5, 2.25), (0.5, -0.25), (-1.5, 0.75), (0.25, -3.5)], (0, 1)),
     "xlogy": (lambda x, y: x * mp.log(y), [(2.0, 3.0), (-1.0, 1e-20)], (0, 1)),
     "xlog1py": (lambda x, y: x * mp.log1p(y), [(2.0, 3.0), (-1.0, 1e-20)], (0, 1)),
