@@ -159,11 +159,14 @@ def main() -> int:
         restrict_to_cores(options.threads)
     if options.of_rows is checks.determinism:
         with_pool_of(max(checks.THREADS))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
         def report(done: int, total: int, label: str) -> None:
             progress.update(task, completed=done, total=total, description=label)
+            if not errors.is_terminal:
+                errors.print(f"{done}/{total} {escape(label)}", highlight=False)
 
         outcome = measured(options, rows, report)
     machine = environment.found()
