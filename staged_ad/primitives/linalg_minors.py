@@ -257,12 +257,18 @@ def _jvp_pinv(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) ->
     """``-p a_dot p + p p^H a_dot^H (1 - a p) + (1 - p a) a_dot^H p^H p``."""
     (a,), (a_dot,) = primals, tangents
     if params["hermitian"]:
-        a, a_dot = from_lower(a), hermitian_part(a_dot)
+        a, a_dot = _hermitian(a), hermitian_part(a_dot)
     p = pinv(primals[0], **params)
     ph, moved = ctranspose(p), ctranspose(a_dot)
     left = matmul(matmul(p, ph), sub(moved, matmul(matmul(moved, a), p)))
     right = matmul(sub(moved, matmul(p, matmul(a, moved))), matmul(ph, p))
     return p, add(sub(left, matmul(p, matmul(a_dot, p))), right)
+
+
+def _hermitian(a: Any) -> Any:
+    """The matrix of which `a` has the lower triangle; its derivative is the hermitian part, as where eigh reads one."""
+    moved = sub(a, stop_gradient(a))  # 0, or NaN beside the triangle
+    return add(from_lower(stop_gradient(a)), hermitian_part(masked(moved, eq(moved, 0.0))))
 
 
 pinv: Operation = composed("pinv", _pinv, _jvp_pinv, not_linear("pinv"))
