@@ -32,7 +32,6 @@ from staged_ad.api.transformed import name_of
 from staged_ad.api.variants import MANY, Variant, Variants, advice, rivals, unrolled
 from staged_ad.errors import ArgumentError, CompileTimeWarning, VariantsWarning
 from staged_ad.ir import Source
-from staged_ad.native.buffers import clear_buffers
 from staged_ad.native.once import LOCK
 from staged_ad.tracing import Trace, Tracer, on_device
 from staged_ad.tracing.creation import called
@@ -417,6 +416,8 @@ def clear_caches() -> None:
     >>> print(f(1.0) == before)
     True
     """
+    from staged_ad.native.buffers import clear_buffers  # here: it brings the linker, which no import needs
+
     for jitted in list(_jitted):
         jitted.clear_cache()
     clear_buffers()
