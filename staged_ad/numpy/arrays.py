@@ -37,6 +37,11 @@ def is_traced(*xs: Any) -> bool:
     return any(is_traced(*x) if isinstance(x, list | tuple) else isinstance(x, Tracer) for x in xs)
 
 
+def listed(x: Any) -> Any:
+    """A list or tuple that holds traced values as an array; anything else as it is."""
+    return array_of(x) if isinstance(x, list | tuple) and is_traced(x) else x
+
+
 def known(x: Any) -> Any:
     """`x` as an array whose numbers are known; None where they depend on the arguments."""
     if isinstance(x, Tracer):

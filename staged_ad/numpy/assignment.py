@@ -59,7 +59,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     if _depth(value) > 1 and _is_mask(index, type.ndim):
         raise DTypeError(
             f"boolean array indexing assignment requires a 0 or 1-dimensional input, the value has {_depth(value)} "
-            f"dimensions; write np.ravel(value)"
+            "dimensions; write np.ravel(value)"
         )
     masked, index = _masked(x, index, value)
     if masked is not None:
@@ -68,7 +68,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     chosen = selection(index, type.shape)
     if ELEMENTS_ARE_NUMBERS and typeof(new).ndim and type.ndim and _is_element(index, type.ndim):
         raise ShapeError(
-            f"setting an array element with a sequence: an element is one number, the value has shape "
+            "setting an array element with a sequence: an element is one number, the value has shape "
             f"{typeof(new).shape}; write x[index] = value[0], or x[index] = np.sum(value)"
         )
     if isinstance(value, list | tuple) and typeof(new).ndim > len(chosen.result) and not chosen.arrays:
@@ -228,11 +228,11 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any = None) -> Any:
     Parameters
     ----------
     ufunc : np.add, np.subtract, np.multiply, np.divide, np.maximum or np.minimum
-        Another one of two operands works where no element is chosen twice for certain.
+        Another one, of one or two operands, works where no element is chosen twice for certain.
     x : array
         It is not modified.
     index, value
-        As of `setitem`.
+        As of `setitem`; functions of one operand take no value.
 
     Raises
     ------
@@ -253,30 +253,34 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any = None) -> Any:
             f"np.{ufunc.__name__}.at takes {ufunc.nin - 1} operands beside the index; write x[index] = "
             f"np.{ufunc.__name__}(x[index]) for functions of one"
         )
-    if ufunc.nin == 1:
-        return _unary_at(ufunc, x, index)
     x = as_value(x)
     type: ArrayType = typeof(x)
     masked, index = _masked(x, index, value)
     if masked is not None:
         old: Masked = index
-        new = _operand(ufunc, old.beside(value), type)
+        new = _operand(ufunc, None if value is None else old.beside(value), type)
         return _with_candidates(x, masked, old.assigned(old.of(plain(_computed(ufunc, old.values, new, type)))))
     new = _operand(ufunc, value, type)
     chosen = selection(index, type.shape)
-    if typeof(new).ndim > len(chosen.result):  # assignments take more axes of length 1
+    if new is not None and typeof(new).ndim > len(chosen.result):  # assignments take more axes of length 1
         raise ShapeError(
             f"np.{ufunc.__name__}.at: could not broadcast input array from shape {typeof(new).shape} into shape "
             f"{chosen.result}"
         )
     if not chosen.arrays or chosen.unique:
         old = read(x, chosen)
-        return plain(_written(x, chosen, _computed(ufunc, old, fitted(new, chosen.result), type), "set"))
+        beside = None if new is None else fitted(new, chosen.result)
+        return plain(_written(x, chosen, _computed(ufunc, old, beside, type), "set"))
+    if new is None:
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.at is not supported on traced values where indices may repeat; where none does, "
+            f"write x[index] = np.{ufunc.__name__}(x[index])"
+        )
     mode = (_OF_BOOLEANS if type.dtype == BOOL else _SCATTERED).get(ufunc)
     if mode is None or type.dtype.kind not in MODES[mode][1] or (ufunc is np.divide and type.dtype.kind != "f"):
         raise UnsupportedError(
             f"np.{ufunc.__name__}.at of {type.dtype} is not supported on traced values where indices may repeat; "
-            f"of those that add up there are np.add and np.subtract, of real numbers np.multiply, "
+            "of those that add up there are np.add and np.subtract, of real numbers np.multiply, "
             "np.maximum and np.minimum, too, and of floats np.divide; staged_ad.fori_loop takes one after another"
         )
     new = to_dtype(new, type.dtype)
@@ -288,20 +292,13 @@ def ufunc_at(ufunc: np.ufunc, x: Any, index: Any, value: Any = None) -> Any:
     return plain(_written(x, chosen, fitted(as_value(new), chosen.result), mode))
 
 
-def _unary_at(ufunc: np.ufunc, x: Any, index: Any) -> Any:
-    """``ufunc.at(x, index)`` where no element is chosen twice, which would apply the function twice."""
-    if not isinstance(index, Tracer) or index.dtype != BOOL:
-        chosen = selection(index, typeof(as_value(x)).shape)
-        if chosen.arrays and not chosen.unique:
-            raise UnsupportedError(
-                f"np.{ufunc.__name__}.at is not supported on traced values where indices may repeat; where none does, "
-                f"write x[index] = np.{ufunc.__name__}(x[index])"
-            )
-    return setitem(x, index, UFUNCS[ufunc](plain(getitem(as_value(x), index))))
-
-
 def _operand(ufunc: np.ufunc, value: Any, type: ArrayType) -> Any:
-    """What stands beside elements of that type: integers are cast first, where those that wrap around allow it."""
+    """What stands beside elements of that type: integers are cast first, where those that wrap around allow it.
+
+    It is None for functions of one operand.
+    """
+    if value is None:
+        return None
     new = as_value(value, "the value")
     given: ArrayType = typeof(new)
     wraps = type.dtype.kind in "iu" and given.dtype.kind in "iu" and ufunc in (np.add, np.subtract, np.multiply)
@@ -312,6 +309,8 @@ def _operand(ufunc: np.ufunc, value: Any, type: ArrayType) -> Any:
 
 
 def _computed(ufunc: np.ufunc, old: Any, value: Any, type: ArrayType) -> Any:
+    if value is None:
+        return to_dtype(as_value(UFUNCS[ufunc](old)), type.dtype)
     found = as_value(UFUNCS[ufunc](old, value))
     _check_cast(ufunc, typeof(found), type)
     return to_dtype(found, type.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 from staged_ad.errors import ShapeError
 from staged_ad.ir import Literal
 from staged_ad.ir.types import DTYPES, canonical_dtype
-from staged_ad.numpy.arrays import is_traced
+from staged_ad.numpy.arrays import is_traced, listed
 from staged_ad.numpy.assignment import fitted
 from staged_ad.numpy.flat import plain
 from staged_ad.numpy.promotion import as_value, to_dtype
@@ -85,7 +85,7 @@ def _like(value: Any) -> Callable[..., Any]:
     """zeros_like, ones_like, empty_like; full_like has its value second."""
 
     def make(original: Any, a: Any, *args: Any, dtype: Any = None, shape: Any = None, **kwargs: Any) -> Any:
-        a = array_of(a) if isinstance(a, list | tuple) and is_traced(a) else a
+        a = listed(a)
         if not isinstance(a, Tracer):
             given = {} if shape is None else {"shape": shape}
             if not is_traced(*args):
@@ -158,7 +158,7 @@ def _taken(a: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
 
 
 def _copy(original: Any, a: Any, order: Any = "K", *args: Any, **kwargs: Any) -> Any:
-    a = array_of(a) if isinstance(a, list | tuple) and is_traced(a) else a
+    a = listed(a)
     return (
         laid_out(_strong(a), None, order, True) if isinstance(a, Tracer) else made(original(a, order, *args, **kwargs))
     )

@@ -262,7 +262,7 @@ def _parts(part: Any) -> list[Any]:
         part = np.array(part, INT64)
     if not isinstance(part, Tracer | np.ndarray | list | tuple):
         raise IndexingError(
-            f"only integers, slices, None, Ellipsis and arrays of integers or booleans are valid indices, got "
+            "only integers, slices, None, Ellipsis and arrays of integers or booleans are valid indices, got "
             f"{describe(part)}"
         )
     value = as_value(np.asarray(part, INT64) if isinstance(part, list | tuple) and not _holds(part) else part)

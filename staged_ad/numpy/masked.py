@@ -229,7 +229,7 @@ def _into(target: Any, result: Any, name: str) -> Masked:
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):
         raise DTypeError(
             f"Cannot cast {name} output from {result.dtype!r} to {target.dtype!r} with casting rule 'same_kind'; "
-            f"write y = y + x instead of y += x, or begin with an array of that dtype"
+            "write y = y + x instead of y += x, or begin with an array of that dtype"
         )
     target.values = target.assigned(result)
     return target

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from staged_ad.errors import UnsupportedError
-from staged_ad.numpy.arrays import is_traced
+from staged_ad.numpy.arrays import is_traced, listed
 from staged_ad.numpy.creation import made
 from staged_ad.numpy.promotion import as_value, result_dtype, to_dtype
 from staged_ad.numpy.shaping import array_of, concatenate, reshape, transpose
@@ -63,15 +63,11 @@ _JOINING = ["concatenate", "concat", "stack", "vstack", "hstack", "dstack", "col
 
 def taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose arguments may be lists that hold traced values; tuples, as those of cho_factor, stay."""
-
-    def listed(value: Any) -> Any:
-        return array_of(value) if isinstance(value, list) and is_traced(value) else value
-
-    return lambda *args, **kwargs: function(*map(listed, args), **kwargs)
+    return lambda *args, **kwargs: function(*(listed(x) if isinstance(x, list) else x for x in args), **kwargs)
 
 
 def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
-    return original(*map(_as_array, args), **{name: _as_array(value) for name, value in kwargs.items()})
+    return original(*map(listed, args), **{name: listed(value) for name, value in kwargs.items()})
 
 
 def making(original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +87,7 @@ def _of_the_first(name: str) -> Callable[..., Any]:
 
 def _joining(original: Any, arrays: Any, *args: Any, **kwargs: Any) -> Any:
     if isinstance(arrays, list | tuple):
-        arrays = list(map(_as_array, arrays))
+        arrays = list(map(listed, arrays))
     return _own(original(arrays, *args, **kwargs), (*args, *kwargs.values()))
 
 
@@ -107,10 +103,6 @@ def _own(result: Any, args: tuple[Any, ...]) -> Any:
         return result
     shared = any(isinstance(arg, np.ndarray) and np.may_share_memory(arg, result) for arg in args)
     return result if shared else made(result)
-
-
-def _as_array(value: Any) -> Any:
-    return array_of(value) if isinstance(value, list | tuple) and is_traced(value) else value
 
 
 def _joined(original: Any, key: Any) -> Any:

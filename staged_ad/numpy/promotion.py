@@ -83,7 +83,7 @@ def resolve(ufunc: np.ufunc, types: Sequence[ArrayType]) -> tuple[np.dtype[Any],
         if dtype not in DTYPES:
             raise DTypeError(
                 f"{called(ufunc)} of {' and '.join(str(t.dtype) for t in types)} computes in {dtype}, which is not "
-                f"supported; cast first, as in x.astype(np.float64)"
+                "supported; cast first, as in x.astype(np.float64)"
             )
     return found
 
@@ -211,7 +211,7 @@ def check_cast(found: ArrayType, dtype: np.dtype[Any], casting: str) -> None:
     if not np.can_cast(dtype if fits else found.dtype, dtype, casting):  # type: ignore[arg-type]  # the user's
         raise DTypeError(
             f"Cannot cast array data from {found.dtype!r} to {dtype!r} according to the rule {casting!r}; "
-            f"cast it with astype, or pass casting='unsafe' where that is an option"
+            "cast it with astype, or pass casting='unsafe' where that is an option"
         )
 
 
@@ -234,7 +234,7 @@ def apply_ufunc(ufunc: np.ufunc, operation: Operation, xs: Sequence[Any], keep_w
     if len(types) == 2 and dtypes[0] != dtypes[1]:
         raise DTypeError(
             f"np.{ufunc.__name__} of {types[0].dtype} and {types[1].dtype} is not supported; "
-            f"cast one of them with astype"
+            "cast one of them with astype"
         )
     shape = common_shape(types)
     operands = [to_shape(to_dtype(_in_range(v, d), d, weak), shape) for v, d in zip(values, dtypes, strict=False)]

@@ -84,7 +84,7 @@ def masked(value: Any, where: Any, identity: Any) -> Any:
     mask = to_dtype(as_value(where), BOOL)
     if typeof(mask).ndim > type.ndim:
         raise ShapeError(
-            f"input operand has more dimensions than allowed by the axis remapping: where= has shape "
+            "input operand has more dimensions than allowed by the axis remapping: where= has shape "
             f"{typeof(mask).shape}, the array {type.shape}"
         )
     if common_shape([type, typeof(mask)]) != type.shape:

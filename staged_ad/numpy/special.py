@@ -78,7 +78,7 @@ def _operands(ufunc: np.ufunc, xs: tuple[Any, ...]) -> list[Any]:
     if dtype.kind != "f" and not (dtype.kind == "c" and ufunc in COMPLEX):
         raise DTypeError(
             f"scipy.special.{ufunc.__name__} of {' and '.join(str(t.dtype) for t in types)} is not supported on traced "
-            f"values: real numbers only"
+            "values: real numbers only"
         )
     shape = common_shape(types)
     return [to_shape(to_dtype(v, dtype), shape) for v in values]

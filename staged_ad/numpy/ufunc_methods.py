@@ -81,7 +81,7 @@ def _check_without_identity(ufunc: np.ufunc, x: Any, axis: Any, where: Any) -> N
     if where is not True:
         raise ShapeError(
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
-            f"specify 'initial'"
+            "specify 'initial'"
         )
     axes = reducing.reduced_axes(axis, x.ndim)
     if any(x.shape[k] == 0 for k in axes) and all(n for k, n in enumerate(x.shape) if k not in axes):
@@ -96,7 +96,7 @@ def _chosen(ufunc: np.ufunc, x: Any, where: Any, initial: Any) -> Any:
     if neutral is None:
         raise ShapeError(
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
-            f"specify 'initial'"
+            "specify 'initial'"
         )
     taken = ufunc.resolve_dtypes((x.dtype, x.dtype, None))[0]
     return reducing.masked(x.astype(taken), where, as_value(asarray(neutral).astype(taken)))
@@ -126,7 +126,7 @@ def _folded(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, initial: Any) ->
     if len(x) > LONGEST and ufunc not in _ASSOCIATIVE:
         raise UnsupportedError(
             f"np.{ufunc.__name__}.reduce of {len(x)} elements is not supported on traced values; "
-            f"write it as a loop: staged_ad.scan"
+            "write it as a loop: staged_ad.scan"
         )
     taken, _, given = ufunc.resolve_dtypes((x.dtype, x.dtype, None))
     if initial is not None:

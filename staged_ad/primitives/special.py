@@ -48,7 +48,7 @@ def refused(ufunc: str, operand: str) -> Callable[..., NoReturn]:
     def partial(*values: Any, **params: Any) -> NoReturn:
         raise NotDifferentiableError(
             f"the derivative of scipy.special.{ufunc} with respect to {operand} is not supported: "
-            f"only arguments that are held fixed may stand there"
+            "only arguments that are held fixed may stand there"
         )
 
     return partial

@@ -236,12 +236,12 @@ class ArrayProtocol(NumberProtocol):
         if where is not True and out is None:
             raise UnsupportedError(
                 f"{called(ufunc)}(..., where=...) without out= leaves elements that nobody has set; "
-                f"write np.where for a mask"
+                "write np.where for a mask"
             )
         if other := [option for option in ("order", "subok", "signature") if option in kwargs]:
             raise UnsupportedError(
                 f"{called(ufunc)}(..., {other[0]}=...) is not supported on traced values; "
-                f"write dtype= to compute in a dtype, np.asfortranarray for an order"
+                "write dtype= to compute in a dtype, np.asfortranarray for an order"
             )
         dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", "same_kind")
         if dtype is not None or casting != "same_kind":
