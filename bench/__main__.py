@@ -15,8 +15,8 @@ from bench import checks, device, dispatch, document, environment, hardware, loo
 from bench.comparison import compare
 from bench.libraries import ON_GPU, PEERS, peers, this_project
 from bench.picture import draw
-from bench.problems import ROWS
 from bench.problems.on_device import ROWS_ON_DEVICE, DeviceRow
+from bench.problems.on_host import ROWS
 from bench.problems.row import Row
 from bench.sides import Side, SideError, asked
 from bench.table import Outcome

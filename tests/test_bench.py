@@ -19,7 +19,8 @@ from bench.by_hand import rosenbrock as rosenbrock_by_hand
 from bench.libraries import this_project as measured_project
 from bench.libraries.python_loops import scan_with, vmap_with
 from bench.library import Library
-from bench.problems import ROWS, determinant, helmholtz, kmeans, rosenbrock
+from bench.problems import determinant, helmholtz, kmeans, rosenbrock
+from bench.problems.on_host import ROWS
 from bench.table import Result, means
 from staged_ad.native import disk
 

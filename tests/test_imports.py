@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import staged_ad as sad
+from staged_ad.ir import PRIMITIVES
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +27,10 @@ import numpy as np
 import staged_ad as sad
 
 assert not loaded(), loaded()
+import sys
+
+late = ("optree", "staged_ad.control", "staged_ad.random", "staged_ad.primitives.special")
+assert not [name for name in late if name in sys.modules], "loaded before anybody needs them"
 f = lambda x: np.sum(np.tanh(x @ x) * np.linalg.norm(x))
 gradient = sad.grad(f)(np.eye(3))
 sad.hessian(f)(np.eye(3))
@@ -30,9 +38,6 @@ sad.vmap(sad.grad(lambda x: np.exp(np.sin(x))))(np.ones(3))
 sad.random.normal(sad.random.key(0), (3,))
 sad.set_num_threads(sad.get_num_threads())
 assert not loaded(), loaded()
-
-import sys
-
 assert not [name for name in sys.modules if name.startswith("staged_ad.lowering.")], "the compiler is loaded"
 """
 
@@ -119,6 +124,14 @@ def f(b):
     return special.gammaln(b).sum() + 2 * sad.scipy.linalg.solve(A, b).sum()
 """
 
+UNPICKLED = """
+import pickle
+import sys
+
+program = pickle.loads(bytes.fromhex(sys.argv[1]))
+assert "digamma" in str(program) and "while" in str(program), program
+"""
+
 COMPARED = """
 found = sad.grad(f)(np.array([1.0, 2.0])), sad.jit(sad.grad(f))(np.array([1.0, 2.0]))
 import scipy.linalg
@@ -195,3 +208,20 @@ def test_libraries_are_loaded_when_they_are_needed(script: str) -> None:
         [sys.executable, "-c", LOADED + script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_program_is_unpickled_where_its_primitives_have_not_been_imported() -> None:
+    loop = sad.trace(lambda x: sad.while_loop(lambda c: c < 3.0, lambda c: c + sad.scipy.special.digamma(x), x))(1.0)
+    scripts = [sys.executable, "-c", UNPICKLED, pickle.dumps(loop).hex()]
+    done = subprocess.run(scripts, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(KeyError, match="nowhere"):
+        PRIMITIVES["nowhere"]
+
+
+def test_names_that_are_loaded_late_are_there_as_others_are() -> None:
+    public = [name for name in dir(sad) if not name.startswith("_")]
+    assert {"cond", "scan", "vmap", "random", "jit"} <= set(public)
+    assert all(getattr(sad, name) is getattr(sad, name) for name in public)
+    with pytest.raises(AttributeError, match="no attribute 'nowhere'"):
+        sad.nowhere  # noqa: B018

@@ -11,8 +11,8 @@ import numpy
 
 from bench.by_hand import gaussian_mixture as by_hand
 from bench.library import Function, Library
-from bench.problems.logsumexp import logsumexp
 from bench.problems.row import Row
+from bench.problems.softmax import logsumexp
 
 
 def log_posterior(library: Library, prior_scale: float = 1.0, prior_freedom: int = 0) -> Function:

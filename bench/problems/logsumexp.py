@@ -1,4 +1,4 @@
-"""log(sum(exp(z))) as a user of plain NumPy writes it, and GradBench's lse: its gradient."""
+"""GradBench's lse: the gradient of log(sum(exp(z)))."""
 
 from functools import partial
 from typing import Any
@@ -8,12 +8,7 @@ import numpy
 from bench.by_hand import logsumexp as by_hand
 from bench.library import Function, Library
 from bench.problems.row import Row
-
-
-def logsumexp(library: Library, z: Any, axis: int) -> Any:
-    np = library.np
-    most = np.max(z, axis=axis, keepdims=True)
-    return np.squeeze(most, axis) + np.log(np.sum(np.exp(z - most), axis=axis))
+from bench.problems.softmax import logsumexp
 
 
 def of_vector(library: Library) -> Function:
@@ -23,22 +18,6 @@ def of_vector(library: Library) -> Function:
 
 def gradient(library: Library) -> Function:
     return library.grad(of_vector(library))
-
-
-def of_rows(library: Library) -> Function:
-    """``(m, n) -> (m)``."""
-    return lambda z: logsumexp(library, z, axis=1)
-
-
-def softmax_of_rows(library: Library) -> Function:
-    """``(m, n) -> (m, n)``, as a user of plain NumPy writes it."""
-    np = library.np
-
-    def f(z: Any) -> Any:
-        powers = np.exp(z - np.max(z, axis=1, keepdims=True))
-        return powers / np.sum(powers, axis=1, keepdims=True)
-
-    return f
 
 
 def data(size: int | tuple[int, ...]) -> tuple[Any, ...]:

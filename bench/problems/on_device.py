@@ -9,7 +9,17 @@ from functools import partial
 
 import numpy
 
-from bench.problems import black_scholes, chains, gaussian_mixture, kepler, logsumexp, lorenz, perceptron, small_layers
+from bench.problems import (
+    black_scholes,
+    chains,
+    gaussian_mixture,
+    kepler,
+    logsumexp,
+    lorenz,
+    perceptron,
+    small_layers,
+    softmax,
+)
 from bench.problems.row import Row, inf
 
 MLP = (784, 2048, 2048, 10)
@@ -115,14 +125,14 @@ ROWS_ON_DEVICE = [
         "softmax of rows, 1e4 x 1e3",
         "rows",
         partial(logsumexp.data, (10_000, 1_000)),
-        logsumexp.softmax_of_rows,
+        softmax.softmax_of_rows,
         in_memory=True,
     ),
     DeviceRow(
         "logsumexp of rows, 1e4 x 1e3",
         "rows",
         partial(logsumexp.data, (10_000, 1_000)),
-        logsumexp.of_rows,
+        softmax.of_rows,
         in_memory=True,
     ),
     *of_chains(numpy.float32, 1e-4, 5, 20, 100),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy
 
 from bench.library import Function, Library
-from bench.problems.logsumexp import logsumexp
 from bench.problems.row import Row
+from bench.problems.softmax import logsumexp
 
 SIZES = (784, 256, 256, 10)
 BATCH = 128

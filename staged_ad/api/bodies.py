@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ from staged_ad.tracing.creation import called
 from staged_ad.tracing.trees import TreeSpec, flatten, tree_map, unflatten
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """A traced function: ``program: (captures, arguments) -> results``."""
 
     program: Program
@@ -168,8 +166,7 @@ def advice(types: Sequence[ArrayType]) -> str:
     return f"; cast the other: .astype(np.{widest.dtype}), or begin with a number of that type"
 
 
-@dataclass(frozen=True)
-class LoopBody:
+class LoopBody(NamedTuple):
     """A traced loop body, ``program: (captures, carry, further arguments) -> (carry, further results)``."""
 
     program: Program

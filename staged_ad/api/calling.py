@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,8 +34,7 @@ _ELSEWHERE = (
 )
 
 
-@dataclass(frozen=True)
-class Traced:
+class Traced(NamedTuple):
     """A traced call: ``program: (captures, leaves) -> output leaves``.
 
     The program checks `guards`; where it is `pinned`, it holds for the present values alone.
@@ -64,7 +62,7 @@ class Traced:
         """The program as part of another one, at these very values."""
         kept = tuple([equation for equation in self.program.equations if equation.primitive is not guard])
         program = Program(self.program.inputs, kept, self.program.outputs, self.program.name)
-        return replace(self, program=program, guards=())
+        return self._replace(program=program, guards=())
 
     @property
     def values(self) -> list[Any]:
@@ -166,7 +164,7 @@ def trace_call(
         return called(f)(*full, **{name: constants(arg) for name, arg in kwargs.items()})
 
     traced = trace_prepared(apply, in_spec, types, {}, has_aux, f, leaves if by_value else ())
-    return replace(traced, leaves=leaves)
+    return traced._replace(leaves=leaves)
 
 
 def constants(arg: Any) -> Any:

@@ -7,8 +7,7 @@ Start at ``Lowered.text``.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from staged_ad.ir import ArrayType, Program
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from staged_ad.lowering.compiled import Compiled
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """Bytes that a compiled function takes.
 
     arguments, results

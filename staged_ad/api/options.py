@@ -9,8 +9,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from staged_ad.api.calling import argument_name, describe_arguments, function_name
 from staged_ad.api.placement import PLACEMENTS, Placement
@@ -21,8 +20,7 @@ from staged_ad.tracing.fixed import Fixed
 from staged_ad.tracing.trees import flatten, order
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """Some arguments of a function, by position and by name."""
 
     positions: frozenset[int] = frozenset()
@@ -34,8 +32,7 @@ class Chosen:
         return Chosen(frozenset(k - 1 for k in self.positions if k > 0), self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The options of `jit`, for a function that has parameters of the names `parameters`."""
 
     static: Chosen
@@ -47,7 +44,7 @@ class Options:
     @property
     def of_method(self) -> Options:
         """The same options after `self` was bound."""
-        return replace(self, static=self.static.of_method, donated=self.donated.of_method)
+        return self._replace(static=self.static.of_method, donated=self.donated.of_method)
 
     @property
     def placement(self) -> Placement:

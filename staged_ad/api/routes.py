@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import optree
 
 from staged_ad.ir import ArrayType
 from staged_ad.tracing.fixed import PLAIN, canonical
+from staged_ad.tracing.libraries import optree
 from staged_ad.tracing.trees import DATACLASSES, TreeSpec, unflatten
 
 if TYPE_CHECKING:
@@ -228,8 +228,7 @@ def make_builder(spec: TreeSpec) -> Callable[[Any], Any]:
     return builder
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(NamedTuple):
     name: str
 
 

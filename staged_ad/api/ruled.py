@@ -9,9 +9,8 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial, update_wrapper
-from typing import Any
+from typing import Any, NamedTuple
 
 from staged_ad.api.arguments import argument_positions
 from staged_ad.api.bodies import advice, check_function, convert, join, named
@@ -28,8 +27,7 @@ from staged_ad.tracing.tracer import is_captured
 from staged_ad.tracing.trees import TreeSpec, flatten, unflatten
 
 
-@dataclass(frozen=True)
-class RuledCall:
+class RuledCall(NamedTuple):
     """One call: ``program: (captures, leaves) -> output leaves``; `spec` arranges leaves as the list of arguments."""
 
     program: Program

@@ -4,5 +4,3 @@ user's; functions from outside.
 Invariant: a transform of a loop or a branch is a loop or a branch of the transformed programs.
 Start at scan.py; ``api/`` makes the programs from Python functions.
 """
-
-from staged_ad.control import ragged as ragged  # ``plus`` looks its primitives up by name

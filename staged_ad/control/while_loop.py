@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from staged_ad.control import ragged as ragged  # ``plus`` looks its primitives up by name
 from staged_ad.control.budget import get_tape_limit, tape_overflow
 from staged_ad.control.fixpoints import body_batch, body_jvp, body_live, body_split
 from staged_ad.control.layout import (

@@ -6,11 +6,10 @@ Start at ``Geometry``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(NamedTuple):
     """`threads` in a block; `full` of them fill the device; `team` may share a sum: up to a warp, or a block."""
 
     threads: int = 256

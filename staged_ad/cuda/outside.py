@@ -9,7 +9,6 @@ Start at ``outside``.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from staged_ad.cuda.libdevice import Libdevice
@@ -34,7 +33,7 @@ def _marked(equation: Equation) -> Equation:
     if _has_code(equation) and not is_long(equation):
         return equation
     params = {"of": equation.primitive, "params": tuple(equation.params.items())}
-    return replace(equation, primitive=primitives.outside, params=params)
+    return equation._replace(primitive=primitives.outside, params=params)
 
 
 def _has_code(equation: Equation) -> bool:

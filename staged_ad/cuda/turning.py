@@ -10,7 +10,6 @@ Start at ``cut_at_turns``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from staged_ad.control.regions import stacked_results
 from staged_ad.control.scan import SCAN
@@ -68,7 +67,7 @@ def _over_lanes(
     program = Program((*consts, *xs), tuple(equations), outputs, body.name)
     operands = tuple([outside[var] for var in program.inputs])
     params = {**loop.params, "body": program, "consts": len(consts)}
-    return replace(loop, inputs=operands, params=params, outputs=tuple(results.values()))
+    return loop._replace(inputs=operands, params=params, outputs=tuple(results.values()))
 
 
 def _turn(equations: Sequence[Equation]) -> int:

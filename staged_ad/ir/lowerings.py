@@ -13,7 +13,7 @@ from typing import Any
 from staged_ad.ir.primitive import Lowering
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Map(Lowering):
     """Elementwise: ``emit(code, *scalars, **params) -> scalar``.
 
@@ -28,7 +28,7 @@ class Map(Lowering):
     computes: bool = True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class View(Lowering):
     """An index map: ``index(index, operand_type, **params) -> (index of operand, conditions)``.
 
@@ -40,7 +40,7 @@ class View(Lowering):
     pads: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Gather(Lowering):
     """Elements at computed places: ``place(index, positions, x, **params)`` is the index into the first operand.
 
@@ -50,7 +50,7 @@ class Gather(Lowering):
     place: Callable[..., Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Overwrite(Lowering):
     """The first operand with elements of the second written into it, in place where nothing reads it any more.
 
@@ -74,7 +74,7 @@ class Pieces(Lowering):
     """concatenate: each operand is written where it ends up."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Fold(Lowering):
     """A reduction over ``axes`` with an associative ``combine(code, a, b)`` from ``identity(dtype)``."""
 
@@ -83,7 +83,7 @@ class Fold(Lowering):
     computes = True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class ArgFold(Lowering):
     """argmax or argmin: a fold over pairs (value, index); ``better`` is the comparison that wins."""
 
@@ -97,7 +97,7 @@ class Product(Lowering):
     computes = True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Index(Lowering):
     """An element that is a function of its own index alone: ``emit(code, index, **params)``."""
 
@@ -124,7 +124,7 @@ class Entries(Lowering):
     """The number of entries of ragged arrays."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Kernel(Lowering):
     """An operation on whole arrays with code of its own: ``emit(kernel, **params)`` writes it (lowering/kernels.py).
 
@@ -152,7 +152,7 @@ class Outside(Lowering):
     """Whole arrays in, whole arrays out, by `evaluate`: for targets that have no code for the operation."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Inlined(Lowering):
     """Never lowered itself: a pass replaces it by ``program(equation)`` before."""
 

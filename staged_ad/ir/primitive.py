@@ -8,13 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from staged_ad.errors import NotDifferentiableError
 from staged_ad.ir.types import ArrayType
 
-PRIMITIVES: dict[str, Primitive] = {}
-"""Every primitive by its name: what unpickling and the derived tests look names up in."""
+_FAMILIES = ("staged_ad.primitives", "staged_ad.control")
+"""Packages whose modules declare primitives when they are imported."""
+
+
+class _Declared(dict[str, "Primitive"]):
+    """Primitives by their names. Many families are imported where they are needed; a name that none of them has
+    declared so far, as in a program from another process, is looked for in all.
+    """
+
+    def __missing__(self, name: str) -> Primitive:
+        from pkgutil import iter_modules  # most processes never need it
+
+        for package in map(import_module, _FAMILIES):
+            for module in iter_modules(package.__path__, f"{package.__name__}."):
+                import_module(module.name)
+        if name not in self:
+            raise KeyError(name)
+        return self[name]
+
+
+PRIMITIVES = _Declared()
+"""The primitives that are declared: what unpickling looks names up in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,7 @@ def filled(value: Any, type: ArrayType) -> Literal:
 Atom = Var | Literal
 
 
-@dataclass(frozen=True, slots=True)
-class Equation:
+class Equation(NamedTuple):
     """``outputs = primitive[params] inputs``, written at `source`."""
 
     primitive: Primitive

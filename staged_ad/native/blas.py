@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from glob import glob
 from typing import Any, Final
 
 from staged_ad.frames import package_folder
@@ -74,17 +74,17 @@ def _private_openblas() -> ctypes.CDLL | None:
     SciPy's copy has a pool of threads that spin while they wait: beside another pool, or on a machine that
     others use, products take up to fifty times as long. Its setting is the user's, so we do not change it.
     """
-    folder = Path(package_folder("scipy")).parent / "scipy.libs"
-    candidates = sorted(folder.glob("libscipy_openblas-*.so"))
+    folder = os.path.join(package_folder("scipy"), os.pardir, "scipy.libs")
+    candidates = sorted(glob("libscipy_openblas-*.so", root_dir=folder))
     if not candidates:
         return None
     try:
         # Found by name when the copy, in another folder, asks for it.
-        for needed in sorted(folder.glob("lib*.so*")):
-            if "openblas" not in needed.name:
+        for needed in sorted(glob("lib*.so*", root_dir=folder)):
+            if "openblas" not in needed:
                 with contextlib.suppress(OSError):
-                    ctypes.CDLL(str(needed))
-        with _environment({"OPENBLAS_NUM_THREADS": "1"}), _copy(candidates[0]) as path:
+                    ctypes.CDLL(os.path.join(folder, needed))
+        with _environment({"OPENBLAS_NUM_THREADS": "1"}), _copy(os.path.join(folder, candidates[0])) as path:
             library = ctypes.CDLL(path)
     except OSError:
         return None
@@ -92,7 +92,7 @@ def _private_openblas() -> ctypes.CDLL | None:
 
 
 @contextlib.contextmanager
-def _copy(source: Path) -> Iterator[str]:
+def _copy(source: str) -> Iterator[str]:
     """A file with the same content: the loader would find an equal inode loaded already."""
     kept = copied(source)
     if kept is not None:
@@ -103,7 +103,7 @@ def _copy(source: Path) -> Iterator[str]:
     elif hasattr(os, "memfd_create"):
         handle = os.memfd_create("staged_ad_openblas")
         try:
-            with source.open("rb") as file:
+            with open(source, "rb") as file:
                 done, size = 0, os.fstat(file.fileno()).st_size
                 while done < size:
                     done += os.sendfile(handle, file.fileno(), done, size - done)

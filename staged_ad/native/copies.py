@@ -10,7 +10,6 @@ Start at ``copied``.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from staged_ad.native import disk
 from staged_ad.native.objects import disk_key
@@ -19,10 +18,10 @@ SHARE = 4
 """A copy takes at most the limit of the cache divided by this."""
 
 
-def copied(source: Path) -> int | None:
+def copied(source: str) -> int | None:
     """A handle of a file with the content of `source` and an inode of its own; None where none can be kept."""
-    found = source.stat()
-    key = disk_key("copy", str(source), str(found.st_size), str(found.st_mtime_ns))
+    found = os.stat(source)
+    key = disk_key("copy", source, str(found.st_size), str(found.st_mtime_ns))
     if key is None or not os.path.isdir("/proc/self/fd") or found.st_size * SHARE > disk.cache_limit():
         return None
     name = key + disk.LIBRARY
@@ -35,9 +34,10 @@ def copied(source: Path) -> int | None:
                 return handle
             os.close(handle)
         try:
-            disk.put(folder, name, source.read_bytes(), durable=True)
+            with open(source, "rb") as file:
+                disk.put(folder, name, file.read(), durable=True)
         except OSError as error:
-            disk.warn(f"{source.name} cannot be copied to {disk.cache_directory()}: {error.strerror}")
+            disk.warn(f"{os.path.basename(source)} cannot be copied to {disk.cache_directory()}: {error.strerror}")
             return None
         handle = _open(folder, name)
         if handle is not None:

@@ -7,8 +7,7 @@ Start at ``raise_status``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from staged_ad.errors import StagedADError
 
@@ -17,8 +16,7 @@ FOUND: Final = 25
 FAILED: Final = 1 << (FOUND - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """An exception that machine code cannot raise itself; `reads` where its last argument is what was found there."""
 
     make: Callable[..., Exception]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from staged_ad.native import blas, linking, sweep_calls, thread_pool, vecmath
+from staged_ad.native import blas, linking, thread_pool, vecmath
 from staged_ad.native.interrupts import interrupt_symbols
 from staged_ad.native.tape import tape_symbols
 
@@ -40,6 +40,8 @@ def address(name: str, serial: bool = False) -> int | None:
         case _ if name.startswith("staged_tape"):
             return tape_symbols()[name]
         case _ if name.startswith("staged_sweep"):
+            from staged_ad.native import sweep_calls  # with the schedules, which few programs need
+
             return sweep_calls.symbols()[name]
         case _:
             return vecmath.library_address(name) or linking.address_of(name)

@@ -30,7 +30,6 @@ from staged_ad.numpy.python_integers import checked
 from staged_ad.primitives import arithmetic as a
 from staged_ad.primitives import complexes as c
 from staged_ad.primitives import exponential as e
-from staged_ad.primitives import special as s
 from staged_ad.primitives import trigonometric as t
 from staged_ad.primitives.bounds import natural
 from staged_ad.primitives.makers import Operation, typeof
@@ -326,8 +325,10 @@ def polygamma(n: int, x: Any) -> Any:
     """
     if int(n) != n or n < 0:
         raise ValueError(f"polygamma needs a whole number n >= 0, got {n}")
+    from staged_ad.primitives import special  # few programs have special functions
+
     value = to_float(x)
-    return s.digamma(value) if n == 0 else s.polygamma(value, n=int(n))
+    return special.digamma(value) if n == 0 else special.polygamma(value, n=int(n))
 
 
 def _direct(ufunc: np.ufunc, operation: Operation) -> Callable[..., Any]:

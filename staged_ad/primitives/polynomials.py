@@ -8,8 +8,7 @@ Start at ``FAMILIES``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from staged_ad.tracing.libraries import scipy_special
 Terms = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """``terms(k, *parameters)`` are A, B, C of the step from degree k; ``slope(n, *parameters)`` is the derivative:
     a factor, the family and its parameters, for the degree n - 1.
     """

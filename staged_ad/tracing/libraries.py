@@ -1,4 +1,5 @@
-"""Libraries that are loaded late: SciPy and Numba take longer to import than this package, and often nobody needs them.
+"""Libraries that are loaded late: SciPy and Numba take longer to import than this package, and often nobody needs them;
+optree is needed with the first function that is traced.
 
 Invariant: a library that is imported while a function is traced finds NumPy and SciPy as they were imported, and what
 this package has to add to it is added before anybody calls it.
@@ -32,6 +33,7 @@ class Late:
 
 
 numba: Any = Late("numba")
+optree: Any = Late("optree")
 scipy_linalg: Any = Late("scipy.linalg")
 scipy_special: Any = Late("scipy.special")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 import functools
+from itertools import takewhile
 from types import CodeType
 from typing import Any
 
@@ -33,18 +34,20 @@ def location(source: Source | None) -> str:
 # -- what a line does ---------------------------------------------------------------------------------------------
 
 
-def _instruction(code: CodeType, position: int) -> dis.Instruction | None:
-    """The one that contains `position`: while a function of Python is called, that is behind the start of the call."""
-    before = [i for i in dis.get_instructions(code) if i.offset <= position]
-    return before[-1] if before else None
+def _instructions(code: CodeType, position: int) -> list[dis.Instruction]:
+    """Those up to the one that contains `position`: while a function of Python is called, that is behind the start of
+    the call.
+    """
+    return list(takewhile(lambda instruction: instruction.offset <= position, dis.get_instructions(code)))
 
 
 @functools.lru_cache(maxsize=4096)
 def instruction_at(code: CodeType, position: int) -> str:
     """The name of the instruction at `position` of a code object; indexing is BINARY_SUBSCR in all versions."""
-    found = _instruction(code, position)
-    if found is None:
+    before = _instructions(code, position)
+    if not before:
         return ""
+    found = before[-1]
     return "BINARY_SUBSCR" if found.opname == "BINARY_OP" and found.argrepr == "[]" else found.opname
 
 
@@ -54,9 +57,8 @@ def called_name(code: CodeType, position: int) -> str | None:
 
     Of all that is loaded at the place where the text of the call begins, it is what ends last before the call does.
     """
-    instructions = list(dis.get_instructions(code))
-    last = _instruction(code, position)
-    call = None if last is None else last.positions
+    instructions = _instructions(code, position)
+    call = instructions[-1].positions if instructions else None
     if call is None or call.end_col_offset is None:
         return None
     name, longest = None, (-1, -1)

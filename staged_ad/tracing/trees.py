@@ -10,21 +10,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cache
 from threading import Lock
-from typing import Any
-
-import optree
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from staged_ad.errors import ArgumentError
 from staged_ad.tracing.fixed import canonical
+from staged_ad.tracing.libraries import optree
 from staged_ad.tracing.records import Record
+
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 NAMESPACE = "staged_ad"
 _ORDERED = "staged_ad.ordered"
 _FOREVER = ExitStack()
-_FOREVER.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
 _REGISTERING = Lock()
-TreeSpec = optree.PyTreeSpec
+TreeSpec: TypeAlias = "PyTreeSpec"
 DATACLASSES: dict[type, Record] = {}
 """Dataclasses that are containers because they were met among arguments."""
 
@@ -48,8 +50,15 @@ def _register(cls: type) -> None:
                 optree.register_pytree_node(cls, record.children, record.rebuild, namespace=namespace)
 
 
+@cache
+def _keep_order() -> None:
+    """Of the keys of dicts in their namespace."""
+    _FOREVER.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
+
+
 def order(tree: Any) -> tuple[TreeSpec, Any]:
     """The structure of a tree that was flattened, with the order and the types of its keys."""
+    _keep_order()
     spec = optree.tree_structure(tree, namespace=_ORDERED)
     odd = tuple([key for path in spec.paths() for key in path if type(key) not in (str, int)])
     return spec, canonical(odd)

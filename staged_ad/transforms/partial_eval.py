@@ -7,14 +7,13 @@ Start at ``partial_eval``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from staged_ad.ir import Equation, Program, Var
 from staged_ad.transforms.memo import remembered
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """``known: known inputs -> (known outputs, residuals)``; ``unknown: (residuals, unknown inputs) -> rest``."""
 
     known: Program

@@ -7,7 +7,7 @@ Start at ``linearize_program``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from staged_ad.ir import Program, filled
 from staged_ad.ir.cse import cse
@@ -47,8 +47,7 @@ def _tangents_unknown(split: Split, primal_outputs: int) -> Split:
     return Split(known, rest, split.outputs_known, split.residuals)
 
 
-@dataclass(frozen=True)
-class Pullback:
+class Pullback(NamedTuple):
     """``forward: x -> (y, r)`` and ``backward: (r, y_bar of the floating-point outputs) -> x_bar``."""
 
     forward: Program

@@ -161,7 +161,7 @@ def test_clearing_deletes_all_entries(cache: Path) -> None:
 
 def test_a_copy_of_a_library_is_made_once_and_again_when_it_was_touched(cache: Path, tmp_path: Path) -> None:
     def content() -> bytes:
-        handle = copies.copied(source)
+        handle = copies.copied(str(source))
         assert handle is not None
         with open(handle, "rb") as file:
             return file.read()
