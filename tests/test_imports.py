@@ -225,3 +225,9 @@ def test_names_that_are_loaded_late_are_there_as_others_are() -> None:
     assert all(getattr(sad, name) is getattr(sad, name) for name in public)
     with pytest.raises(AttributeError, match="no attribute 'nowhere'"):
         sad.nowhere  # noqa: B018
+
+
+def test_a_process_ends_without_a_word() -> None:
+    script = "import staged_ad as sad; print(sad.jit(lambda nest: nest['a'] + nest['b'])({'b': 1.0, 'a': 2.0}))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("3.0\n", "")

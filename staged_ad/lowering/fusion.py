@@ -156,7 +156,7 @@ class _Fusion:
                     pass
             if wants_blas(equation):
                 for atom in equation.inputs:
-                    self._store(self._matrix_source(atom))
+                    self._store(self._source(atom))
         for equation in self.program.equations:
             if overwrites(equation):
                 clashing = list(read_while_written(equation, self.definitions, self.stored))
@@ -170,8 +170,8 @@ class _Fusion:
         if isinstance(atom, Var) and atom in self.definitions:
             self.stored.add(atom)
 
-    def _matrix_source(self, atom: Atom) -> Atom:
-        """What BLAS reads when it reads `atom`: reshapes need no copy."""
+    def _source(self, atom: Atom) -> Atom:
+        """What is read where `atom` is: reshapes need no copy."""
         while isinstance(atom, Var) and atom not in self.stored:
             equation = self.definitions.get(atom)
             if equation is None or not isinstance(equation.primitive.lower, Alias):
@@ -205,7 +205,7 @@ class _Fusion:
             lower = equation.primitive.lower
             costly = (costs[output] > CHEAP and len(found) > 1) or costs[output] * (len(found) - 1) > OFTEN
             if costly and not grows(equation):  # of a broadcast the operand, which is smaller
-                self.stored.add(output)
+                self._store(self._source(output))
                 added = True
                 found = {(-1 - len(self.stored), 0)}
             if isinstance(lower, Map):
@@ -226,7 +226,7 @@ class _Fusion:
         """Store an expression that is not trivial; whether it was none before."""
         if not isinstance(atom, Var) or atom in self.stored or costs.get(atom, 0) <= TRIVIAL:
             return False
-        self.stored.add(atom)
+        self._store(self._source(atom))
         return True
 
     def _add(self, contexts: dict[Var, set[tuple[int, int]]], atom: Atom, new: set[tuple[int, int]]) -> None:
@@ -317,7 +317,7 @@ class _Fusion:
         return results
 
     def _product_reads(self, equation: Equation, atom: Atom) -> Iterable[Var]:
-        return self._reads(self._matrix_source(atom) if wants_blas(equation) else atom)
+        return self._reads(self._source(atom) if wants_blas(equation) else atom)
 
     def _placed(self, results: list[_Result]) -> list[list[_Result]]:
         """Results grouped into regions, in order: each joins the latest nest with its loops that it may join."""
@@ -387,7 +387,7 @@ class _Fusion:
             assert first.target is not None
             return Copy(first.value, first.target)
         if first.equation is not None and wants_blas(first.equation):
-            a, b = (self._matrix_source(atom) for atom in first.equation.inputs)
+            a, b = (self._source(atom) for atom in first.equation.inputs)
             return matrix_product(first.equation, a, b)
         reduced = next((result.reduced for result in group if result.reduced), frozenset[int]())
         nest = Nest(first.domain, reduced)

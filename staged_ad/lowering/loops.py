@@ -23,6 +23,13 @@ from staged_ad.lowering.storage import Place, nbytes
 from staged_ad.native.interrupts import DECLARATION, INTERRUPTED, every
 from staged_ad.native.tape import GROW, RELEASE
 
+LINE = 64
+"""Bytes of a line of the cache."""
+FETCHED = 16384
+"""Bytes that an iteration reads of stacked arrays up to which the iteration before fetches them."""
+CACHE = 262_144
+"""Bytes of stacked arrays from which the next entries may not be in the cache."""
+
 
 def loop_text(region: Opaque, resolve: Resolve, functions: Functions) -> RegionText:
     """The function of a loop."""
@@ -212,6 +219,25 @@ class _LoopWriter:
                 f"  %x{k}.at = mul i64 %i, {step}",
                 f"  %x{k} = getelementptr i8, ptr {base}, i64 %x{k}.at",
             ]
+            if self._fetches and size >= LINE:
+                self.start += [f"  %x{k}.back = sub i64 0, {step}", *self._ahead(f"%x{k}", size)]
+
+    @property
+    def _fetches(self) -> bool:
+        """Whether iterations fetch what the next one reads: in reverse loops, where hardware foresees little."""
+        plan = self.plan
+        entry = sum(map(nbytes, plan.x_types))
+        return plan.reverse and entry <= FETCHED and (plan.length is None or entry * plan.length > CACHE)
+
+    def _ahead(self, name: str, size: int) -> list[str]:
+        """Fetch the entry before the one at `name`; no harm outside of the array."""
+        self.functions.externals.intrinsic("llvm.prefetch.p0", "void @(ptr, i32, i32, i32)")
+        lines = [f"  {name}.line0 = getelementptr i8, ptr {name}, i64 {name}.back"]
+        for start in range(0, size, LINE):
+            if start:
+                lines.append(f"  {name}.line{start} = getelementptr i8, ptr {name}.line0, i64 {start}")
+            lines.append(f"  call void @llvm.prefetch.p0(ptr {name}.line{start}, i32 0, i32 3, i32 1)")
+        return lines
 
     def _zeros(self, size: int) -> str:
         """Memory that holds zeros: what a ragged array without entries stands for."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.ir import Literal, filled
 from staged_ad.ir.primitive import Pair
 from staged_ad.primitives import pairs
 from staged_ad.primitives.arithmetic import div, eq
@@ -26,6 +27,7 @@ from staged_ad.primitives.makers import (
     select,
     sub,
     typeof,
+    unwrapped,
     zeros,
 )
 
@@ -177,12 +179,19 @@ log_expit: Operation = elementwise(
 )
 
 
+def _one_less(exponent: Any) -> Any:
+    number = unwrapped(exponent)
+    if isinstance(number, Literal) and number.is_splat:  # a number, so that powers of one base are known as such
+        return filled(number.value - 1, number.type)
+    return sub(exponent, 1.0)
+
+
 # The partials are strong products, so (x, y) = (0, 2) gives (0, 0), and x ** 0 has derivative 0 in x everywhere.
 power: Operation = elementwise(
     "power",
     np.power,
     lambda code, a, b: code.power(a, b),
-    lambda z, x, y: scale(y, power(x, sub(y, 1.0))),
+    lambda z, x, y: scale(y, power(x, _one_less(y))),
     lambda z, x, y: scale(z, log(x)),
     kinds="iufc",
     cost=40,

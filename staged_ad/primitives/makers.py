@@ -80,6 +80,11 @@ def _coerced(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def unwrapped(value: Any) -> Any:
+    """The literal that a traced value stands for; other values as they are."""
+    return value.atom if isinstance(value, Tracer) and isinstance(value.atom, Literal) else value
+
+
 def zeros(type: ArrayType) -> Literal:
     return filled(0, type)
 
@@ -129,9 +134,7 @@ def with_batch(size: int, value: Any, batched: bool) -> Any:
     """`value` with the batch as axis 0, repeated where it had none."""
     if batched:
         return value
-    type = typeof(value)
-    if isinstance(value, Tracer) and isinstance(value.atom, Literal):
-        value = value.atom
+    type, value = typeof(value), unwrapped(value)
     if isinstance(value, Literal) and value.is_splat:
         return Literal(value.value, type.with_shape((size, *type.shape)))
     return _broadcast(value, shape=(size, *type.shape), dims=tuple(range(1, type.ndim + 1)))

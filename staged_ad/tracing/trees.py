@@ -7,6 +7,7 @@ Start at ``flatten``.
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 NAMESPACE = "staged_ad"
 _ORDERED = "staged_ad.ordered"
-_FOREVER = ExitStack()
 _REGISTERING = Lock()
 TreeSpec: TypeAlias = "PyTreeSpec"
 DATACLASSES: dict[type, Record] = {}
@@ -53,7 +53,9 @@ def _register(cls: type) -> None:
 @cache
 def _keep_order() -> None:
     """Of the keys of dicts in their namespace."""
-    _FOREVER.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
+    until_the_end = ExitStack()
+    until_the_end.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
+    atexit.register(until_the_end.close)  # while optree is still there
 
 
 def order(tree: Any) -> tuple[TreeSpec, Any]:

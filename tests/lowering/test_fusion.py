@@ -61,6 +61,15 @@ def test_what_fills_short_rows_is_computed_before_them() -> None:
     assert calls(nest, "add") == 1
 
 
+def test_a_value_that_is_stored_for_one_reader_is_computed_for_none_again() -> None:
+    def weighted(x, y, z):  # type: ignore[no-untyped-def]
+        quotient = x / y
+        return np.sum(quotient[:, :, None] * z, axis=1), np.sum(z * z, axis=2) * (quotient / y)
+
+    found = regions(weighted, np.ones((9, 10)), np.ones((9, 10)), np.ones((9, 10, 3)))
+    assert sum(calls(nest, "div") for nest in found) == 2
+
+
 def test_a_padded_value_is_not_stored() -> None:
     rosenbrock = lambda x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)  # one line
     assert len(regions(sad.grad(rosenbrock), np.ones(50))) == 1
