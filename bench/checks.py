@@ -5,6 +5,7 @@ Invariant: each check goes through the rows it is given and says which of them f
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy
@@ -12,7 +13,7 @@ import numpy
 from bench.agreement import leaves
 from bench.libraries import this_project
 from bench.libraries.of_autograd import witness
-from bench.measure import steady
+from bench.measure import by_rounds
 from bench.modes import Report
 from bench.problems.row import UNROLLED, Row
 from bench.table import Outcome, geometric_mean, plain, shown
@@ -38,14 +39,18 @@ def each(
 
 
 def cost(rows: Sequence[Row], report: Report) -> Outcome:
-    """Time of each derivative over the time of what it is the derivative of, both compiled and interleaved."""
+    """Time of each derivative over the time of what it is the derivative of, both compiled and interleaved.
+
+    The ratio is the median of those of the rounds: from one to another the machine may become slower as a whole.
+    """
     library = this_project()
 
     def times(row: Row) -> dict[str, Any]:
         data = row.data()
         functions = [library.jit(make(library)) for make in (row.base, row.function) if make]
-        base, derivative = steady([library.caller(f, data) for f in functions])
-        return {"base": base, "derivative": derivative, "ratio": derivative / base, "limit": row.limit}
+        base, derivative = by_rounds([library.caller(f, data) for f in functions])
+        ratio = median(after / before for before, after in zip(base, derivative, strict=False))  # few of slow ones
+        return {"base": median(base), "derivative": median(derivative), "ratio": ratio, "limit": row.limit}
 
     figures, failures = each([row for row in rows if row.base], report, times)
     over = [f for f in figures if f["ratio"] > f["limit"]]

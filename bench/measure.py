@@ -79,6 +79,13 @@ def seconds_of(run: Runner, count: int) -> float:
 
 def steady(runners: Sequence[Runner], seconds_per_side: float = SECONDS_PER_SIDE, rounds: int = ROUNDS) -> list[float]:
     """Seconds of one call, one figure for each runner."""
+    return [median(side) for side in by_rounds(runners, seconds_per_side, rounds)]
+
+
+def by_rounds(
+    runners: Sequence[Runner], seconds_per_side: float = SECONDS_PER_SIDE, rounds: int = ROUNDS
+) -> list[list[float]]:
+    """Seconds of one call in each round, a list for each runner."""
     counts = [calls_per_sample(run) for run in runners]
     least: list[list[float]] = [[] for _ in runners]
     for turn in range(rounds):
@@ -88,7 +95,7 @@ def steady(runners: Sequence[Runner], seconds_per_side: float = SECONDS_PER_SIDE
                 continue
             with no_garbage_collection():
                 least[side].append(least_in(runners[side], counts[side], seconds_per_side / rounds))
-    return [median(side) for side in least]
+    return least
 
 
 def calls_per_sample(run: Runner) -> int:
