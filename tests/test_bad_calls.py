@@ -53,7 +53,16 @@ WRONG: list[tuple[Any, type[StagedADError], str]] = [
         "argument 0 (x) of total is None: there is nothing to",
     ),
     (lambda: sad.grad(without_return)(X), ArgumentError, "does a return statement lack?"),
-    (lambda: sad.grad(total, "x")(X), ArgumentError, "argnums must be an integer or a sequence of integers, got 'x'"),
+    (
+        lambda: sad.grad(total, "x")(X),
+        ArgumentError,
+        "argnums must be an integer or a sequence of integers, got str 'x'",
+    ),
+    (
+        lambda: sad.grad(total, X)(X),
+        ArgumentError,
+        "comes in a call of its own: grad(f)(x), not grad(f, x)",
+    ),
     (lambda: sad.grad(total)("abc"), ArgumentError, "must be an array, a number, or a nest of them, got str 'abc'"),
     (lambda: sad.jit(total, static_argnums=3), ArgumentError, "static_argnums=3, but total has 2 positional"),
     (lambda: sad.jit(total, static_argnums="y"), ArgumentError, "got 'y'; names go into static_argnames"),

@@ -10,9 +10,12 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from staged_ad.api.calling import Traced, argument_name, function_name, leaf_name
 from staged_ad.errors import ArgumentError, NotDifferentiableError
 from staged_ad.ir import ArrayType
+from staged_ad.ir.types import describe
 from staged_ad.tracing.trees import unflatten
 
 Argnums = int | Sequence[int]
@@ -25,7 +28,11 @@ def argument_positions(
     try:
         numbers = [operator.index(k) for k in (argnums if isinstance(argnums, Sequence) else [argnums])]
     except TypeError:
-        raise ArgumentError(f"{name} must be an integer or a sequence of integers, got {argnums!r}") from None
+        advice = f"; what {function_name(f)} is called with comes in a call of its own: grad(f)(x), not grad(f, x)"
+        raise ArgumentError(
+            f"{name} must be an integer or a sequence of integers, got {describe(argnums)}"
+            + advice * isinstance(argnums, float | np.ndarray)
+        ) from None
     for number in numbers:
         if not -len(args) <= number < len(args):
             raise ArgumentError(
