@@ -68,13 +68,18 @@ _LATER = {
 _MODULES = {name: f"staged_ad.{module}" for module, names in _LATER.items() for name in names}
 
 
-def __getattr__(name: str) -> _Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'staged_ad' has no attribute {name!r}")
-    module = _import_module(_MODULES[name])
-    globals()[name] = found = module if module.__name__ == f"staged_ad.{name}" else getattr(module, name)
-    return found
+if not _TYPE_CHECKING:  # checkers know the names from above, and no others
+
+    def __getattr__(name: str) -> _Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'staged_ad' has no attribute {name!r}")
+        module = _import_module(_MODULES[name])
+        globals()[name] = found = module if module.__name__ == f"staged_ad.{name}" else getattr(module, name)
+        return found
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULES})
+
+
+__all__ = [name for name in __dir__() if not name.startswith("_")]

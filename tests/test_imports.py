@@ -29,7 +29,7 @@ import staged_ad as sad
 assert not loaded(), loaded()
 import sys
 
-late = ("optree", "staged_ad.control", "staged_ad.random", "staged_ad.primitives.special")
+late = ("staged_ad.control", "staged_ad.random", "staged_ad.primitives.special")
 assert not [name for name in late if name in sys.modules], "loaded before anybody needs them"
 f = lambda x: np.sum(np.tanh(x @ x) * np.linalg.norm(x))
 gradient = sad.grad(f)(np.eye(3))
@@ -227,7 +227,51 @@ def test_names_that_are_loaded_late_are_there_as_others_are() -> None:
         sad.nowhere  # noqa: B018
 
 
-def test_a_process_ends_without_a_word() -> None:
-    script = "import staged_ad as sad; print(sad.jit(lambda nest: nest['a'] + nest['b'])({'b': 1.0, 'a': 2.0}))"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("3.0\n", "")
+AT_EXIT = """
+import atexit
+import staged_ad as sad
+
+total = sad.jit(lambda nest: nest["a"] + nest["b"])
+atexit.register(lambda: print(total({"b": 2.0, "a": 1.0})))
+print(total({"b": 1.0, "a": 2.0}))
+"""
+
+IN_THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+import sys
+import staged_ad as sad
+
+sys.setswitchinterval(1e-6)
+uses = [
+    lambda: sad.grad(lambda x: sad.numpy.polygamma(1, x))(1.0) < 0,
+    lambda: sad.grad(lambda x: sad.scipy.special.gammaln(x))(2.0) > 0,
+    lambda: sad.jit(sad.grad(lambda nest: nest["a"] ** 2))({"a": 1.0})["a"] == 2.0,
+    lambda: sad.scan(lambda c, x: (c + x, c), 0.0, sad.numpy.asarray([1.0, 1.0, 1.0]))[0] == 3.0,
+]
+
+def own():
+    import scipy.special
+
+    return scipy.special.gammaln(3.0) > 0
+
+with ThreadPoolExecutor(8) as pool:
+    found = [task.result() for task in [pool.submit(use) for use in [own, *uses, own, *uses]]]
+assert all(found), found
+"""
+
+STAR = """
+from staged_ad import *
+
+assert cond(True, lambda x: x, lambda x: -x, 1.0) == 1.0 and callable(scan) and random.key(0) is not None
+assert numpy.asarray([0.0]).shape == (1,) and callable(jit) and "_MODULES" not in globals()
+"""
+
+
+@pytest.mark.parametrize("script", [IN_THREADS, STAR])
+def test_first_uses_in_threads_and_all_names_at_once(script: str) -> None:
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
+
+
+def test_what_runs_at_the_end_of_a_process_works_and_nothing_else_is_said() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("3.0\n3.0\n", "")

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import optree
 
 from staged_ad.ir import ArrayType
 from staged_ad.tracing.fixed import PLAIN, canonical
-from staged_ad.tracing.libraries import optree
 from staged_ad.tracing.trees import DATACLASSES, TreeSpec, unflatten
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 Loop-invariant values and elements of xs are handed on as they are. What follows cheaply from them, without the
 carry, is computed again in the reverse loop: a sum over iterations needs no tape (cf. Vicini et al. 2021, path replay,
 and the loops of Dr.Jit, Jakob et al. 2022). The rest is stored, one entry for each iteration; where a residual follows
-by cheap operations from something that is no larger, that is stored in its place; of several half-integer powers of
-one base, a root.
+by cheap operations from something that is no larger, that is stored in its place. A root serves its cube, too: x ** 1.5
+is stored as the square root that its derivative needs, and differs by two more roundings.
 
 Invariant: the known half stores exactly what the reverse cannot have otherwise.
 Start at ``plan``.
@@ -17,14 +17,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from staged_ad.control.layout import Groups
-from staged_ad.ir import Atom, Equation, Literal, Program, Var, filled
+from staged_ad.ir import Atom, Equation, Literal, Program, Var
 from staged_ad.ir.lowerings import Alias, Index, Map, View
+from staged_ad.primitives.arithmetic import abs_
 from staged_ad.primitives.exponential import power
 from staged_ad.primitives.makers import mul
 from staged_ad.transforms.partial_eval import Split
 
-HIGHEST = 7
-"""Half-integer powers up to this many halves are products of roots; each product is one more rounding."""
 CHEAP = 4
 """Cost (about instructions per vector) up to which an operation is done again rather than its result stored."""
 
@@ -45,18 +44,20 @@ def plan(split: Split, inputs: Groups) -> Plan:
     residuals = [atom for atom in split.known.outputs[outputs:] if isinstance(atom, Var)]
     free = _free(split.known, inputs)
     stored = _smallest(split.known, [var for var in residuals if var not in free], free)
-    equations, powers = _by_roots(split.known.equations, stored)
-    made = {equation.outputs[0] for equation in powers}
-    needed: set[Atom] = {var for var in residuals if var not in stored and var not in made}
+    cubes = _cubes(split.known.equations, stored)
+    there = {*stored, *(equation.outputs[0] for equation in cubes)}
+    needed: set[Atom] = {var for var in residuals if var not in there}
     again: list[Equation] = []
-    for equation in reversed(equations):
+    for equation in reversed(split.known.equations):
         if any(var in needed for var in equation.outputs):
             again.append(equation)
-            needed.update(atom for atom in equation.inputs if atom not in stored and atom not in made)
-    known = Program(split.known.inputs, equations, (*split.known.outputs[:outputs], *stored), split.known.name)
+            needed.update(atom for atom in equation.inputs if atom not in there)
+    known = Program(
+        split.known.inputs, split.known.equations, (*split.known.outputs[:outputs], *stored), split.known.name
+    )
     consts = [var for var in inputs.consts if var in needed]
     xs = [var for var in inputs.xs if var in needed]
-    return Plan(known, consts, xs, list(stored), (*powers, *reversed(again)))
+    return Plan(known, consts, xs, list(stored), (*cubes, *reversed(again)))
 
 
 def _free(program: Program, inputs: Groups) -> set[Var]:
@@ -98,47 +99,28 @@ def _smallest(program: Program, residuals: Iterable[Var], free: set[Var]) -> dic
     return stored
 
 
-def _by_roots(
-    equations: Sequence[Equation], stored: dict[Var, None]
-) -> tuple[tuple[Equation, ...], tuple[Equation, ...]]:
-    """Store a root in the place of several powers of its base; the equations with the root, and those of the powers."""
-    families: dict[tuple[Atom, bool], dict[int, Equation]] = {}
-    for equation in equations:
-        halves = _halves(equation)
-        if halves and equation.outputs[0] in stored:
-            families.setdefault((equation.inputs[0], halves > 0), {})[abs(halves)] = equation
-    listed, powers = list(equations), list[Equation]()
-    for (base, positive), family in families.items():
-        if len(family) < 2:
-            continue
-        first = next(iter(family.values()))
-        if 1 not in family:
-            half = filled(0.5 if positive else -0.5, first.inputs[1].type)
-            family[1] = first._replace(inputs=(base, half), outputs=(Var(first.outputs[0].type),))
-            listed.insert(listed.index(first), family[1])
-            stored[family[1].outputs[0]] = None
-        root, square = family.pop(1).outputs[0], Var(first.outputs[0].type)
-        powers.append(Equation(mul.primitive, (root, root), {}, (square,), first.source))
-        last, reached = root, 1
-        for halves in sorted(family):
-            while reached < halves:
-                reached += 2
-                made = family[halves].outputs[0] if reached == halves else Var(square.type)
-                powers.append(Equation(mul.primitive, (last, square), {}, (made,), first.source))
-                last = made
-            del stored[last]
-    return tuple(listed), tuple(powers)
+def _cubes(equations: Sequence[Equation], stored: dict[Var, None]) -> list[Equation]:
+    """Take powers 3/2 out of `stored` where the root of the base is there; how they are made of it."""
+    powers = {(e.inputs[0], exponent): e for e in equations if e.outputs[0] in stored and (exponent := _exponent(e))}
+    made: list[Equation] = []
+    for (base, exponent), equation in powers.items():
+        root = powers.get((base, math.copysign(0.5, exponent)))
+        if abs(exponent) == 1.5 and root is not None:
+            del stored[equation.outputs[0]]
+            square, size = Var(root.outputs[0].type), Var(root.outputs[0].type)
+            factors = (size, square)  # the root of -0.0 is -0.0, the power 0.0
+            made.append(Equation(mul.primitive, root.outputs * 2, {}, (square,), equation.source))
+            made.append(Equation(abs_.primitive, root.outputs, {}, (size,), equation.source))
+            made.append(Equation(mul.primitive, factors, {}, equation.outputs, equation.source))
+    return made
 
 
-def _halves(equation: Equation) -> int:
-    """The exponent of a half-integer power of floating-point numbers in halves; 0 for others."""
+def _exponent(equation: Equation) -> float:
+    """The known exponent of a power of floating-point numbers; 0 for other equations."""
     if equation.primitive is not power.primitive or equation.outputs[0].type.dtype.kind != "f":
-        return 0
+        return 0.0
     exponent = equation.inputs[1]
-    if not isinstance(exponent, Literal) or not exponent.is_splat:
-        return 0
-    halves = 2 * float(exponent.value)
-    return int(halves) if halves % 2 == 1 and abs(halves) <= HIGHEST else 0
+    return float(exponent.value) if isinstance(exponent, Literal) and exponent.is_splat else 0.0
 
 
 def _cheap(equation: Equation) -> bool:

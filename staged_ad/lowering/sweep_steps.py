@@ -42,6 +42,8 @@ class StepWriter:
         plan = self.plan
         for name, atom in plan.atoms(self.region).items():
             self.pointer(name, self.resolve(atom))
+        if self.region.scratch is None:  # where all that is kept has no elements
+            self.entry.append("  %work = getelementptr i8, ptr null, i64 0")
         for name, offsets in plan.pairs.items():
             for buffer, offset in zip(("a", "b"), offsets, strict=True):
                 self.entry.append(f"  {self.buffer(name, buffer)} = getelementptr i8, ptr %work, i64 {offset}")

@@ -179,6 +179,12 @@ log_expit: Operation = elementwise(
 )
 
 
+def _power(x: Any, y: Any) -> Any:
+    z = np.power(x, y)  # which takes square roots where the exponent is 0.5: of -inf that is NaN, C's power is inf
+    roots = np.isneginf(x) & (y == 0.5) if np.asarray(x).dtype.kind == "f" else False
+    return np.where(roots, np.abs(x), z)[()] if np.any(roots) else z
+
+
 def _one_less(exponent: Any) -> Any:
     number = unwrapped(exponent)
     if isinstance(number, Literal) and number.is_splat:  # a number, so that powers of one base are known as such
@@ -189,7 +195,7 @@ def _one_less(exponent: Any) -> Any:
 # The partials are strong products, so (x, y) = (0, 2) gives (0, 0), and x ** 0 has derivative 0 in x everywhere.
 power: Operation = elementwise(
     "power",
-    np.power,
+    _power,
     lambda code, a, b: code.power(a, b),
     lambda z, x, y: scale(y, power(x, _one_less(y))),
     lambda z, x, y: scale(z, log(x)),

@@ -1,5 +1,4 @@
-"""Libraries that are loaded late: SciPy and Numba take longer to import than this package, and often nobody needs them;
-optree is needed with the first function that is traced.
+"""Libraries that are loaded late: SciPy and Numba take longer to import than this package, and often nobody needs them.
 
 Invariant: a library that is imported while a function is traced finds NumPy and SciPy as they were imported, and what
 this package has to add to it is added before anybody calls it.
@@ -28,12 +27,10 @@ class Late:
     def __getattr__(self, name: str) -> Any:
         if name == "__wrapped__":
             raise AttributeError(name)  # doctest only looks whether it is a function; that loads nothing
-        module = sys.modules.get(self._name) or importlib.import_module(self._name)
-        return getattr(module, name)
+        return getattr(importlib.import_module(self._name), name)  # which waits where another thread imports it
 
 
 numba: Any = Late("numba")
-optree: Any = Late("optree")
 scipy_linalg: Any = Late("scipy.linalg")
 scipy_special: Any = Late("scipy.special")
 

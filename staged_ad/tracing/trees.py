@@ -7,26 +7,24 @@ Start at ``flatten``.
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
+
+import optree
 
 from staged_ad.errors import ArgumentError
 from staged_ad.tracing.fixed import canonical
-from staged_ad.tracing.libraries import optree
 from staged_ad.tracing.records import Record
-
-if TYPE_CHECKING:
-    from optree import PyTreeSpec
 
 NAMESPACE = "staged_ad"
 _ORDERED = "staged_ad.ordered"
+_FOREVER = ExitStack()
+_FOREVER.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
 _REGISTERING = Lock()
-TreeSpec: TypeAlias = "PyTreeSpec"
+TreeSpec = optree.PyTreeSpec
 DATACLASSES: dict[type, Record] = {}
 """Dataclasses that are containers because they were met among arguments."""
 
@@ -50,17 +48,8 @@ def _register(cls: type) -> None:
                 optree.register_pytree_node(cls, record.children, record.rebuild, namespace=namespace)
 
 
-@cache
-def _keep_order() -> None:
-    """Of the keys of dicts in their namespace."""
-    until_the_end = ExitStack()
-    until_the_end.enter_context(optree.dict_insertion_ordered(True, namespace=_ORDERED))
-    atexit.register(until_the_end.close)  # while optree is still there
-
-
 def order(tree: Any) -> tuple[TreeSpec, Any]:
     """The structure of a tree that was flattened, with the order and the types of its keys."""
-    _keep_order()
     spec = optree.tree_structure(tree, namespace=_ORDERED)
     odd = tuple([key for path in spec.paths() for key in path if type(key) not in (str, int)])
     return spec, canonical(odd)

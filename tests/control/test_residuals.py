@@ -58,20 +58,42 @@ def test_powers_made_of_a_stored_root_give_the_same_gradients(exponents: list[fl
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * np.abs(other).max())
 
 
-def test_of_half_integer_powers_of_a_base_one_root_is_stored() -> None:
-    size = lambda *exponents: workspace(by_scan(step_of(exponents)))
-    assert size(1.5) == size(2.5) == size(-1.5)
-    assert size(1.5, 2.5) == size(3.5, 1.5, 2.5) == size(-1.5, -0.5) < size(1.5, -1.5)
+def test_a_root_and_its_cube_take_the_memory_of_one() -> None:
+    size = lambda exponent: workspace(by_scan(step_of([exponent])))
+    assert size(1.5) + 4 * 8 * 1000 == size(2.5)
 
 
-@pytest.mark.parametrize("base", [0.0, np.inf, -1.0, np.nan, 1e-310, 1e300])
-def test_roots_have_the_limits_of_powers(base: float) -> None:
-    f = by_scan(lambda c, y: c * 0 + (y + c) ** 1.5 * 2 + (y + c) ** 0.5)
-    x, ys = np.zeros(2), np.full((1, 2), base)
-    with np.errstate(all="ignore"):
-        expected = 3 * np.sqrt(base) + 0.5 / np.sqrt(base)
-        found = gradients(f, x, ys)[1][0]
-    np.testing.assert_allclose(found, np.full(2, expected), rtol=1e-14)
+OF_POWERS = [
+    lambda k, c: k / c**1.5 + k * c**2.5,
+    lambda k, c: k * c**-1.5 + k * c**-0.5,
+    lambda k, c: k / c**0.5 + k / c**1.5,
+    lambda k, c: k * c**1.5,
+]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("base", [0.0, -0.0, np.inf, -np.inf, -1.0, np.nan, 1e-310, 1e300, 2.0])
+@pytest.mark.parametrize("h", OF_POWERS)
+def test_cubes_of_roots_have_the_limits_and_signs_of_powers(h: Callable[[Any, Any], Any], base: float) -> None:
+    step = lambda q, x: ((q[0], q[1] * x), h(*q))
+
+    def by_steps(k: Any, c: Any) -> Any:
+        total = 0.0
+        for _ in range(3):
+            total = total + h(k, c)
+        return total
+
+    looped = lambda k, c: np.sum(sad.scan(step, (k, c), np.ones(3))[1])
+    expected = np.array(sad.grad(by_steps, argnums=(0, 1))(2.0, np.array(base)))
+    for f in (sad.grad(looped, argnums=(0, 1)), sad.jit(sad.grad(looped, argnums=(0, 1)))):
+        np.testing.assert_allclose(np.array(f(2.0, np.array(base))), expected, rtol=1e-14, atol=0)
+
+
+def test_a_power_made_of_its_root_is_within_the_bound_of_functions() -> None:
+    c = np.random.default_rng(0).uniform(0.3, 3, 20000)
+    gradient = sad.jit(sad.grad(lambda x: np.sum(sad.scan(lambda c, x: (c + 0 * x, x * c**1.5), c, x)[1])))
+    true = c.astype(np.longdouble) ** np.longdouble(1.5)
+    assert np.max(np.abs(gradient(np.zeros((1, c.size)))[0] - true) / np.spacing(true.astype(float))) < 4
 
 
 @pytest.mark.parametrize("traced_length", [False, True])

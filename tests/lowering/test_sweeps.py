@@ -122,3 +122,15 @@ def test_what_does_not_change_is_computed_before_the_sweep():
     inside = [sum(e.primitive.name == "dot_general" for e in p.equations) for s in sweeps for p in s.programs]
     assert max(inside) == 1
     assert_close(found(w, h)[0] if len(found.program.outputs) == 1 else found(w, h)[-1], sad.grad(f, 1)(w, h), 1e-12)
+
+
+@pytest.mark.parametrize("form", ["scan", "fori_loop"])
+def test_states_without_elements_need_no_memory(form: str):
+    def f(c: Any, xs: Any) -> Any:
+        if form == "fori_loop":
+            return np.sum(sad.fori_loop(0, len(xs) + np.max(xs).astype(int), lambda i, c: np.tanh(c), c, checkpoint=2))
+        c, ys = sad.scan(lambda c, x: (np.tanh(c * x), np.exp(c)), c, xs, checkpoint=1)
+        return np.sum(c) + np.sum(ys)
+
+    found = sad.jit(sad.grad(f, argnums=(0, 1)))(np.ones(0), np.ones(3))
+    assert [x.tolist() for x in found] == [[], [0.0, 0.0, 0.0]]
