@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dis
 import functools
-from itertools import takewhile
+from bisect import bisect_right
+from operator import attrgetter
 from types import CodeType
 from typing import Any
 
@@ -34,17 +35,23 @@ def location(source: Source | None) -> str:
 # -- what a line does ---------------------------------------------------------------------------------------------
 
 
-def _instructions(code: CodeType, position: int) -> list[dis.Instruction]:
-    """Those up to the one that contains `position`: while a function of Python is called, that is behind the start of
-    the call.
+@functools.lru_cache(maxsize=256)
+def _instructions(code: CodeType) -> list[dis.Instruction]:
+    return list(dis.get_instructions(code))
+
+
+def _until(code: CodeType, position: int) -> list[dis.Instruction]:
+    """The instructions up to the one that contains `position`: while a function of Python is called, that is behind the
+    start of the call.
     """
-    return list(takewhile(lambda instruction: instruction.offset <= position, dis.get_instructions(code)))
+    instructions = _instructions(code)
+    return instructions[: bisect_right(instructions, position, key=attrgetter("offset"))]
 
 
 @functools.lru_cache(maxsize=4096)
 def instruction_at(code: CodeType, position: int) -> str:
     """The name of the instruction at `position` of a code object; indexing is BINARY_SUBSCR in all versions."""
-    before = _instructions(code, position)
+    before = _until(code, position)
     if not before:
         return ""
     found = before[-1]
@@ -57,7 +64,7 @@ def called_name(code: CodeType, position: int) -> str | None:
 
     Of all that is loaded at the place where the text of the call begins, it is what ends last before the call does.
     """
-    instructions = _instructions(code, position)
+    instructions = _until(code, position)
     call = instructions[-1].positions if instructions else None
     if call is None or call.end_col_offset is None:
         return None
