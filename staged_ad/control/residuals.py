@@ -101,7 +101,7 @@ def _smallest(program: Program, residuals: Iterable[Var], free: set[Var]) -> dic
 
 def _cubes(equations: Sequence[Equation], stored: dict[Var, None]) -> list[Equation]:
     """Take powers 3/2 out of `stored` where the root of the base is there; how they are made of it."""
-    powers = {(e.inputs[0], exponent): e for e in equations if e.outputs[0] in stored and (exponent := _exponent(e))}
+    powers = {(e.inputs[0], exponent): e for e in equations if (exponent := _exponent(e)) and e.outputs[0] in stored}
     made: list[Equation] = []
     for (base, exponent), equation in powers.items():
         root = powers.get((base, math.copysign(0.5, exponent)))

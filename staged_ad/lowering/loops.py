@@ -200,6 +200,7 @@ class _LoopWriter:
         return f"  call void @llvm.memmove.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)"
 
     def _xs(self) -> None:
+        fetches = self._fetches
         for k, ((_, atom), type) in enumerate(zip(self.plan.xs, self.plan.x_types, strict=True)):
             size = nbytes(type)
             base = self._pointer(f"%xs{k}", self.resolve(atom))
@@ -219,7 +220,7 @@ class _LoopWriter:
                 f"  %x{k}.at = mul i64 %i, {step}",
                 f"  %x{k} = getelementptr i8, ptr {base}, i64 %x{k}.at",
             ]
-            if self._fetches and size >= LINE:
+            if fetches and size >= LINE:
                 self.start += [f"  %x{k}.back = sub i64 0, {step}", *self._ahead(f"%x{k}", size)]
 
     @property
