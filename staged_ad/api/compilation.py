@@ -188,9 +188,12 @@ class Jitted:
         variant, result = found
         if variant is None:
             return result
-        variants = self._variants.get(prepared.key)
-        if direct and variants is not None and variants.read is not None:
-            self._prefer(Route(variants.read, variant.entry(kinds), variants, variant, kinds))
+        # a nest of containers gets a route, for which code is written, when it comes again
+        known, variants = variants is not None, self._variants.get(prepared.key)
+        if direct and variants is not None and (known or prepared.plain):
+            read = variants.reader(prepared)
+            if read is not None:
+                self._prefer(Route(read, variant.entry(kinds), variants, variant, kinds))
         return variant.restore(result)
 
     def _new_path(
@@ -267,7 +270,7 @@ class Jitted:
         with LOCK:
             variants = self._variants.get(prepared.key)
             if variants is None:
-                variants = Variants(prepared.reader(), prepared.types)
+                variants = Variants(prepared.types)
                 _remember(self._variants, prepared.key, variants)
             variant = variants.find(traced.outcomes)
             if variant is None:

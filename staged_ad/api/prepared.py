@@ -48,8 +48,12 @@ class Prepared:
         self.static = static
         self.free = free
 
+    @property
+    def plain(self) -> bool:
+        """Whether the leaves are the arguments as they are."""
+        arguments, named = self.spec.children()
+        return not self.static and not named.num_children and all(child.is_leaf() for child in arguments.children())
+
     def reader(self) -> Reader | None:
         """What takes the leaves from another call of the same signature."""
-        arguments, named = self.spec.children()
-        plain = not self.static and not named.num_children and all(child.is_leaf() for child in arguments.children())
-        return make_reader(self.spec, self.positions, self.static, plain, self.free)
+        return make_reader(self.spec, self.positions, self.static, self.plain, self.free)

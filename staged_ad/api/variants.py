@@ -16,9 +16,11 @@ from staged_ad.api.routes import Reader, make_builder
 from staged_ad.ir import ArrayType, Program, Source
 from staged_ad.native.failures import FAILED, raise_status
 from staged_ad.tracing.source import location
+from staged_ad.tracing.trees import unflatten
 from staged_ad.transforms.call import CALL
 
 if TYPE_CHECKING:
+    from staged_ad.api.prepared import Prepared
     from staged_ad.cuda.compiled import DeviceCompiled
     from staged_ad.lowering.compiled import Compiled
 
@@ -48,7 +50,8 @@ class Variant:
         spec = traced.out_spec
         plain_tuple = spec.type is tuple and spec.num_leaves > 1 and all(c.is_leaf() for c in spec.children())
         self.plain_result = spec.is_leaf() or plain_tuple
-        self._build = None if self.plain_result else make_builder(spec)
+        self._restored = False
+        self._build: Callable[[Any], Any] | None = None
 
     def entry(self, kinds: tuple[type, ...]) -> Callable[..., Any]:
         """The native function for arguments of the given Python types."""
@@ -62,19 +65,33 @@ class Variant:
 
     def restore(self, result: Any) -> Any:
         """What the user gets for what the machine code returned."""
-        return result if self._build is None else self._build(result)
+        if self.plain_result:
+            return result
+        if self._build is None:
+            spec = self.traced.out_spec
+            if not self._restored:  # many a function is called once, which is not worth code of its own
+                self._restored = True
+                return unflatten(spec, [result] if spec.num_leaves == 1 else result)
+            self._build = make_builder(spec)
+        return self._build(result)
 
 
 class Variants:
-    """All variants of one signature, whose leaves are of `types`; `read` takes them from calls.
+    """All variants of one signature, whose leaves are of `types`.
 
     Only ``add`` changes the tuple `known`; callers hold a lock for it.
     """
 
-    def __init__(self, read: Reader | None, types: Sequence[ArrayType]) -> None:
-        self.read = read
+    def __init__(self, types: Sequence[ArrayType]) -> None:
         self.types = types
         self.known: tuple[Variant, ...] = ()
+        self._readers: list[Reader | None] = []
+
+    def reader(self, prepared: Prepared) -> Reader | None:
+        """What takes the leaves from calls like this one; None where there is no code for their structure."""
+        if not self._readers:
+            self._readers.append(prepared.reader())
+        return self._readers[0]
 
     def find(self, outcomes: tuple[bool | int, ...]) -> Variant | None:
         """The variant of exactly these guards."""

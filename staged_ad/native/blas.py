@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator, Mapping
-from glob import glob
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from staged_ad.frames import package_folder
@@ -75,20 +74,27 @@ def _private_openblas() -> ctypes.CDLL | None:
     others use, products take up to fifty times as long. Its setting is the user's, so we do not change it.
     """
     folder = os.path.join(package_folder("scipy"), os.pardir, "scipy.libs")
-    candidates = sorted(glob("libscipy_openblas-*.so", root_dir=folder))
-    if not candidates:
+    brought = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    found = next((name for name in brought if name.startswith("libscipy_openblas-") and name.endswith(".so")), None)
+    if found is None:
         return None
     try:
-        # Found by name when the copy, in another folder, asks for it.
-        for needed in sorted(glob("lib*.so*", root_dir=folder)):
-            if "openblas" not in needed:
-                with contextlib.suppress(OSError):
-                    ctypes.CDLL(os.path.join(folder, needed))
-        with _environment({"OPENBLAS_NUM_THREADS": "1"}), _copy(os.path.join(folder, candidates[0])) as path:
-            library = ctypes.CDLL(path)
+        with _environment({"OPENBLAS_NUM_THREADS": "1"}), _copy(os.path.join(folder, found)) as path:
+            try:
+                library = ctypes.CDLL(path)
+            except OSError:  # what it needs is found by name once it is loaded; where NumPy brings the same, it is
+                _load([os.path.join(folder, name) for name in brought if "openblas" not in name])
+                library = ctypes.CDLL(path)
     except OSError:
         return None
     return library if all(hasattr(library, "scipy_" + name) for name in NAMES) else None
+
+
+def _load(libraries: Iterable[str]) -> None:
+    """Load those of some libraries that can be."""
+    for path in libraries:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(path)
 
 
 @contextlib.contextmanager

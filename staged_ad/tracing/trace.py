@@ -324,10 +324,37 @@ def run(program: Program, values: Sequence[Any]) -> list[Any]:
 
 def inline(trace: Trace, program: Program, values: Sequence[Any]) -> list[Any]:
     """Record the equations of `program`, applied to `values`, in `trace`; returns tracers, none of them a value."""
-    environment: dict[Var, Any] = dict(zip(program.inputs, values, strict=True))
+    operands = [value if isinstance(value, Tracer) else literal_of(value) for value in values]
+    given = dict(zip(program.inputs, operands, strict=True))
+    same = all(value.type == var.type for var, value in given.items())
+    outputs = (_copied if same else _emitted)(trace, program, given)
+    return [trace.constant(value) if isinstance(value, Literal) else unshared(value) for value in outputs]
+
+
+def _copied(trace: Trace, program: Program, given: dict[Var, Any]) -> list[Any]:
+    """The outputs for values of the types of the inputs: all other types are those of the program, too."""
+
+    def copy(atom: Atom) -> Atom:
+        found = atoms.get(atom)
+        if found is None:
+            found = atoms[atom] = trace.atom_of(given[atom]) if isinstance(atom, Var) else atom
+        return found
+
+    atoms, places, source = dict[Atom, Atom](), dict[Atom, Source | None](), trace.source
+    for primitive, inputs, params, outputs, place in program.equations:
+        source = place or source
+        new = tuple([Var(var.type) for var in outputs])
+        trace.equations.append(Equation(primitive, tuple([copy(atom) for atom in inputs]), params, new, source))
+        for var, made in zip(outputs, new, strict=True):
+            atoms[var], places[var] = made, source
+    return [given[atom] if atom in given else Tracer(trace, copy(atom), places.get(atom)) for atom in program.outputs]
+
+
+def _emitted(trace: Trace, program: Program, given: dict[Var, Any]) -> list[Any]:
+    """The outputs for values of other types, a Python number in place of an array for one."""
 
     def read(atom: Atom) -> Any:
-        return environment[atom] if isinstance(atom, Var) else atom
+        return given[atom] if isinstance(atom, Var) else atom
 
     with rewriting(trace):
         for equation in program.equations:
@@ -335,9 +362,8 @@ def inline(trace: Trace, program: Program, values: Sequence[Any]) -> list[Any]:
                 trace.source = equation.source
             result = trace.emit(equation.primitive, [read(atom) for atom in equation.inputs], dict(equation.params))
             results = result if equation.primitive.multiple_results else [result]
-            environment.update(zip(equation.outputs, results, strict=True))
-        outputs = [read(atom) for atom in program.outputs]
-    return [trace.constant(value) if isinstance(value, Literal) else unshared(value) for value in outputs]
+            given.update(zip(equation.outputs, results, strict=True))
+        return [read(atom) for atom in program.outputs]
 
 
 def unshared(value: Any) -> Any:

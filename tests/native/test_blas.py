@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy
 
 from staged_ad.native import blas, threads
 
 Array = npt.NDArray[Any]
 KINDS = {"f32": np.float32, "f64": np.float64}
 INT, PTR = ctypes.c_int64, ctypes.c_void_p
+
+
+def blas_brought() -> bool:
+    return any(Path(scipy.__file__).parents[1].glob("scipy.libs/libscipy_openblas-*.so"))
 
 
 def gemm(kind: str, a: Array, b: Array, trans_a: int, trans_b: int) -> Array:
@@ -86,3 +95,30 @@ def test_the_fortran_functions_have_addresses() -> None:
     symbols = blas.blas_symbols()
     assert sorted(symbols) == ["dgemm_", "dgemv_", "sgemm_", "sgemv_"]
     assert all(symbols.values())
+
+
+WITHOUT_FORTRAN = """
+import ctypes
+import numpy as np
+import staged_ad as sad
+
+load, loaded = ctypes.CDLL, []
+
+def picky(path, *args, **kwargs):
+    name = str(path)
+    if "/proc/self/fd/" in name and not any("gfortran" in other for other in loaded):
+        raise OSError("libgfortran: cannot open shared object file")
+    loaded.append(name)
+    return load(path, *args, **kwargs)
+
+ctypes.CDLL = picky
+a = np.arange(10000.0).reshape(100, 100)
+assert np.array_equal(sad.jit(lambda a: a @ a)(a), a @ a)
+assert [any(word in name for name in loaded) for word in ("gfortran", "/proc/self/fd/")] == [True, True], loaded
+"""
+
+
+@pytest.mark.skipif(not blas_brought(), reason="SciPy brings no OpenBLAS of its own")
+def test_libraries_that_openblas_needs_are_loaded_where_numpy_brings_others() -> None:
+    environment = os.environ | {"STAGED_AD_CACHE": "0"}
+    subprocess.run([sys.executable, "-c", WITHOUT_FORTRAN], check=True, env=environment)

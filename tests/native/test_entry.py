@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,28 @@ def test_constants_must_be_contiguous() -> None:
 def test_a_type_without_a_native_form_is_named() -> None:
     with pytest.raises(TypeError, match="str"):
         make_entry(0, [InputSpec(str)], [], [], 0, False)
+
+
+THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(not THP.exists(), reason="the system has no large pages")
+def test_large_workspaces_are_in_large_pages() -> None:
+    # the workspace's address is the result; its block is kept when the call is over
+    code = body(slot("y", 0) + slot("w", 1) + "  %a = ptrtoint ptr %w to i64\n  store i64 %a, ptr %y\n  ret i64 0")
+    for size, large in ((1 << 16, False), (16 << 20, True)):
+        address = make_entry(code.address, [], [], [((), np.dtype(np.int64))], size, False, code)()
+        assert ("hg" in flags_of(int(address) + size // 2)) == large
+
+
+def flags_of(address: int) -> list[str]:
+    """What the system notes of the memory at an address."""
+    within = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, _, rest = line.partition(" ")
+        if "-" in first and not first.endswith(":"):
+            start, end = (int(text, 16) for text in first.split("-"))
+            within = start <= address < end
+        elif within and first == "VmFlags:":
+            return rest.split()
+    raise AssertionError(f"no memory at {address:#x}")

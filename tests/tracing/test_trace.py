@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 import staged_ad as sad
 from staged_ad.api.calling import trace_call
 from staged_ad.errors import ArgumentError
-from staged_ad.ir import type_of
-from staged_ad.tracing import Tracer, trace_flat
+from staged_ad.ir import Literal, Program, type_of, verify
+from staged_ad.ir.evaluate import evaluate
+from staged_ad.tracing import Tracer, building, trace_flat
+from staged_ad.tracing import trace as tracing_trace
+from staged_ad.tracing.trace import inline
 from staged_ad.tracing.trees import flatten, paths, tree_map, unflatten
 from staged_ad.transforms.vjp import value_and_grad_program
 from staged_ad.transforms.vmap import vmap_program
@@ -135,6 +138,49 @@ def test_equations_name_the_users_line_also_after_transforms():
         assert {file for file, _ in places} == {__file__}
         assert {line for _, line in places} == {first + 1, first + 2}
     assert {e.source.function for e in traced.program.equations} == {f.__qualname__}
+
+
+def branching(x: Any, y: Any) -> list[Any]:
+    """With literals, an argument and a constant among the results, one result twice, and one that nobody needs."""
+    low, high = np.linalg.eigh(np.outer(x, x))
+    z = np.sin(x) * 2.0 + np.sum(y) * np.arange(3.0)
+    return [x, z, low, z[::-1] @ high, np.float64(4.0) + 0 * y, y]
+
+
+def test_a_program_that_is_copied_is_the_program_that_is_traced_again():
+    types = [type_of(np.zeros(3)), type_of(2.0)]
+    program = trace_flat(branching, types, "f")[0]
+    outside = np.ones(3)
+
+    def inlined(how: Callable[..., list[Any]]) -> Program:
+        with building() as trace:
+            (x,) = trace.add_inputs(types[:1])
+            given = dict(zip(program.inputs, (x, Literal(np.float64(0.5), types[1])), strict=True))
+            return trace.finish(how(trace, program, given))[0]
+
+    copied, again = inlined(tracing_trace._copied), inlined(tracing_trace._emitted)
+    assert copied == again
+    assert (
+        [e.source for e in copied.equations]
+        == [e.source for e in again.equations]
+        == [e.source for e in program.equations]
+    )
+    verify(copied)
+    for found, expected in zip(evaluate(copied, outside), branching(outside, 0.5), strict=True):
+        assert np.allclose(np.abs(found), np.abs(expected))
+
+
+def test_a_program_takes_the_types_of_what_it_is_applied_to():
+    program = trace_flat(lambda x, y: [x * y], [type_of(np.float32(1)), type_of(2.0)], "f")[0]
+    assert program.output_types == [type_of(np.float32(1))]
+    with building() as trace:
+        x, y = trace.add_inputs([type_of(np.float32(1)), type_of(np.float32(1))])
+        assert [result.type for result in inline(trace, program, [x, y])] == [type_of(np.float32(1))]
+    strong = trace_flat(lambda x, y: [y * 2.0, x], [type_of(np.float32(1)), type_of(2.0)], "f")[0]
+    with building() as trace:
+        x, y = trace.add_inputs([type_of(np.float32(1)), type_of(np.float64(1))])
+        assert [result.type.weak for result in inline(trace, strong, [x, y])] == [False, False]
+        assert [result.type.weak for result in inline(trace, strong, [x, 1.5])] == [True, False]
 
 
 def test_methods_of_arrays_are_those_of_numpy():
