@@ -38,7 +38,7 @@ def row_local(regions: Sequence[Region], outputs: Sequence[Atom], geometry: Geom
 
     def closed(group: Sequence[Nest], readers: Counter[Atom]) -> list[Region]:
         rows = together(group, 0) if len(group) > 1 else None
-        if rows is None or sum(rows.widths.values()) > NEAR or any(0 in nest.reduced for nest in group):
+        if rows is None or sum(rows.widths.values()) > NEAR:
             return list(group)
         written = {var for nest in group for var in nest.writes}
         handed = any(atom in written for nest in group for atom in nest.reads)
@@ -46,7 +46,7 @@ def row_local(regions: Sequence[Region], outputs: Sequence[Atom], geometry: Geom
         idle = rows.count * team < geometry.full // 4 and _longest(rows) > ALONE * team
         return list(group) if not handed or idle or any(map(ordered_dimensions, group)) else [rows]
 
-    return grouped(regions, outputs, closed, 0)
+    return grouped(regions, outputs, closed, 0, sums=False)
 
 
 def _longest(rows: Rows) -> int:

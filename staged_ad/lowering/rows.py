@@ -10,9 +10,10 @@ Start at ``grouped``.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from enum import Enum
 
 from staged_ad.ir import ArrayType, Atom, Var
 from staged_ad.ir.lowerings import ArgFold
@@ -32,6 +33,8 @@ LOCAL = 1 << 16
 """Bytes of the stack for what only one group reads."""
 FEWEST = 16
 """Blocks from which it is worth it."""
+LATER = 8
+"""Nests that are looked at behind one that needs what a group gives: others may belong to it."""
 
 
 Close = Callable[[Sequence[Nest], Counter[Atom]], list[Region]]
@@ -39,40 +42,94 @@ Close = Callable[[Sequence[Nest], Counter[Atom]], list[Region]]
 
 
 def grouped(
-    regions: Sequence[Region], outputs: Sequence[Atom], close: Close | None = None, least: int | None = None
+    regions: Sequence[Region],
+    outputs: Sequence[Atom],
+    close: Close | None = None,
+    least: int | None = None,
+    sums: bool = True,
 ) -> list[Region]:
-    """`regions` with row-local neighbours as one; nests that do not depend on a group may move before it.
+    """`regions` with row-local neighbours as one; nests that do not depend on a group may move before it, and some that
+    do behind it.
 
-    Arrays of fewer than `least` bytes are no reason for nests to run together.
+    Arrays of fewer than `least` bytes are no reason for nests to run together. `sums` says whether those over the rows
+    may be among them.
     """
     close = close or closed
     least = CACHED // LITTLE if least is None else least
     readers = Counter(atom for region in regions for atom in region.reads)
     readers.update(outputs)
     writers = Counter(var for region in regions for var in region.writes)
-    result: list[Region] = []
-    group: list[Nest] = []
-    for region in regions:
-        nest = _candidate(region, writers)
-        if nest is not None:
-            if together([*group, nest], least) is not None:
-                group.append(nest)
+    waiting, result = deque(regions), list[Region]()
+    gathered = _Gathered()
+    while waiting or gathered.came:
+        region = waiting.popleft() if waiting else None
+        nest = _movable(region, writers)
+        if nest is not None and gathered.has_room:
+            if (sums or 0 not in nest.reduced) and gathered.takes(nest, least):
+                gathered.add(nest, _Place.WITHIN)
                 continue
-            if group and _independent(nest, group):
-                result.append(region)
+            if gathered.came:
+                gathered.add(nest, _Place.BEFORE if gathered.goes_before(nest) else _Place.BEHIND)
                 continue
-        result += close(group, readers)
-        group = []
-        if nest is not None and together([nest], least) is not None:
-            group.append(nest)
-        else:
+        if gathered.came:
+            done, undone = gathered.ended(close, readers)
+            result += done
+            waiting.extendleft(reversed([*undone, *([] if region is None else [region])]))
+            gathered = _Gathered()
+        elif region is not None:
             result.append(region)
-    return result + close(group, readers)
+    return result
 
 
-def _candidate(region: Region, writers: Counter[Var]) -> Nest | None:
+class _Place(Enum):
+    """Where a nest runs that came after the first of a group."""
+
+    BEFORE, WITHIN, BEHIND = range(3)
+
+
+class _Gathered:
+    """A group while it grows, and the nests in between."""
+
+    def __init__(self) -> None:
+        self.came: list[tuple[Nest, _Place]] = []
+
+    def add(self, nest: Nest, place: _Place) -> None:
+        self.came.append((nest, place))
+
+    def nests(self, place: _Place) -> list[Nest]:
+        return [nest for nest, where in self.came if where is place]
+
+    @property
+    def _first_behind(self) -> int:
+        places = [place for _, place in self.came]
+        return places.index(_Place.BEHIND) if _Place.BEHIND in places else len(places)
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.came) - self._first_behind < LATER
+
+    def takes(self, nest: Nest, least: int) -> bool:
+        """Whether a nest may join."""
+        free = _independent(nest, self.nests(_Place.BEHIND))
+        return free and together([*self.nests(_Place.WITHIN), nest], least) is not None
+
+    def goes_before(self, nest: Nest) -> bool:
+        return _independent(nest, [*self.nests(_Place.WITHIN), *self.nests(_Place.BEHIND)])
+
+    def ended(self, close: Close, readers: Counter[Atom]) -> tuple[list[Region], list[Nest]]:
+        """What has its place now, and what comes next. A group that is none after all leaves what is behind it."""
+        regions = close(self.nests(_Place.WITHIN), readers)
+        before, behind = self.nests(_Place.BEFORE), self.nests(_Place.BEHIND)
+        if any(isinstance(region, Rows) for region in regions):
+            return [*before, *regions], behind
+        first = self._first_behind
+        early, late = self.came[:first], [nest for nest, _ in self.came[first:]]
+        return [nest for place in (_Place.BEFORE, _Place.WITHIN) for nest, where in early if where is place], late
+
+
+def _movable(region: Region | None, writers: Counter[Var]) -> Nest | None:
     """The nest in order, if it alone writes its arrays, each element once."""
-    if not isinstance(region, Nest) or not region.domain or 0 in region.domain:
+    if not isinstance(region, Nest) or 0 in region.domain:
         return None
     if any(writers[var] > 1 for var in region.writes):
         return None
@@ -81,8 +138,8 @@ def _candidate(region: Region, writers: Counter[Var]) -> Nest | None:
     return merged(region)
 
 
-def _independent(nest: Nest, group: Sequence[Nest]) -> bool:
-    written = {var for other in group for var in other.writes}
+def _independent(nest: Nest, others: Sequence[Region]) -> bool:
+    written = {var for other in others for var in other.writes}
     return written.isdisjoint(nest.reads)
 
 
@@ -126,7 +183,7 @@ def nbytes(atom: Atom) -> int:
 
 def together(nests: Sequence[Nest], least: int) -> Rows | None:
     """The nests as one region, if the rows that each reads of the others are those of its own block."""
-    count = math.gcd(*(nest.domain[0] for nest in nests))
+    count = math.gcd(*(nest.domain[0] if nest.domain else 1 for nest in nests))
     if count < FEWEST:
         return None
     widths: dict[Atom, int | None] = {}
@@ -136,15 +193,17 @@ def together(nests: Sequence[Nest], least: int) -> Rows | None:
             widths[array] = width if widths.get(array, width) == width else None
     written: set[Var] = set()
     for nest in nests:
+        stored = nest.writes
         if 0 in nest.reduced:
-            if nest.stores or any(isinstance(fold.rule, ArgFold) for fold in nest.reduces):
+            if any(isinstance(fold.rule, ArgFold) for fold in nest.reduces):
                 return None
-            if any(var in other.reads for var in nest.writes for other in nests):
-                return None  # it is complete only when all blocks are
-            continue
-        if not written.isdisjoint(nest.writes) or any(widths[var] is None for var in nest.writes):
+            stored = [store.array for store in nest.stores]
+            sums = {fold.array for fold in nest.reduces}
+            if not all(sums.isdisjoint(other.reads) for other in nests):
+                return None  # they are complete only when all blocks are
+        if not written.isdisjoint(stored) or any(widths[var] is None for var in stored):
             return None
-        written.update(nest.writes)
+        written.update(stored)
     connected = [{x for x in (*nest.reads, *nest.writes) if nbytes(x) >= least} for nest in nests]
     if not connected[0] or any(not own & set().union(*connected[:k]) for k, own in enumerate(connected) if k):
         return None

@@ -16,7 +16,11 @@ from hypothesis import strategies as st
 
 import staged_ad as sad
 from staged_ad.lowering import rows
+from staged_ad.lowering.bounds import checked
+from staged_ad.lowering.fusion import fuse
+from staged_ad.lowering.matrices import canonical
 from staged_ad.lowering.module import emit
+from staged_ad.lowering.overwriting import late
 from staged_ad.lowering.regions import Rows
 from staged_ad.passes import optimize
 from tests.strategies import numpy_programs
@@ -85,6 +89,33 @@ def test_sums_over_everything_join_as_partial_sums() -> None:
     np.testing.assert_allclose(sad.jit(f)(x), f(x), rtol=1e-13)
 
 
+def logistic(w: Any, b: Any, X: Any, y: Any) -> Any:
+    z = X @ w + b
+    return np.mean(np.logaddexp(0.0, z) - y * z) + 0.5e-3 * np.sum(w**2)
+
+
+@pytest.mark.parametrize(("examples", "features"), [(2000, 50), (10000, 9)])
+def test_a_product_and_its_transpose_read_the_matrix_once(
+    examples: int, features: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "CACHED", 1 << 14)
+    random = np.random.default_rng(0)
+    X, w = random.normal(size=(examples, features)), random.normal(size=features)
+    y = random.integers(0, 2, examples) * 1.0
+    both = sad.value_and_grad(logistic, argnums=(0, 1))
+    (region,) = rows_of(both, w, 0.1, X, y)
+    # z; the residuals, which are stored beside the sums of losses; and the sums that they weight
+    assert [(bool(nest.stores), 0 in nest.reduced) for nest in region.nests] == [
+        (False, False),
+        (True, True),
+        (False, True),
+    ]
+    found, expected = sad.jit(both)(w, 0.1, X, y), both(w, 0.1, X, y)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-13)
+    for one, two in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-11)
+
+
 @pytest.mark.parametrize(
     "f",
     [
@@ -137,3 +168,36 @@ def test_random_programs_are_the_same_by_rows(data: st.DataObject) -> None:
     found, expected = sad.jit(program)(*program.arguments), program(*program.arguments)
     for one, two in zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]:
         np.testing.assert_allclose(one, two, rtol=1e-8, atol=1e-8)
+
+
+def totals(x: Any) -> Any:
+    """Sums that other sums need, between nests that work on rows."""
+    e = np.exp(x)
+    total = np.sum(e * x)
+    again = np.sum(np.sin(x / total), axis=1)
+    return total + np.sum(again), np.sum(e * x[:, :1], axis=1), again[::-1] + np.sum(e, axis=1)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_every_nest_comes_once_and_behind_what_it_reads(data: st.DataObject) -> None:
+    program = data.draw(st.one_of(st.none(), numpy_programs(smooth=True)))
+    traced = sad.trace(totals)(np.ones((64, 8))) if program is None else sad.trace(program)(*program.arguments)
+    fused = fuse(late(canonical(checked(optimize(traced), False))))
+    for sums in (True, False):
+        for close in (None, lambda group, _: list(group)):
+            parts = [
+                nest
+                for region in rows.grouped(fused.regions, fused.program.outputs, close, 0, sums)
+                for nest in (region.nests if isinstance(region, Rows) else [region])
+            ]
+            key = lambda region: sorted(map(id, region.writes))
+            assert sorted(map(key, parts)) == sorted(map(key, fused.regions))
+            for number, part in enumerate(parts):
+                assert set(part.reads).isdisjoint(var for later in parts[number:] for var in later.writes)
+            assert sums or not any(
+                0 in nest.reduced
+                for region in rows.grouped(fused.regions, fused.program.outputs, None, 0, sums)
+                if isinstance(region, Rows)
+                for nest in region.nests
+            )
