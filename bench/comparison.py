@@ -5,11 +5,12 @@ Invariant: a side that has no figure in a row either cannot do it (a dash), or f
 
 from collections.abc import Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 from bench.agreement import disagreement
 from bench.library import Function, Library, NotOfferedError
-from bench.measure import Runner, compile_and_call, first_calls, steady, warm_up
+from bench.measure import Runner, by_rounds, compile_and_call, first_calls, warm_up
 from bench.modes import Report
 from bench.problems import rosenbrock
 from bench.problems.row import COMPILED, UNROLLED, Row
@@ -76,11 +77,16 @@ def compare_row(libraries: Sequence[Library], row: Row, by_hand: bool) -> Result
         peer = libraries[1]
         results[peer.name] = peer.jit(row.check(peer))(*peer.arguments(data))
     problems += disagreements(results)
+    rounds = dict(zip(runners, by_rounds(list(runners.values())), strict=True))
+    ours = rounds.get(libraries[0].name, [])
+    others = {name: side for name, side in rounds.items() if ours and side is not ours}
+    pairs = {name: zip(side, ours, strict=False) for name, side in others.items()}  # there are fewer of slow ones
     return Result(
         row.name,
         row.group,
         dict(zip((library.name for library in compiling), first, strict=True)),
-        dict(zip(runners, steady(list(runners.values())), strict=True)),
+        {name: median(side) for name, side in rounds.items()},
+        {name: median(theirs / own for theirs, own in both) for name, both in pairs.items()},
         "; ".join(problems),
     )
 

@@ -25,12 +25,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one row: seconds of each side by its name, ours first, and what went wrong, if anything did."""
+    """The figures of one row: seconds of each side by its name, ours first, and what went wrong, if anything did.
+
+    `ratios` are those of the other sides' steady times to ours, the medians over the rounds: from one round to another
+    the machine may become slower as a whole.
+    """
 
     name: str
     group: str
     first: Mapping[str, float]
     steady: Mapping[str, float]
+    ratios: Mapping[str, float]
     problem: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -38,8 +43,7 @@ class Result:
 
     def faster(self, kind: str, side: str) -> float | None:
         """How many times faster than that side this project is, in the first call or in later ones."""
-        seconds: Mapping[str, float] = getattr(self, kind)
-        return ratio((seconds.get("staged_ad"), seconds.get(side)))
+        return self.ratios.get(side) if kind == "steady" else ratio((self.first.get("staged_ad"), self.first.get(side)))
 
 
 def console() -> Console:

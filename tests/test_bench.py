@@ -36,8 +36,14 @@ def this_project() -> Library:
 
 def figures() -> dict[str, Any]:
     rows = [
-        Result("a", "one", {"staged_ad": 1.0, "JAX": 2.0}, {"staged_ad": 1.0, "JAX": 4.0, "by hand": 1.0}),
-        Result("b", "two", {"staged_ad": 1.0, "JAX": 8.0}, {"staged_ad": 1.0, "JAX": 1.0}),
+        Result(
+            "a",
+            "one",
+            {"staged_ad": 1.0, "JAX": 2.0},
+            {"staged_ad": 1.0, "JAX": 4.0, "by hand": 1.0},
+            {"JAX": 4.0, "by hand": 1.0},
+        ),
+        Result("b", "two", {"staged_ad": 1.0, "JAX": 8.0}, {"staged_ad": 1.0, "JAX": 1.0}, {"JAX": 1.0}),
     ]
     environment = {"cpu": "a processor", "threads": 2, "versions": {"python": "3"}}
     return {"environment": environment, "rows": [row.as_json() for row in rows]}
