@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import subprocess
@@ -217,6 +218,14 @@ def test_a_program_is_unpickled_where_its_primitives_have_not_been_imported() ->
     assert done.returncode == 0, done.stderr
     with pytest.raises(KeyError, match="nowhere"):
         PRIMITIVES["nowhere"]
+
+
+def test_checkers_see_the_names_that_are_loaded_late_and_no_others() -> None:
+    tree = ast.parse(Path(sad.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name)]
+    seen = {alias.asname: node.module for node in block.body for alias in node.names}  # type: ignore[attr-defined]  # imports alone
+    package = {name: "staged_ad" if module == f"staged_ad.{name}" else module for name, module in sad._MODULES.items()}
+    assert seen == package
 
 
 def test_names_that_are_loaded_late_are_there_as_others_are() -> None:

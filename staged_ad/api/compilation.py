@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import warnings
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import update_wrapper
@@ -57,8 +56,9 @@ class Jitted:
         self._f = f
         self._options = options
         self._made = made or user_source()
-        self._variants: OrderedDict[Key, Variants] = OrderedDict()
-        self._traced: OrderedDict[tuple[Key, bool], Traced] = OrderedDict()
+        # other threads read these while one adds to them: it adds and drops whole entries, and moves none
+        self._variants: dict[Key, Variants] = {}
+        self._traced: dict[tuple[Key, bool], Traced] = {}
         # what recent calls found, the latest first, and its native function, where that takes and gives what calls do
         self._routes: tuple[Route, ...] = ()
         self._last: Callable[..., Any] = _never
@@ -180,8 +180,6 @@ class Jitted:
         tried: dict[Variant, int] = {}
         found: tuple[Variant | None, Any] | None = None
         if variants is not None:
-            with suppress(KeyError):  # another thread may have dropped it
-                self._variants.move_to_end(prepared.key)
             found = variants.first(attempt, tried)
         if found is None:
             found = self._new_path(prepared, attempt, tried)
@@ -271,7 +269,7 @@ class Jitted:
             variants = self._variants.get(prepared.key)
             if variants is None:
                 variants = Variants(prepared.types)
-                _remember(self._variants, prepared.key, variants)
+                _remember(self._variants, prepared.key, variants, lambda key: self._variants[key].used)
             variant = variants.find(traced.outcomes)
             if variant is None:
                 explain_miss(self, self._f, self._made, list(self._variants), prepared, variants, traced)
@@ -323,10 +321,12 @@ def _never(*args: Any) -> Any:
     return NotImplemented
 
 
-def _remember(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+def _remember(cache: dict[Any, Any], key: Any, value: Any, used: Callable[[Any], Any] | None = None) -> None:
+    """Add an entry; beyond KEPT, the one that was `used` least recently goes before, else the oldest one."""
+    keys = list(cache)
+    if len(keys) >= KEPT:
+        cache.pop(min(keys, key=used) if used else keys[0], None)
     cache[key] = value
-    if len(cache) > KEPT:
-        cache.popitem(last=False)
 
 
 def jit(

@@ -18,7 +18,7 @@ import numpy as np
 import optree
 
 from staged_ad.ir import ArrayType
-from staged_ad.tracing.fixed import PLAIN, canonical
+from staged_ad.tracing.fixed import PLAIN, Fixed, canonical
 from staged_ad.tracing.trees import DATACLASSES, TreeSpec, unflatten
 
 if TYPE_CHECKING:
@@ -122,13 +122,9 @@ def make_reader(
             among, expected = code.constant(frozenset(free).__contains__), code.constant(list(free))
             code.lines += [f"        if [*filter({among}, kwargs)] != {expected}:", "            return None"]
         for key, value in static:
-            known, name = code.constant(value), code.name()
+            name = code.name()
             code.lines.append(f"        {name} = {'args' if isinstance(key, int) else 'kwargs'}[{key!r}]")
-            if type(value) in PLAIN:
-                differs = f"type({name}) is not {code.constant(type(value))} or {name} != {known}"
-            else:
-                differs = f"{code.constant(canonical)}({name}) != {code.constant(canonical(value))}"
-            code.lines += [f"        if {name} is not {known} and ({differs}):", "            return None"]
+            code.lines += [f"        if {_differs(code, name, Fixed(value))}:", "            return None"]
         given = [(f"args[{k}]", child) for k, child in zip(positions, arguments.children(), strict=True)]
         given += [(f"kwargs[{k!r}]", child) for k, child in zip(named.entries(), named.children(), strict=True)]
         for text, child in given:
@@ -138,7 +134,7 @@ def make_reader(
     except _Unknown:
         return None
     code.lines.append(f"        return ({''.join(leaf + ', ' for leaf in leaves)})")
-    code.lines += ["    except (KeyError, AttributeError):", "        return None"]
+    code.lines += ["    except (KeyError, AttributeError, TypeError):", "        return None"]
     reader: Reader = code.function()
     return reader
 
@@ -191,6 +187,18 @@ def _example(spec: TreeSpec) -> Any:
     return unflatten(spec, range(spec.num_leaves))
 
 
+def _differs(code: _Code, name: str, fixed: Fixed) -> str:
+    """Code for whether the value of `name` is another than it was."""
+    value, kind = fixed.value, type(fixed.value)
+    other = f"{name} is not {code.constant(value)}"
+    if kind in PLAIN:
+        return f"{other} and (type({name}) is not {code.constant(kind)} or {name} != {code.constant(value)})"
+    differs = f"{code.constant(Fixed)}({name}) != {code.constant(fixed)}"
+    by_identity: Any = object.__hash__
+    fast = kind in (float, complex) or kind.__hash__ is by_identity  # others may change in place
+    return f"{other} and {differs}" if fast else differs
+
+
 def _other_aside(code: _Code, name: str, kind: type, example: Any) -> str:
     """Code for ``or``: whether a dataclass has other static fields, or other attributes that are no fields."""
     record = DATACLASSES[kind]
@@ -198,8 +206,7 @@ def _other_aside(code: _Code, name: str, kind: type, example: Any) -> str:
     parts = [] if aside is None else [*zip(record.static, aside.static, strict=True), *aside.attributes]
     text = ""
     for field, fixed in parts:
-        value, known = code.constant(fixed.value), code.constant(fixed.description)
-        text += f" or ({name}.{field} is not {value} and {code.constant(canonical)}({name}.{field}) != {known})"
+        text += f" or ({_differs(code, f'{name}.{field}', fixed)})"
     if hasattr(example, "__dict__"):  # what is left out of examples may be there
         others = f"{code.constant(record.aside)}({name}) != {code.constant(aside)}"
         text += f" or (len({name}.__dict__) != {len(vars(example))} and {others})"

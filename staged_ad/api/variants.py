@@ -93,6 +93,11 @@ class Variants:
             self._readers.append(prepared.reader())
         return self._readers[0]
 
+    @property
+    def used(self) -> int:
+        """When one of them was used last, as far as is noted: routes go straight to machine code."""
+        return max((variant.used for variant in self.known), default=0)
+
     def find(self, outcomes: tuple[bool | int, ...]) -> Variant | None:
         """The variant of exactly these guards."""
         return next((variant for variant in self.known if variant.outcomes == outcomes), None)

@@ -34,8 +34,9 @@ LOCAL = 1 << 16
 FEWEST = 16
 """Blocks from which it is worth it."""
 LATER = 8
-"""Nests that are looked at behind one that needs what a group gives: others may belong to it."""
-
+"""Nests that are looked at from the first on that has to wait for a group: others may belong to it."""
+MOST = 32
+"""Nests of a group: each that joins is looked at beside all of them."""
 
 Close = Callable[[Sequence[Nest], Counter[Atom]], list[Region]]
 """Decides on a group: one region, or its nests; it knows how often each value is read."""
@@ -60,22 +61,22 @@ def grouped(
     readers.update(outputs)
     writers = Counter(var for region in regions for var in region.writes)
     waiting, result = deque(regions), list[Region]()
-    gathered = _Gathered()
-    while waiting or gathered.came:
+    growing = _Growing()
+    while waiting or growing.first:
         region = waiting.popleft() if waiting else None
         nest = _movable(region, writers)
-        if nest is not None and gathered.has_room:
-            if (sums or 0 not in nest.reduced) and gathered.takes(nest, least):
-                gathered.add(nest, _Place.WITHIN)
+        if nest is not None and len(growing.since) < LATER:
+            if (sums or 0 not in nest.reduced) and growing.takes(nest, least):
+                growing.add(nest, _Place.WITHIN)
                 continue
-            if gathered.came:
-                gathered.add(nest, _Place.BEFORE if gathered.goes_before(nest) else _Place.BEHIND)
+            if growing.first:
+                result += growing.add(nest, _Place.BEFORE if growing.goes_before(nest) else _Place.BEHIND)
                 continue
-        if gathered.came:
-            done, undone = gathered.ended(close, readers)
+        if growing.first:
+            done, undone = growing.ended(close, readers)
             result += done
             waiting.extendleft(reversed([*undone, *([] if region is None else [region])]))
-            gathered = _Gathered()
+            growing = _Growing()
         elif region is not None:
             result.append(region)
     return result
@@ -87,44 +88,41 @@ class _Place(Enum):
     BEFORE, WITHIN, BEHIND = range(3)
 
 
-class _Gathered:
-    """A group while it grows, and the nests in between."""
+class _Growing:
+    """A group while nests join: those that came before any that has to wait for it, and all nests since then."""
 
     def __init__(self) -> None:
-        self.came: list[tuple[Nest, _Place]] = []
+        self.first: list[Nest] = []
+        self.since: list[tuple[Nest, _Place]] = []
 
-    def add(self, nest: Nest, place: _Place) -> None:
-        self.came.append((nest, place))
+    def add(self, nest: Nest, place: _Place) -> list[Nest]:
+        """The nest itself, if it has its place already."""
+        if not self.since and place is _Place.BEFORE:
+            return [nest]
+        if self.since or place is _Place.BEHIND:
+            self.since.append((nest, place))
+        else:
+            self.first.append(nest)
+        return []
 
-    def nests(self, place: _Place) -> list[Nest]:
-        return [nest for nest, where in self.came if where is place]
-
-    @property
-    def _first_behind(self) -> int:
-        places = [place for _, place in self.came]
-        return places.index(_Place.BEHIND) if _Place.BEHIND in places else len(places)
-
-    @property
-    def has_room(self) -> bool:
-        return len(self.came) - self._first_behind < LATER
+    def _later(self, place: _Place) -> list[Nest]:
+        return [nest for nest, where in self.since if where is place]
 
     def takes(self, nest: Nest, least: int) -> bool:
         """Whether a nest may join."""
-        free = _independent(nest, self.nests(_Place.BEHIND))
-        return free and together([*self.nests(_Place.WITHIN), nest], least) is not None
+        group = [*self.first, *self._later(_Place.WITHIN)]
+        free = len(group) < MOST and _independent(nest, self._later(_Place.BEHIND))
+        return free and together([*group, nest], least) is not None
 
     def goes_before(self, nest: Nest) -> bool:
-        return _independent(nest, [*self.nests(_Place.WITHIN), *self.nests(_Place.BEHIND)])
+        return _independent(nest, [*self.first, *self._later(_Place.WITHIN), *self._later(_Place.BEHIND)])
 
     def ended(self, close: Close, readers: Counter[Atom]) -> tuple[list[Region], list[Nest]]:
-        """What has its place now, and what comes next. A group that is none after all leaves what is behind it."""
-        regions = close(self.nests(_Place.WITHIN), readers)
-        before, behind = self.nests(_Place.BEFORE), self.nests(_Place.BEHIND)
+        """What has its place now, and what comes next: where there is no group after all, all nests since."""
+        regions = close([*self.first, *self._later(_Place.WITHIN)], readers)
         if any(isinstance(region, Rows) for region in regions):
-            return [*before, *regions], behind
-        first = self._first_behind
-        early, late = self.came[:first], [nest for nest, _ in self.came[first:]]
-        return [nest for place in (_Place.BEFORE, _Place.WITHIN) for nest, where in early if where is place], late
+            return [*self._later(_Place.BEFORE), *regions], self._later(_Place.BEHIND)
+        return [*self.first], [nest for nest, _ in self.since]
 
 
 def _movable(region: Region | None, writers: Counter[Var]) -> Nest | None:
@@ -204,9 +202,12 @@ def together(nests: Sequence[Nest], least: int) -> Rows | None:
         if not written.isdisjoint(stored) or any(widths[var] is None for var in stored):
             return None
         written.update(stored)
-    connected = [{x for x in (*nest.reads, *nest.writes) if nbytes(x) >= least} for nest in nests]
-    if not connected[0] or any(not own & set().union(*connected[:k]) for k, own in enumerate(connected) if k):
-        return None
+    connected: set[Atom] = set()
+    for number, nest in enumerate(nests):
+        own = {x for x in (*nest.reads, *nest.writes) if nbytes(x) >= least}
+        if not own or (number and own.isdisjoint(connected)):
+            return None
+        connected |= own
     sizes = {array: width * array.type.dtype.itemsize for array, width in widths.items() if width is not None}
     return Rows(list(nests), count, 1, sizes, {})
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from staged_ad.frames import package_folder
 from staged_ad.native import blas_code, thread_pool
-from staged_ad.native.copies import copied
+from staged_ad.native.copies import copied, in_memory
 from staged_ad.native.linking import NativeCode
 from staged_ad.native.objects import shared_code
 from staged_ad.native.once import once
@@ -99,29 +99,13 @@ def _load(libraries: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _copy(source: str) -> Iterator[str]:
-    """A file with the same content: the loader would find an equal inode loaded already."""
+    """A copy of a library: the loader would find an equal inode loaded already."""
     kept = copied(source)
-    if kept is not None:
-        try:
-            yield f"/proc/self/fd/{kept}"
-        finally:
-            os.close(kept)
-    elif hasattr(os, "memfd_create"):
-        handle = os.memfd_create("staged_ad_openblas")
-        try:
-            with open(source, "rb") as file:
-                done, size = 0, os.fstat(file.fileno()).st_size
-                while done < size:
-                    done += os.sendfile(handle, file.fileno(), done, size - done)
-            yield f"/proc/self/fd/{handle}"
-        finally:
-            os.close(handle)
-    else:
-        import shutil  # here: they take longer to load than all of this, and Linux needs neither
-        import tempfile  # see above
-
-        with tempfile.TemporaryDirectory() as folder:
-            yield shutil.copy(source, folder)
+    handle = in_memory(source) if kept is None else kept
+    try:
+        yield f"/proc/self/fd/{handle}"
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 Comparing or hashing a library takes as long as copying it. So a copy is flushed to disk when it is made, and an entry
 of the cache notes its inode and its times: whatever writes to the file afterwards, or replaces it, changes these.
 
+A copy has no name (`_nameless`): whoever asks for the library later must get the library, and not its copy.
+
 Invariant: a copy is used only if nothing has touched it since it was made from the very file that is asked for.
 Start at ``copied``.
 """
@@ -10,6 +12,8 @@ Start at ``copied``.
 from __future__ import annotations
 
 import os
+import struct
+from typing import Final
 
 from staged_ad.native import disk
 from staged_ad.native.objects import disk_key
@@ -35,7 +39,7 @@ def copied(source: str) -> int | None:
             os.close(handle)
         try:
             with open(source, "rb") as file:
-                disk.put(folder, name, file.read(), durable=True)
+                disk.put(folder, name, _nameless(file.read()), durable=True)
         except OSError as error:
             disk.warn(f"{os.path.basename(source)} cannot be copied to {disk.cache_directory()}: {error.strerror}")
             return None
@@ -46,6 +50,40 @@ def copied(source: str) -> int | None:
                 if entry.name.endswith(disk.LIBRARY) and entry.name != name:
                     os.unlink(entry.name, dir_fd=folder)
         return handle
+
+
+def in_memory(source: str) -> int:
+    """A handle of a copy that is in no directory."""
+    handle = os.memfd_create("staged_ad_library")
+    with open(source, "rb") as file, open(handle, "wb", closefd=False) as copy:
+        copy.write(_nameless(file.read()))
+    return handle
+
+
+# -- the format (System V ABI, chapters 4 and 5) ----------------------------------------------------------------------
+
+_MAGIC: Final = b"\x7fELF\x02\x01\x01"  # 64 bits, little-endian
+_SEGMENT: Final = struct.Struct("<IIQQQQQQ")
+_ENTRY: Final = struct.Struct("<qQ")
+_DYNAMIC: Final = 2
+_NAME, _FINDS_ITS_OWN = 14, 16  # DT_SONAME, and DT_SYMBOLIC, which has no value
+
+
+def _nameless(library: bytes) -> bytes:
+    """A shared library that the loader gives to nobody who asks for it by name, and that finds its own names first.
+
+    It does anyway, its functions being protected, but only after a search through all other libraries.
+    """
+    if library[: len(_MAGIC)] != _MAGIC:
+        return library
+    table, count = struct.unpack_from("<Q", library, 32)[0], struct.unpack_from("<H", library, 56)[0]
+    changed = bytearray(library)
+    for kind, _, start, _, _, size, _, _ in _SEGMENT.iter_unpack(library[table : table + count * _SEGMENT.size]):
+        if kind == _DYNAMIC:
+            for at in range(start, start + size, _ENTRY.size):
+                if _ENTRY.unpack_from(library, at)[0] == _NAME:
+                    _ENTRY.pack_into(changed, at, _FINDS_ITS_OWN, 0)
+    return bytes(changed)
 
 
 def _open(folder: int, name: str) -> int | None:

@@ -46,4 +46,9 @@ def number(found: Any) -> Any:
 
 def is_number(x: Any) -> bool:
     """Whether NumPy has a number in its place; arguments may be arrays without axes."""
-    return not x.shape and x.number and x.window is None and x.home is not None
+    return passes_for_number(x) and x.home is not None
+
+
+def passes_for_number(x: Any) -> bool:
+    """Whether NumPy has a number in its place, or may have one."""
+    return not x.shape and x.number and x.window is None

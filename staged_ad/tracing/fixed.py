@@ -54,7 +54,7 @@ def _holds_nan(value: Any) -> bool:
 
 
 class Fixed:
-    """A value by its canonical description."""
+    """A value by its canonical description; one that has been changed in place since does not equal it."""
 
     __slots__ = ("_hash", "description", "value")
 
@@ -64,7 +64,7 @@ class Fixed:
         self._hash = hash(self.description)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fixed) and self.description == other.description
+        return isinstance(other, Fixed) and self._hash == other._hash and self.description == other.description
 
     def __hash__(self) -> int:
         return self._hash

@@ -19,7 +19,7 @@ import numpy as np
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.ir.types import is_other_kind
 from staged_ad.tracing.advice import concretization_error, missing_attribute, refuse_shuffling
-from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers
+from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers, passes_for_number
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
@@ -58,6 +58,23 @@ def _is_left_to(other: Any, reflected: str = "") -> bool:
 
 _OPERANDS = (Number, str, bytes, list, tuple, set, dict)
 """Kinds of operands with operators of their own that have no say beside an array."""
+
+
+def _repeating(product: Callable[..., Any]) -> Callable[..., Any]:
+    """The product, or that of Python's: a list times a whole number is the list so often, which reads the number."""
+
+    def multiply(self: ArrayProtocol, other: Any) -> Any:
+        sequence = isinstance(other, list | tuple | str | bytes | bytearray)
+        if not sequence or self.dtype.kind not in "iu" or not passes_for_number(self):
+            return product(self, other)
+        if not is_number(self) and not self.type.weak:
+            raise ArgumentError(
+                f"a {type(other).__name__} times an argument: a number of NumPy's repeats it, an array without axes "
+                "multiplies it, and here it may be either; write int(n) for the number, np.array(...) for the array"
+            )
+        return NotImplemented
+
+    return multiply
 
 
 def _equality(name: str) -> Callable[..., Any]:
@@ -113,7 +130,7 @@ class ArrayProtocol(NumberProtocol):
 
     __add__, __radd__ = _binary("add")
     __sub__, __rsub__ = _binary("sub")
-    __mul__, __rmul__ = _binary("mul")
+    __mul__, __rmul__ = map(_repeating, _binary("mul"))
     __truediv__, __rtruediv__ = _binary("truediv")
     __floordiv__, __rfloordiv__ = _binary("floordiv")
     __mod__, __rmod__ = _binary("mod")

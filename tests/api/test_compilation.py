@@ -4,6 +4,7 @@ Invariant: a jitted function is the function, for every kind of argument.
 Start at the first test.
 """
 
+import sys
 import threading
 from collections import namedtuple
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 import staged_ad as sad
+from staged_ad.api import compilation
+from staged_ad.api.variants import Variant
 from staged_ad.errors import ArgumentError, ConcretizationError
 
 Point = namedtuple("Point", "x y")
@@ -171,6 +174,56 @@ def test_many_threads_may_call_and_compile_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_threads_may_call_while_others_compile_other_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "KEPT", 20)
+    f = sad.jit(lambda d, n: {"y": d["a"] + n, "m": None}, static_argnames="n")
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def call(n: int) -> None:
+        try:
+            assert f({"a": np.ones(1)}, n=n)["y"] == 1.0 + n
+        except BaseException as error:  # noqa: BLE001  a thread has no other way to say so
+            failures.append(error)
+
+    def old() -> None:
+        n = 0
+        while not done.is_set():
+            n = (n + 7) % 30
+            call(n)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=old) for _ in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+        for n in range(30, 100):
+            call(n)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
+    assert not failures, failures[:3]
+    assert len(f._variants) <= 20
+
+
+def test_the_signature_used_least_recently_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    def noted(*args: Any) -> Variant:
+        made.append(args)
+        return Variant(*args)
+
+    monkeypatch.setattr(compilation, "KEPT", 3)
+    monkeypatch.setattr(compilation, "Variant", noted)
+    f = sad.jit(lambda d, n: d["a"] + n, static_argnames="n")
+    for n, count in [(1, 1), (2, 2), (3, 3), (1, 3), (1, 3), (4, 4), (1, 4), (3, 4), (2, 5)]:
+        f({"a": 1.0}, n=n)
+        assert (n, len(made)) == (n, count)
 
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:

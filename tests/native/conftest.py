@@ -11,11 +11,13 @@ from staged_ad.ir import Program
 from staged_ad.lowering import machine
 from staged_ad.native import disk
 from staged_ad.native.artifact import Artifact
+from staged_ad.native.entry_code import entry_code
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own."""
+    """A cache of the test's own; what calls any program has been compiled before, so that it is not in there."""
+    entry_code()
     monkeypatch.setattr(disk, "_settings", disk._Settings())
     sad.configure_cache(tmp_path / "cache", enabled=True)
     return tmp_path / "cache"

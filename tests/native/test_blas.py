@@ -122,3 +122,36 @@ assert [any(word in name for name in loaded) for word in ("gfortran", "/proc/sel
 def test_libraries_that_openblas_needs_are_loaded_where_numpy_brings_others() -> None:
     environment = os.environ | {"STAGED_AD_CACHE": "0"}
     subprocess.run([sys.executable, "-c", WITHOUT_FORTRAN], check=True, env=environment)
+
+
+THEN_SCIPY = """
+import ctypes
+import os
+import numpy as np
+import staged_ad as sad
+from staged_ad.native.blas import _private_openblas
+
+before = dict(os.environ)
+f = sad.jit(lambda a: a @ a)
+a = np.random.default_rng(0).normal(size=(300, 300))
+product = f(a)
+import scipy.linalg._fblas as theirs
+
+library = ctypes.CDLL(theirs.__file__)
+print(library.scipy_openblas_get_num_threads(), _private_openblas().scipy_openblas_get_num_threads())
+library.scipy_openblas_set_num_threads(2)
+print(_private_openblas().scipy_openblas_get_num_threads(), np.array_equal(f(a), product), before == os.environ)
+"""
+
+
+@pytest.mark.skipif(not blas_brought(), reason="SciPy brings no OpenBLAS of its own")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="OpenBLAS has one thread anyway")
+@pytest.mark.parametrize("first", ["", "import scipy.linalg"])
+@pytest.mark.parametrize("cache", ["0", "1"])
+def test_scipy_has_an_openblas_of_its_own_whoever_comes_first(cache: str, first: str, tmp_path: Path) -> None:
+    environment = os.environ | {"STAGED_AD_CACHE": cache, "STAGED_AD_CACHE_DIR": str(tmp_path / "cache")}
+    environment["OPENBLAS_NUM_THREADS"] = "2"
+    for _ in range(2):
+        script = [sys.executable, "-c", first + THEN_SCIPY]
+        found = subprocess.run(script, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+        assert found.stdout.splitlines() == ["2 1", "1 True True"]

@@ -7,6 +7,7 @@ Start at the first test; ``start`` runs a program in a process of its own.
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -178,6 +179,17 @@ def test_a_copy_of_a_library_is_made_once_and_again_when_it_was_touched(cache: P
     source.write_bytes(b"second")
     assert content() == b"second"
     assert len(list(cache.glob("*.so"))) == 1
+
+
+def test_a_copy_of_a_library_has_no_name() -> None:
+    entries = b"".join(copies._ENTRY.pack(tag, 7) for tag in (1, 14, 5, 0, 0))
+    segments = copies._SEGMENT.pack(1, 0, 0, 0, 0, 14, 0, 0) + copies._SEGMENT.pack(2, 0, 200, 0, 0, len(entries), 0, 0)
+    header = copies._MAGIC.ljust(32, b"\0") + struct.pack("<Q", 64) + bytes(16) + struct.pack("<H", 2)
+    library = (header.ljust(64, b"\0") + segments).ljust(200, b"\0") + entries + b"rest"
+    changed = copies._nameless(library)
+    assert changed == library[:216] + copies._ENTRY.pack(16, 0) + library[232:]
+    assert copies._nameless(changed) == changed
+    assert copies._nameless(b"no library") == b"no library"
 
 
 # -- other processes --------------------------------------------------------------------------------------------------

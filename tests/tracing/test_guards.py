@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import staged_ad as sad
 from staged_ad.api.calling import trace_call, trace_prepared
-from staged_ad.errors import ConcretizationError, GuardFailure, NotDifferentiableError
+from staged_ad.errors import ArgumentError, ConcretizationError, GuardFailure, NotDifferentiableError
 from staged_ad.ir import PRIMITIVES, evaluate, type_of, verify
 from staged_ad.tracing import Trace, trace_flat
 from staged_ad.tracing.trees import flatten
@@ -378,3 +378,31 @@ def test_a_finished_trace_keeps_no_arrays():
 
     sad.jacfwd(f)(np.ones(3))
     assert traces[0].meanings == {}
+
+
+REPEATS: list[Callable[[Any], Any]] = [
+    lambda n: np.array([1.0] * n + [2.0]),
+    lambda n: np.array(n * [1.5]),
+    lambda n: np.array(n * (1, 2)),
+    lambda n: np.array(len("ab" * n)),
+    lambda n: np.array([n * 1.5] * (1 + np.argmax(np.array([1.0, n, 2.0])))),
+]
+
+
+@pytest.mark.parametrize("f", REPEATS)
+def test_a_list_times_a_number_is_the_list_so_often(f: Callable[[Any], Any]) -> None:
+    compiled = sad.jit(f)
+    for n in (3, 1, 3, 2):
+        assert np.array_equal(compiled(n), f(n))
+
+
+def test_a_list_times_an_array_is_their_product() -> None:
+    f = lambda x: [2.0, 3.0] * (x + np.arange(2)) + [1.0, 2.0] * np.array(np.sum(x, dtype=int))
+    assert np.array_equal(sad.jit(f)(np.arange(2)), f(np.arange(2)))
+
+
+def test_a_list_times_what_may_be_a_number_or_an_array_is_refused() -> None:
+    f = sad.jit(lambda n: np.asarray(n * [1.0, 2.0]))
+    for n in (np.int64(3), np.array(3)):
+        with pytest.raises(ArgumentError, match=r"int\(n\) for the number, np.array\(...\) for the array"):
+            f(n)
