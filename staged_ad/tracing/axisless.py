@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from staged_ad.errors import ArgumentError
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS
 
@@ -52,3 +53,32 @@ def is_number(x: Any) -> bool:
 def passes_for_number(x: Any) -> bool:
     """Whether NumPy has a number in its place, or may have one."""
     return not x.shape and x.number and x.window is None
+
+
+Operator = Callable[[Any, Any], Any]
+
+
+def repeating(forward: Operator, reflected: Operator) -> tuple[Operator, Operator]:
+    """The two products, or Python's: a list times a whole number is the list so often, for which the number is read."""
+
+    def repeats(x: Any, other: Any) -> bool:
+        if not isinstance(other, list | tuple | str | bytes | bytearray):
+            return False
+        if x.dtype.kind not in "biu" or not passes_for_number(x):
+            return False
+        if is_number(x) or x.type.weak:
+            return True
+        raise ArgumentError(
+            f"a {type(other).__name__} times an argument: a number repeats it, an array without axes multiplies it, "
+            "and here it may be either; write [...] * int(n) to repeat, np.array([...]) * n to multiply"
+        )
+
+    def times(x: Any, other: Any) -> Any:
+        return other * int(x) if repeats(x, other) else forward(x, other)
+
+    def timed(x: Any, other: Any) -> Any:
+        if not repeats(x, other):
+            return reflected(x, other)
+        return other * int(x) if x.dtype == np.bool_ else NotImplemented  # the list asks for an index; l *= n stays l
+
+    return times, timed

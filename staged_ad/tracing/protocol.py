@@ -19,7 +19,7 @@ import numpy as np
 from staged_ad.errors import ArgumentError, DTypeError, MutationError, ShapeError, UnsupportedError
 from staged_ad.ir.types import is_other_kind
 from staged_ad.tracing.advice import concretization_error, missing_attribute, refuse_shuffling
-from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers, passes_for_number
+from staged_ad.tracing.axisless import OF_PYTHON, gives_arrays, is_number, number, numbers, passes_for_number, repeating
 from staged_ad.tracing.numbers import NumberProtocol
 from staged_ad.tracing.operations import OPERATIONS as OPERATIONS
 from staged_ad.tracing.operations import Deferring
@@ -60,23 +60,6 @@ _OPERANDS = (Number, str, bytes, list, tuple, set, dict)
 """Kinds of operands with operators of their own that have no say beside an array."""
 
 
-def _repeating(product: Callable[..., Any]) -> Callable[..., Any]:
-    """The product, or that of Python's: a list times a whole number is the list so often, which reads the number."""
-
-    def multiply(self: ArrayProtocol, other: Any) -> Any:
-        sequence = isinstance(other, list | tuple | str | bytes | bytearray)
-        if not sequence or self.dtype.kind not in "iu" or not passes_for_number(self):
-            return product(self, other)
-        if not is_number(self) and not self.type.weak:
-            raise ArgumentError(
-                f"a {type(other).__name__} times an argument: a number of NumPy's repeats it, an array without axes "
-                "multiplies it, and here it may be either; write int(n) for the number, np.array(...) for the array"
-            )
-        return NotImplemented
-
-    return multiply
-
-
 def _equality(name: str) -> Callable[..., Any]:
     def operator(self: ArrayProtocol, other: Any) -> Any:
         if other is None or isinstance(other, str | dict):  # no array equals these: if x == None, if mode == "same"
@@ -114,7 +97,7 @@ def _unary(name: str) -> Callable[..., Any]:
 
 def _in_place(name: str) -> Callable[..., Any]:
     def operator(self: Any, other: Any) -> Any:
-        if isinstance(other, Deferring) or (not self.shape and self.number and self.window is None):
+        if isinstance(other, Deferring) or passes_for_number(self):
             return NotImplemented  # the name is bound to a new value
         self.check_writable()
         return _into(self, OPERATIONS.operators[name](self, other), name)
@@ -130,7 +113,7 @@ class ArrayProtocol(NumberProtocol):
 
     __add__, __radd__ = _binary("add")
     __sub__, __rsub__ = _binary("sub")
-    __mul__, __rmul__ = map(_repeating, _binary("mul"))
+    __mul__, __rmul__ = repeating(*_binary("mul"))
     __truediv__, __rtruediv__ = _binary("truediv")
     __floordiv__, __rfloordiv__ = _binary("floordiv")
     __mod__, __rmod__ = _binary("mod")

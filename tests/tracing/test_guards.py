@@ -380,11 +380,19 @@ def test_a_finished_trace_keeps_no_arrays():
     assert traces[0].meanings == {}
 
 
+def in_place(one: Any, other: Any) -> Any:
+    one *= other
+    return one
+
+
 REPEATS: list[Callable[[Any], Any]] = [
     lambda n: np.array([1.0] * n + [2.0]),
     lambda n: np.array(n * [1.5]),
     lambda n: np.array(n * (1, 2)),
     lambda n: np.array(len("ab" * n)),
+    lambda n: np.array([1.0] * (n > 2) + (n == 3) * [2.0] + [3.0]),
+    lambda n: np.array(in_place([n * 2.0, 1.0], n)),
+    lambda n: np.array(in_place(n, [n * 2.0, 1.0])),
     lambda n: np.array([n * 1.5] * (1 + np.argmax(np.array([1.0, n, 2.0])))),
 ]
 
@@ -392,8 +400,17 @@ REPEATS: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("f", REPEATS)
 def test_a_list_times_a_number_is_the_list_so_often(f: Callable[[Any], Any]) -> None:
     compiled = sad.jit(f)
-    for n in (3, 1, 3, 2):
+    for n in (3, 1, 3, 2, True):
         assert np.array_equal(compiled(n), f(n))
+
+
+def test_a_list_that_is_repeated_in_place_stays_itself() -> None:
+    def f(n: Any) -> Any:
+        numbers = same = [1.0]
+        numbers *= n
+        return np.array(same)
+
+    assert np.array_equal(sad.jit(f)(3), np.ones(3))
 
 
 def test_a_list_times_an_array_is_their_product() -> None:
@@ -403,6 +420,6 @@ def test_a_list_times_an_array_is_their_product() -> None:
 
 def test_a_list_times_what_may_be_a_number_or_an_array_is_refused() -> None:
     f = sad.jit(lambda n: np.asarray(n * [1.0, 2.0]))
-    for n in (np.int64(3), np.array(3)):
-        with pytest.raises(ArgumentError, match=r"int\(n\) for the number, np.array\(...\) for the array"):
+    for n in (np.int64(3), np.array(3), np.array(True)):
+        with pytest.raises(ArgumentError, match=r"\* int\(n\) to repeat, np.array\(\[...\]\) \* n to multiply"):
             f(n)
