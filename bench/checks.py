@@ -13,7 +13,7 @@ import numpy
 from bench.agreement import leaves
 from bench.libraries import this_project
 from bench.libraries.of_autograd import witness
-from bench.measure import by_rounds
+from bench.measure import by_rounds, ratio_by_rounds
 from bench.modes import Report
 from bench.problems.row import UNROLLED, Row
 from bench.table import Outcome, geometric_mean, plain, shown
@@ -49,7 +49,7 @@ def cost(rows: Sequence[Row], report: Report) -> Outcome:
         data = row.data()
         functions = [library.jit(make(library)) for make in (row.base, row.function) if make]
         base, derivative = by_rounds([library.caller(f, data) for f in functions])
-        ratio = median(after / before for before, after in zip(base, derivative, strict=False))  # few of slow ones
+        ratio = ratio_by_rounds(derivative, base)
         return {"base": median(base), "derivative": median(derivative), "ratio": ratio, "limit": row.limit}
 
     figures, failures = each([row for row in rows if row.base], report, times)

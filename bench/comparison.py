@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.agreement import disagreement
 from bench.library import Function, Library, NotOfferedError
-from bench.measure import Runner, by_rounds, compile_and_call, first_calls, warm_up
+from bench.measure import Runner, by_rounds, compile_and_call, first_calls, ratio_by_rounds, warm_up
 from bench.modes import Report
 from bench.problems import rosenbrock
 from bench.problems.row import COMPILED, UNROLLED, Row
@@ -78,15 +78,13 @@ def compare_row(libraries: Sequence[Library], row: Row, by_hand: bool) -> Result
         results[peer.name] = peer.jit(row.check(peer))(*peer.arguments(data))
     problems += disagreements(results)
     rounds = dict(zip(runners, by_rounds(list(runners.values())), strict=True))
-    ours = rounds.get(libraries[0].name, [])
-    others = {name: side for name, side in rounds.items() if ours and side is not ours}
-    pairs = {name: zip(side, ours, strict=False) for name, side in others.items()}  # there are fewer of slow ones
+    ours = rounds.get(libraries[0].name)
     return Result(
         row.name,
         row.group,
         dict(zip((library.name for library in compiling), first, strict=True)),
         {name: median(side) for name, side in rounds.items()},
-        {name: median(theirs / own for theirs, own in both) for name, both in pairs.items()},
+        {name: ratio_by_rounds(side, ours) for name, side in rounds.items() if ours and side is not ours},
         "; ".join(problems),
     )
 

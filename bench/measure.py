@@ -98,6 +98,11 @@ def by_rounds(
     return least
 
 
+def ratio_by_rounds(side: Sequence[float], other: Sequence[float]) -> float:
+    """The median of the rounds' ratios of one side to another; of a slow side there are fewer rounds."""
+    return median(one / two for one, two in zip(side, other, strict=False))
+
+
 def calls_per_sample(run: Runner) -> int:
     run(1)
     count = 1

@@ -62,23 +62,21 @@ def grouped(
     writers = Counter(var for region in regions for var in region.writes)
     waiting, result = deque(regions), list[Region]()
     growing = _Growing()
-    while waiting or growing.first:
-        region = waiting.popleft() if waiting else None
+    while waiting:
+        region = waiting.popleft()
         nest = _movable(region, writers)
-        if nest is not None and len(growing.since) < LATER:
-            if (sums or 0 not in nest.reduced) and growing.takes(nest, least):
-                growing.add(nest, _Place.WITHIN)
-                continue
-            if growing.first:
-                result += growing.add(nest, _Place.BEFORE if growing.goes_before(nest) else _Place.BEHIND)
-                continue
-        if growing.first:
+        place = None if nest is None else growing.place(nest, least, sums)
+        if nest is not None and place is not None:
+            result += growing.add(nest, place)
+        elif growing.first:
+            waiting.appendleft(region)
+        else:
+            result.append(region)
+        if growing.first and (place is None or not waiting):
             done, undone = growing.ended(close, readers)
             result += done
-            waiting.extendleft(reversed([*undone, *([] if region is None else [region])]))
+            waiting.extendleft(reversed(undone))
             growing = _Growing()
-        elif region is not None:
-            result.append(region)
     return result
 
 
@@ -95,6 +93,18 @@ class _Growing:
         self.first: list[Nest] = []
         self.since: list[tuple[Nest, _Place]] = []
 
+    def place(self, nest: Nest, least: int, sums: bool) -> _Place | None:
+        """Where a nest runs; None where the group has to end first, or the nest begins none."""
+        if len(self.since) == LATER:
+            return None
+        group, behind = [*self.first, *self._later(_Place.WITHIN)], self._later(_Place.BEHIND)
+        joins = (sums or 0 not in nest.reduced) and len(group) < MOST and _independent(nest, behind)
+        if joins and together([*group, nest], least) is not None:
+            return _Place.WITHIN
+        if not group:
+            return None
+        return _Place.BEFORE if _independent(nest, [*group, *behind]) else _Place.BEHIND
+
     def add(self, nest: Nest, place: _Place) -> list[Nest]:
         """The nest itself, if it has its place already."""
         if not self.since and place is _Place.BEFORE:
@@ -108,15 +118,6 @@ class _Growing:
     def _later(self, place: _Place) -> list[Nest]:
         return [nest for nest, where in self.since if where is place]
 
-    def takes(self, nest: Nest, least: int) -> bool:
-        """Whether a nest may join."""
-        group = [*self.first, *self._later(_Place.WITHIN)]
-        free = len(group) < MOST and _independent(nest, self._later(_Place.BEHIND))
-        return free and together([*group, nest], least) is not None
-
-    def goes_before(self, nest: Nest) -> bool:
-        return _independent(nest, [*self.first, *self._later(_Place.WITHIN), *self._later(_Place.BEHIND)])
-
     def ended(self, close: Close, readers: Counter[Atom]) -> tuple[list[Region], list[Nest]]:
         """What has its place now, and what comes next: where there is no group after all, all nests since."""
         regions = close([*self.first, *self._later(_Place.WITHIN)], readers)
@@ -125,7 +126,7 @@ class _Growing:
         return [*self.first], [nest for nest, _ in self.since]
 
 
-def _movable(region: Region | None, writers: Counter[Var]) -> Nest | None:
+def _movable(region: Region, writers: Counter[Var]) -> Nest | None:
     """The nest in order, if it alone writes its arrays, each element once."""
     if not isinstance(region, Nest) or 0 in region.domain:
         return None

@@ -3,7 +3,7 @@
 Comparing or hashing a library takes as long as copying it. So a copy is flushed to disk when it is made, and an entry
 of the cache notes its inode and its times: whatever writes to the file afterwards, or replaces it, changes these.
 
-A copy has no name (`_nameless`): whoever asks for the library later must get the library, and not its copy.
+A copy has no name (`_forget_name`): whoever asks for the library later must get the library, and not its copy.
 
 Invariant: a copy is used only if nothing has touched it since it was made from the very file that is asked for.
 Start at ``copied``.
@@ -11,6 +11,7 @@ Start at ``copied``.
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 from typing import Final
@@ -39,7 +40,9 @@ def copied(source: str) -> int | None:
             os.close(handle)
         try:
             with open(source, "rb") as file:
-                disk.put(folder, name, _nameless(file.read()), durable=True)
+                content = bytearray(file.read())
+            _forget_name(content)
+            disk.put(folder, name, content, durable=True)
         except OSError as error:
             disk.warn(f"{os.path.basename(source)} cannot be copied to {disk.cache_directory()}: {error.strerror}")
             return None
@@ -55,8 +58,16 @@ def copied(source: str) -> int | None:
 def in_memory(source: str) -> int:
     """A handle of a copy that is in no directory."""
     handle = os.memfd_create("staged_ad_library")
-    with open(source, "rb") as file, open(handle, "wb", closefd=False) as copy:
-        copy.write(_nameless(file.read()))
+    try:
+        with open(source, "rb") as file:
+            done, size = 0, os.fstat(file.fileno()).st_size
+            while done < size:
+                done += os.sendfile(handle, file.fileno(), done, size - done)
+        with mmap.mmap(handle, size) as content:
+            _forget_name(content)
+    except BaseException:
+        os.close(handle)
+        raise
     return handle
 
 
@@ -69,21 +80,19 @@ _DYNAMIC: Final = 2
 _NAME, _FINDS_ITS_OWN = 14, 16  # DT_SONAME, and DT_SYMBOLIC, which has no value
 
 
-def _nameless(library: bytes) -> bytes:
-    """A shared library that the loader gives to nobody who asks for it by name, and that finds its own names first.
+def _forget_name(library: bytearray | mmap.mmap) -> None:
+    """Let the loader give a shared library to nobody who asks for it by name, and find its own names in it first.
 
     It does anyway, its functions being protected, but only after a search through all other libraries.
     """
     if library[: len(_MAGIC)] != _MAGIC:
-        return library
+        return
     table, count = struct.unpack_from("<Q", library, 32)[0], struct.unpack_from("<H", library, 56)[0]
-    changed = bytearray(library)
     for kind, _, start, _, _, size, _, _ in _SEGMENT.iter_unpack(library[table : table + count * _SEGMENT.size]):
         if kind == _DYNAMIC:
             for at in range(start, start + size, _ENTRY.size):
                 if _ENTRY.unpack_from(library, at)[0] == _NAME:
-                    _ENTRY.pack_into(changed, at, _FINDS_ITS_OWN, 0)
-    return bytes(changed)
+                    _ENTRY.pack_into(library, at, _FINDS_ITS_OWN, 0)
 
 
 def _open(folder: int, name: str) -> int | None:

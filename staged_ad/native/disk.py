@@ -128,7 +128,7 @@ def write(key: str, content: bytes) -> None:
             warn(f"compiled code cannot be kept in {cache_directory()}: {error.strerror}")
 
 
-def put(folder: int, name: str, content: bytes, durable: bool = False) -> None:
+def put(folder: int, name: str, content: bytes | bytearray, durable: bool = False) -> None:
     """Write a file of the directory, whole or not at all; a durable one is on disk before it has its name."""
     size = len(content)
     if size > cache_limit():

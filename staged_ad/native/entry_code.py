@@ -15,7 +15,7 @@ from staged_ad.native.buffers import ARRAY, array_symbols, numpy_api
 from staged_ad.native.linking import NativeCode
 from staged_ad.native.objects import shared_code
 from staged_ad.native.once import once
-from staged_ad.native.pages import ADVISE, page_symbols
+from staged_ad.native.pages import ADVISE
 
 PyArray_Scalar: Final = 60
 """Its index in NumPy's C API table, from numpy/__multiarray_api.h: part of the stable ABI."""
@@ -46,8 +46,7 @@ def entry_code() -> NativeCode:
     _check_layout()
     symbols = {name: _address(getattr(ctypes.pythonapi, name)) for name in _PYTHON_API}
     process = ctypes.CDLL(None)
-    symbols |= {name: _address(getattr(process, name)) for name in ("malloc", "free")}
-    symbols |= page_symbols()
+    symbols |= {name: _address(getattr(process, name)) for name in ("malloc", "free", "madvise")}
     symbols |= {"PyArray_Scalar": numpy_api()[PyArray_Scalar] or 0, **array_symbols()}
     symbols["PyExc_MemoryError"] = ctypes.addressof(ctypes.c_void_p.in_dll(ctypes.pythonapi, "PyExc_MemoryError"))
     text = (ENTRY + ARRAY + ADVISE).replace("LENGTH", str(len(_NEEDS_MEMORY) + 1)).replace("MESSAGE", _NEEDS_MEMORY)
